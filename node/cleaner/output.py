@@ -1,0 +1,97 @@
+"""Writes a cleaned file from literal bytes and ranges of the original, in constant memory.
+
+Ranges of some size are copied by the kernel, file to file (`copy_file_range`), so that pixel data never passes through
+Python; short ones and literals are gathered. A deflated data set that changed is deflated anew (PS3.5 A.5).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from node.deflated import RAW_DEFLATE, write_all
+from node.spool import as_spool_error
+
+Segment = bytes | tuple[int, int]
+
+_COPIED_BY_KERNEL = 32 * 1024
+_GATHERED = 256 * 1024
+_CHUNK = 1 << 20
+
+
+def write_segments(target: int, head: bytes, segments: Iterable[Segment], source: int, buffer: mmap.mmap) -> int:
+    """Write `head` and the segments to `target`; return how many bytes the file then has.
+
+    Raises
+    ------
+    SpoolError
+        The disk refused; NoRoom when it is full.
+    """
+    gathered, size, total = [head], len(head), len(head)
+    try:
+        for segment in segments:
+            if isinstance(segment, tuple):
+                offset, length = segment
+                if length >= _COPIED_BY_KERNEL:
+                    _write_all(target, gathered)
+                    gathered, size = [], 0
+                    _copy(source, offset, length, target)
+                    total += length
+                    continue
+                gathered.append(buffer[offset : offset + length])
+            else:
+                gathered.append(segment)
+            size += len(gathered[-1])
+            total += len(gathered[-1])
+            if size >= _GATHERED:
+                _write_all(target, gathered)
+                gathered, size = [], 0
+        _write_all(target, gathered)
+    except OSError as error:
+        raise as_spool_error(error, Path("cleaned")) from None
+    return total
+
+
+def write_deflated(target: int, head: bytes, segments: Iterable[Segment], buffer: mmap.mmap) -> int:
+    """Write `head` and the deflated segments to `target`; return how many bytes the file then has."""
+    deflate = zlib.compressobj(wbits=RAW_DEFLATE)
+    total = len(head)
+    try:
+        _write_all(target, [head])
+        for piece in _pieces(segments, buffer):
+            done = deflate.compress(piece)
+            total += len(done)
+            _write_all(target, [done])
+        done = deflate.flush()
+        # A data set has an even length, a deflated one gets a NUL (PS3.5 A.5).
+        done += b"\0" * ((total + len(done) - len(head)) & 1)
+        _write_all(target, [done])
+    except OSError as error:
+        raise as_spool_error(error, Path("cleaned")) from None
+    return total + len(done)
+
+
+def _pieces(segments: Iterable[Segment], buffer: mmap.mmap) -> Iterator[bytes]:
+    for segment in segments:
+        if isinstance(segment, bytes):
+            yield segment
+            continue
+        offset, length = segment
+        for start in range(offset, offset + length, _CHUNK):
+            yield buffer[start : min(start + _CHUNK, offset + length)]
+
+
+def _write_all(target: int, pieces: list[bytes]) -> None:
+    write_all(target, b"".join(pieces))
+
+
+def _copy(source: int, offset: int, length: int, target: int) -> None:
+    while length:
+        done = os.copy_file_range(source, target, length, offset)
+        if done == 0:
+            raise OSError(5, "the file is shorter than it was")
+        offset += done
+        length -= done

@@ -1,0 +1,43 @@
+"""What the routes ask of a cleaner, ready to be applied; made once, at the start of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from node.config import Config
+from node.identity import ProjectKeys
+from node.recipe import Conditions, Recipe, compile_conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One route: its recipe, its destinations, and the keys of its project."""
+
+    route: str
+    project: str
+    recipe: Recipe
+    destinations: tuple[str, ...]
+    variables: Mapping[str, str]
+    exclude: Conditions | None
+    issuer: str
+    without_patient_id: str
+    keys: ProjectKeys
+
+
+def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> dict[str, Plan]:
+    """Return the plan of every route by its name."""
+    return {
+        route.name: Plan(
+            route=route.name,
+            project=route.project,
+            recipe=recipes[route.name],
+            destinations=tuple(route.to),
+            variables=dict(route.variables),
+            exclude=compile_conditions(list(route.exclude), f"route {route.name}") if route.exclude else None,
+            issuer=route.issuer,
+            without_patient_id=route.missing_patient_id,
+            keys=ProjectKeys(secret, route.project),
+        )
+        for route in config.routes
+    }

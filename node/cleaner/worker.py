@@ -1,0 +1,101 @@
+"""The cleaner's process: claim, clean, commit, and only then let go of the originals."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from node.cleaner.cleaning import Cleaning
+from node.errors import HoldReason, LedgerError, NodeError
+from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
+from node.log import event
+from node.shared import Bell, Numbers, Stop
+from node.spool import Spool
+
+LOGGER = logging.getLogger("node.cleaner")
+
+_BATCH = 8
+_LOOK_SECONDS = 1.0
+_TROUBLE_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Cleaner:
+    """One cleaning process; `slot` is its place in `in_hand`, where the supervisor looks when it dies."""
+
+    cleaning: Cleaning
+    ledger: CleaningLedger
+    spool: Spool
+    work: Bell
+    cleaned: Bell
+    in_hand: Numbers
+    slot: int
+    stopping: Stop
+
+    def run(self) -> None:
+        """Clean until told to stop; the instance in hand is finished first."""
+        while not self.stopping.is_set():
+            try:
+                claimed = self.ledger.claim(_BATCH)
+                if not claimed:
+                    self.work.wait(_LOOK_SECONDS)
+                    continue
+                if len(claimed) == _BATCH:
+                    self.work.ring()  # there may be more, for another
+                self._clean_all(claimed)
+            except LedgerError as error:
+                event(LOGGER, "ledger-trouble", level=logging.ERROR, error=str(error))
+                self.stopping.wait(_TROUBLE_SECONDS)
+
+    def _clean_all(self, claimed: list[Claimed]) -> None:
+        results: list[Result] = []
+        for one in claimed:
+            if self.stopping.is_set():
+                self.ledger.give_back(one, 0)
+                continue
+            result = self._clean(one)
+            if result is not None:
+                results.append(result)
+        settled = self.ledger.settle(results) if results else []
+        for result in settled:
+            self._after(result)
+        if any(isinstance(result, Clean) for result in settled):
+            self.cleaned.ring()
+
+    def _clean(self, claimed: Claimed) -> Result | None:
+        self.in_hand[self.slot] = claimed.seq
+        try:
+            return self.cleaning.clean(claimed)
+        except LedgerError:
+            raise
+        except NodeError as error:
+            # The disk, not the instance: it is tried again, and the message says what to look at.
+            event(LOGGER, "clean-later", level=logging.ERROR, instance=claimed.id, error=str(error))
+            self.ledger.give_back(claimed, _TROUBLE_SECONDS)
+            return None
+        except Exception:  # noqa: BLE001 -- the boundary around one instance: it is held, and the next goes on
+            event(LOGGER, "clean-failed", level=logging.ERROR, instance=claimed.id, exc_info=True)
+            return Held(claimed, HoldReason.INTERNAL, "a fault of the node; its log has the traceback")
+        finally:
+            self.in_hand[self.slot] = 0
+
+    def _after(self, result: Result) -> None:
+        claimed = result.claimed
+        match result:
+            case Clean():
+                event(LOGGER, "cleaned", instance=claimed.id, route=claimed.route, size=result.size)
+            case Held():
+                event(
+                    LOGGER,
+                    "held",
+                    level=logging.WARNING,
+                    instance=claimed.id,
+                    route=claimed.route,
+                    reason=str(result.reason),
+                    detail=result.detail,
+                )
+                return
+            case Excluded():
+                event(LOGGER, "excluded", instance=claimed.id, route=claimed.route, rule=result.rule)
+        # Its row says, durably, that the original is no longer needed.
+        self.spool.original(claimed.id).unlink(missing_ok=True)

@@ -1,0 +1,118 @@
+"""What all commands share: exit codes, `--config`, the ledger, and how things are shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from node.config import Config
+    from node.ledger import Ledger
+
+WRONG = 1
+CANNOT_START = 3
+NOT_REACHABLE = 4
+INTERRUPTED = 130
+
+ENVIRONMENT_VARIABLE = "DEID_NODE_CONFIG"
+DEFAULT_CONFIG = "config.yaml"
+
+_KEY = "node.cli.config"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def config_option(command: _Command) -> _Command:
+    """Add `--config`; every command has it, so that it can stand before or after the command's name."""
+
+    def remember(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+        if value is not None:
+            context.find_root().meta[_KEY] = value
+
+    return click.option(
+        "--config",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        is_eager=True,
+        callback=remember,
+        help=f"The configuration; else {ENVIRONMENT_VARIABLE}, else ./{DEFAULT_CONFIG}.",
+    )(command)
+
+
+def config_path() -> Path:
+    """Return the configuration's path: the option, else the environment, else `./config.yaml`."""
+    chosen = click.get_current_context().find_root().meta.get(_KEY)
+    if isinstance(chosen, Path):
+        return chosen
+    return Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_CONFIG)
+
+
+def quiet_config() -> Config:
+    """Load the configuration for a command that a person runs: only warnings of the node are logged."""
+    from node.config import load_config
+    from node.log import setup_logging
+
+    setup_logging("human", "warning", "deid-node")
+    return load_config(config_path())
+
+
+@contextmanager
+def opened_ledger(config: Config, readonly: bool = True) -> Iterator[Ledger]:
+    """Open the ledger; raises NotReachable where there is none."""
+    from node.ledger import open_ledger
+
+    ledger = open_ledger(config, readonly)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def print_json(value: object) -> None:
+    """Print a machine's answer."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def console() -> Console:
+    """Return a console that writes tables in full where its output is no terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+def add_row(table: Table, *cells: object) -> None:
+    """Add a row of plain texts: no markup, no control characters, since AE titles come from peers."""
+    from rich.text import Text
+
+    from node.log import clean_text
+
+    table.add_row(*(Text("" if cell is None else clean_text(cell)) for cell in cells))
+
+
+def ago(moment: str | None, now: datetime | None = None) -> str:
+    """Return an ISO time as people read it: `in 12 s (14:03:11 UTC)`, `3 min ago (…)`; empty for None."""
+    if moment is None:
+        return ""
+    then = datetime.fromisoformat(moment).astimezone(UTC)
+    seconds = (then - (now or datetime.now(UTC))).total_seconds()
+    clock = then.strftime("%H:%M:%S UTC" if abs(seconds) < 43200 else "%Y-%m-%d %H:%M:%S UTC")
+    length = _length(abs(seconds))
+    return f"in {length} ({clock})" if seconds >= 0 else f"{length} ago ({clock})"
+
+
+def _length(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

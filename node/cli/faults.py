@@ -1,0 +1,29 @@
+"""Everything that is wrong in what a person wrote: the configuration, and the recipes that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from node.config import existing_recipes, load_config
+from node.errors import ConfigError, Fault, RecipeError
+from node.routing import compile_routes, recipe_faults
+
+if TYPE_CHECKING:
+    from node.config import Config
+
+
+def load_all(path: Path) -> tuple[Config | None, list[Fault]]:
+    """Load the configuration and its recipes; return the configuration (None where it has faults) and all faults.
+
+    The recipes are looked at even where the configuration is wrong, so that one run names everything.
+    """
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        return None, [*error.faults, *recipe_faults(existing_recipes(path), path)]
+    try:
+        compile_routes(config)
+    except RecipeError as error:
+        return config, error.faults
+    return config, []

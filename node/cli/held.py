@@ -1,0 +1,138 @@
+"""`held`: what was set aside for a person, and what the person decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from node.cli.common import WRONG, add_row, ago, config_option, console, opened_ledger, print_json, quiet_config
+from node.errors import HoldReason
+
+if TYPE_CHECKING:
+    from node.ledger import Ledger
+
+ALL = 1_000_000_000
+
+
+@click.group()
+@config_option
+def held() -> None:
+    """List, show, release or discard what is held."""
+
+
+@held.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show the oldest so many.")
+@config_option
+def list_held(as_json: bool, limit: int) -> None:
+    """List what is held, oldest first."""
+    with opened_ledger(quiet_config()) as ledger:
+        entries = ledger.held(limit)
+    if as_json:
+        print_json(entries)
+        return
+    if not entries:
+        click.echo("Nothing is held.")
+        return
+    from rich.table import Table
+
+    table = Table("id", "since", "route", "destination", "reason", "detail")
+    for entry in entries:
+        keys = ("route", "destination", "reason", "detail")
+        add_row(table, entry["id"], ago(entry["since"]), *(entry[key] for key in keys))
+    console().print(table)
+
+
+@held.command()
+@click.argument("instance")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@config_option
+def show(instance: str, as_json: bool) -> int:
+    """Show all that the ledger knows of one instance."""
+    with opened_ledger(quiet_config()) as ledger:
+        detail = ledger.held_detail(instance)
+    if detail is None:
+        return _unknown(instance)
+    if as_json:
+        print_json(detail)
+    else:
+        _print_detail(detail)
+    return 0
+
+
+def _print_detail(detail: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    screen = console()
+    table = Table(show_header=False)
+    for key, value in detail.items():
+        if not isinstance(value, list):
+            add_row(table, key.replace("_", " "), value)
+    screen.print(table)
+    for section in ("deliveries", "events"):
+        rows = detail.get(section) or []
+        if rows:
+            part = Table(*(key.replace("_", " ") for key in rows[0]), title=section)
+            for row in rows:
+                add_row(part, *row.values())
+            screen.print(part)
+
+
+def _choice(command: Any) -> Any:
+    """Add what `release` and `discard` share: ids, or all of one reason."""
+    command = config_option(command)
+    command = click.option("--reason", type=click.Choice([str(reason) for reason in HoldReason]))(command)
+    command = click.option("--all", "everything", is_flag=True, help="All that is held for --reason.")(command)
+    return click.argument("instances", nargs=-1)(command)
+
+
+@held.command()
+@_choice
+def release(instances: tuple[str, ...], everything: bool, reason: str | None) -> int:
+    """Run the step again that held them; nothing uncleaned is ever sent."""
+    with opened_ledger(quiet_config(), readonly=False) as ledger:
+        chosen = _chosen(ledger, instances, everything, reason)
+        failed = [instance for instance in chosen if not ledger.release(instance)]
+    return _report("released", chosen, failed)
+
+
+@held.command()
+@_choice
+@click.option("--yes", is_flag=True, help="Needed: what is discarded is gone.")
+def discard(instances: tuple[str, ...], everything: bool, reason: str | None, yes: bool) -> int:
+    """Delete the files of what is held, for good; a row of each stays."""
+    from node.spool import Spool
+
+    if not yes:
+        raise click.UsageError("discarding cannot be undone; say --yes.")
+    config = quiet_config()
+    spool = Spool(config.node.spool)
+    with opened_ledger(config, readonly=False) as ledger:
+        chosen = _chosen(ledger, instances, everything, reason)
+        failed = [instance for instance in chosen if not ledger.discard(instance, spool)]
+    return _report("discarded", chosen, failed)
+
+
+def _chosen(ledger: Ledger, instances: tuple[str, ...], everything: bool, reason: str | None) -> list[str]:
+    if everything == bool(instances):
+        raise click.UsageError("name ids, or --all with --reason.")
+    if everything != (reason is not None):
+        raise click.UsageError("--all and --reason belong together.")
+    if instances:
+        return list(dict.fromkeys(instances))
+    return list(dict.fromkeys(entry["id"] for entry in ledger.held(ALL) if entry["reason"] == reason))
+
+
+def _report(done: str, chosen: list[str], failed: list[str]) -> int:
+    click.echo(f"{len(chosen) - len(failed)} {done}")
+    for instance in failed:
+        _unknown(instance)
+    return WRONG if failed else 0
+
+
+def _unknown(instance: str) -> int:
+    from node.log import clean_text
+
+    click.echo(f"deid-node: nothing under the id '{clean_text(instance, 64)}' allows that.", err=True)
+    return WRONG

@@ -1,0 +1,80 @@
+"""`serve` and `reload`: running the node, and telling a running one to take a changed configuration."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from node.cli.common import CANNOT_START, WRONG, config_option, config_path
+from node.errors import Fault, FaultsError, NotReachable, StartError
+
+if TYPE_CHECKING:
+    from node.config import Config
+
+
+@click.command()
+@config_option
+def serve() -> int:
+    """Run the node until SIGTERM."""
+    from node.cli.faults import load_all
+    from node.log import setup_logging
+
+    if sys.platform != "linux":
+        raise StartError("deid-node serve runs on Linux only.")
+    path = config_path()
+    config, faults = load_all(path)
+    if config is None or faults:
+        show(faults)
+        return CANNOT_START
+    setup_logging(config.node.log.format, config.node.log.level, "supervisor")
+    from node.supervisor import serve as run
+
+    try:
+        return run(path, config)
+    except FaultsError as error:
+        show(error.faults)
+        return CANNOT_START
+
+
+@click.command()
+@config_option
+def reload() -> int:
+    """Make the running node take the configuration; refused where the configuration has faults."""
+    from node.cli.faults import load_all
+
+    config, faults = load_all(config_path())
+    if config is None or faults:
+        show(faults)
+        click.echo("deid-node: reload refused; the node goes on with the configuration it has.", err=True)
+        return WRONG
+    try:
+        os.kill(_process_of(config), signal.SIGHUP)
+    except PermissionError:
+        raise NotReachable("the node runs as another user.") from None
+    except ProcessLookupError:
+        raise NotReachable("the node has just ended.") from None
+    return 0
+
+
+def _process_of(config: Config) -> int:
+    from node.opening import running_node
+
+    try:
+        process = running_node(config)
+    except OSError as error:
+        raise NotReachable(f"the lock of the spool cannot be read: {error.strerror}.") from None
+    if process is None:
+        raise NotReachable("no node is running on the spool of this configuration.")
+    return process
+
+
+def show(faults: list[Fault]) -> None:
+    """Print faults, one a line."""
+    from node.log import clean_text
+
+    for fault in faults:
+        click.echo(clean_text(fault, 2000), err=True)

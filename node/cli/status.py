@@ -1,0 +1,111 @@
+"""`status`, `pause` and `resume`: what has become of everything received, and where it waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from node.cli.common import WRONG, add_row, ago, config_option, console, opened_ledger, print_json, quiet_config
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from node.config import Config
+
+OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@config_option
+def status(as_json: bool) -> None:
+    """Count what was received and what became of it."""
+    config = quiet_config()
+    with opened_ledger(config) as ledger:
+        found = with_configured(ledger.status(), config)
+    if as_json:
+        print_json(found)
+        return
+    screen = console()
+    screen.print(equation(found), soft_wrap=True)
+    _print_routes(screen, found["routes"])
+    _print_destinations(screen, found["destinations"])
+    _print_refused(screen, found.get("refused", []))
+
+
+def with_configured(found: dict[str, Any], config: Config) -> dict[str, Any]:
+    """Add the routes and destinations of the configuration to which nothing has come yet."""
+    no_instances: dict[str, Any] = dict.fromkeys(("received", *OUTCOMES), 0)
+    no_deliveries = {"delivered": 0, "waiting": 0, "held": 0, "next_try": None, "last_error": None, "paused": False}
+    routes = {route.name: dict(no_instances) for route in config.routes}
+    destinations = {name: dict(no_deliveries) for name in config.destinations}
+    return found | {"routes": routes | found["routes"], "destinations": destinations | found["destinations"]}
+
+
+def equation(found: dict[str, Any]) -> str:
+    """Return promise 7 with its numbers, and whether they add up."""
+    terms = " + ".join(f"{found[name]} {name.replace('_', ' ')}" for name in OUTCOMES)
+    holds = found["received"] == sum(found[name] for name in OUTCOMES)
+    verdict = "holds" if holds else "DOES NOT HOLD"
+    return f"{found['received']} received = {terms}: {verdict}; {found['duplicates']} repeated"
+
+
+def _print_routes(screen: Console, routes: dict[str, dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table("route", *(name.replace("_", " ") for name in ("received", *OUTCOMES)))
+    for name, counts in routes.items():
+        add_row(table, name, *(counts[key] for key in ("received", *OUTCOMES)))
+    screen.print(table)
+
+
+def _print_destinations(screen: Console, destinations: dict[str, dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table("destination", "delivered", "waiting", "held", "next try", "last error")
+    for name, one in destinations.items():
+        next_try = "paused by command" if one.get("paused") else ago(one["next_try"])
+        add_row(table, name, one["delivered"], one["waiting"], one["held"], next_try, one["last_error"])
+    screen.print(table)
+
+
+def _print_refused(screen: Console, refused: list[dict[str, Any]]) -> None:
+    if not refused:
+        return
+    from rich.table import Table
+
+    table = Table("refused", "calling AE", "called AE", "address", "UID", "times", "last", title="Refused at the door")
+    for one in refused:
+        keys = ("kind", "calling_ae_title", "called_ae_title", "address", "uid", "times")
+        add_row(table, *(one.get(key) for key in keys), ago(one.get("last")))
+    screen.print(table)
+
+
+@click.command()
+@click.argument("destination")
+@config_option
+def pause(destination: str) -> int:
+    """Stop sending to a destination; what is for it waits."""
+    return _set_paused(destination, True)
+
+
+@click.command()
+@click.argument("destination")
+@config_option
+def resume(destination: str) -> int:
+    """Send to a destination again, at once."""
+    return _set_paused(destination, False)
+
+
+def _set_paused(destination: str, paused: bool) -> int:
+    config = quiet_config()
+    if destination not in config.destinations:
+        click.echo(f"deid-node: there is no destination '{destination}' in the configuration.", err=True)
+        return WRONG
+    with opened_ledger(config, readonly=False) as ledger:
+        if paused:
+            ledger.pause(destination)
+        else:
+            ledger.resume(destination)
+    return 0

@@ -1,0 +1,38 @@
+"""The configuration: one file, read once, checked as a whole.
+
+Guarantees that a `Config` is complete and consistent: every key is known, every value has its unit, every name that
+one section uses is defined in another, paths are absolute. Refuses (with every fault at once, by file, line and key)
+what it does not know, and what is settled for a later version: nothing is ignored silently.
+"""
+
+from node.config.load import existing_recipes, load_config
+from node.config.model import (
+    Config,
+    Destination,
+    LogSettings,
+    Network,
+    NodeSettings,
+    Retry,
+    Route,
+    Sender,
+    Timeout,
+    TrialDestination,
+)
+from node.config.units import Endpoint, Size
+
+__all__ = [
+    "Config",
+    "Destination",
+    "Endpoint",
+    "LogSettings",
+    "Network",
+    "NodeSettings",
+    "Retry",
+    "Route",
+    "Sender",
+    "Size",
+    "Timeout",
+    "TrialDestination",
+    "existing_recipes",
+    "load_config",
+]

@@ -1,0 +1,202 @@
+"""What must hold between the sections of a configuration.
+
+`of_values` needs no valid models, so that a wrong name is reported along with a wrong value elsewhere; `of_config`
+needs the whole configuration. Nothing here reads more than whether a file exists.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from node.config.model import Config, Route, is_recipe_path
+from node.config.shipped import shipped_recipe_names
+from node.config.titles import covers
+from node.config.units import Endpoint, IPNetwork
+from node.config.yaml12 import Document, KeyPath, Value, dotted
+from node.errors import Fault
+
+
+def of_values(document: Document, file: str, base: Path) -> Iterator[Fault]:
+    """Find names that nothing defines: destinations, recipes; and names that two routes share."""
+    data = document.data if isinstance(document.data, dict) else {}
+    routes, destinations = data.get("routes"), data.get("destinations")
+    names: dict[str, KeyPath] = {}
+    for index, route in enumerate(_list(routes)):
+        if not isinstance(route, dict):
+            continue
+        place: KeyPath = ("routes", index)
+        found = [
+            *_unknown_destinations(route.get("to"), destinations, (*place, "to")),
+            *_unknown_recipes(route.get("recipe"), (*place, "recipe"), base),
+            *_name_taken(route.get("name"), (*place, "name"), names, document),
+        ]
+        for path, problem, hint in found:
+            yield Fault(file, document.line_of(path), problem, hint, dotted(path))
+
+
+def existing_recipes(document: Document, base: Path) -> list[tuple[str, ...]]:
+    """Return the recipes that each route names, without those that `of_values` reports; paths are absolute."""
+    data = document.data if isinstance(document.data, dict) else {}
+    lists = [route.get("recipe") for route in _list(data.get("routes")) if isinstance(route, dict)]
+    found = []
+    for recipes in lists:
+        missing = {path[-1] for path, _, _ in _unknown_recipes(recipes, (), base)}
+        entries = [entry for index, entry in _texts(recipes) if entry and index not in missing]
+        found.append(tuple(str(base / entry) if is_recipe_path(entry) else entry for entry in entries))
+    return [entries for entries in found if entries]
+
+
+def _texts(value: Value) -> list[tuple[int, str]]:
+    return [(index, entry) for index, entry in enumerate(_list(value)) if isinstance(entry, str)]
+
+
+def _list(value: Value) -> tuple[Value, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _unknown_destinations(to: Value, destinations: Value, path: KeyPath) -> Iterator[tuple[KeyPath, str, str]]:
+    known = list(destinations) if isinstance(destinations, dict) else []
+    seen = set()
+    for index, name in _texts(to):
+        if name not in known:
+            yield (*path, index), f"there is no destination '{name}'.", _nearest(name, known)
+        elif name in seen:
+            yield (*path, index), f"the destination '{name}' stands here twice.", "Remove one of the two."
+        seen.add(name)
+
+
+def _unknown_recipes(recipes: Value, path: KeyPath, base: Path) -> Iterator[tuple[KeyPath, str, str]]:
+    for index, entry in _texts(recipes):
+        if not entry or entry.startswith("~") or "\0" in entry:
+            continue  # the model says so
+        if is_recipe_path(entry):
+            if not (base / entry).is_file():
+                yield (*path, index), f"there is no recipe file '{entry}'.", "Paths count from this file's folder."
+        elif entry not in (known := shipped_recipe_names()):
+            hint = f"{_nearest(entry, known)} A path has a `/` or ends in `.dicom`.".lstrip()
+            yield (*path, index), f"there is no shipped recipe '{entry}'.", hint
+
+
+def _name_taken(
+    name: Value, path: KeyPath, names: dict[str, KeyPath], document: Document
+) -> Iterator[tuple[KeyPath, str, str]]:
+    if not isinstance(name, str):
+        return
+    if name in names:
+        line = document.line_of(names[name])
+        yield path, f"the route in line {line} is called '{name}' too.", "Name one of them differently."
+    names.setdefault(name, path)
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    near = get_close_matches(word, known, 1, 0.5)
+    if near:
+        return f"Did you mean '{near[0]}'?"
+    return f"Known: {', '.join(known)}." if known else ""
+
+
+def of_config(config: Config, document: Document) -> Iterator[Fault]:
+    """Find routes that nothing reaches or that are open to anyone, and addresses and folders that collide."""
+    for path, problem, hint in (*_routes(config), *_addresses(config), *_folders(config)):
+        yield Fault(str(config.file), document.line_of(path), problem, hint, dotted(path))
+
+
+def _routes(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
+    open_listener = not is_loopback(config.node.listen.host)
+    for index, route in enumerate(config.routes):
+        for earlier in config.routes[:index]:
+            if _covers(earlier, route, config.node.ae_title):
+                problem = f"never reached: the route '{earlier.name}' before it takes all that this one would."
+                yield ("routes", index), problem, "The first that matches decides; put this one before it."
+                break
+        sender = route.from_
+        if open_listener and sender.called_ae is None and sender.calling_ae is None and sender.address is None:
+            problem = "this route takes instances from anyone, and the node listens beyond this machine."
+            yield ("routes", index), problem, "Say under `from` who may send."
+
+
+def _covers(earlier: Route, later: Route, own_title: str) -> bool:
+    one, other = earlier.from_, later.from_
+    return (
+        covers(one.called_ae or (own_title,), other.called_ae or (own_title,))
+        and covers(one.calling_ae, other.calling_ae)
+        and _covers_networks(one.address, other.address)
+    )
+
+
+def _covers_networks(networks: tuple[IPNetwork, ...] | None, others: tuple[IPNetwork, ...] | None) -> bool:
+    if networks is None:
+        return True
+    merged4 = list(ipaddress.collapse_addresses(one for one in networks if isinstance(one, ipaddress.IPv4Network)))
+    merged6 = list(ipaddress.collapse_addresses(one for one in networks if isinstance(one, ipaddress.IPv6Network)))
+    wanted = others or (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0"))
+    return all(
+        any(other.subnet_of(one) for one in merged4)
+        if isinstance(other, ipaddress.IPv4Network)
+        else any(other.subnet_of(one) for one in merged6)
+        for other in wanted
+    )
+
+
+def _addresses(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
+    trial, listen = config.trial_destination, config.node.listen
+    if trial is not None and trial.listen.port == listen.port:
+        problem = "the trial destination would listen at the port of the node itself."
+        yield ("trial_destination", "listen"), problem, "Give it another port."
+    for name, destination in config.destinations.items():
+        if _same_place(destination.address, listen):
+            problem = "this is the node itself: what it sends would come back to it."
+            yield ("destinations", name, "address"), problem, "Name the archive's address."
+
+
+def _same_place(address: Endpoint, listen: Endpoint) -> bool:
+    if address.port != listen.port:
+        return False
+    return address.host == listen.host or (
+        is_loopback(address.host) and (is_loopback(listen.host) or _is_any(listen.host))
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host can only be reached from this machine; a name other than `localhost` cannot be known."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _folders(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
+    trial, spool = config.trial_destination, config.node.spool
+    if trial is not None and (trial.folder.is_relative_to(spool) or spool.is_relative_to(trial.folder)):
+        problem = "the trial destination's folder and the spool must not contain one another."
+        yield ("trial_destination", "folder"), problem, "Give it a folder of its own."
+    for key, path in (("secret_file", config.node.secret_file), ("ledger", Path(config.node.ledger[10:]))):
+        if path.is_relative_to(spool):
+            yield ("node", key), "must not lie in the spool.", "Only the node's own instance files lie there."
+
+
+def warnings(config: Config) -> tuple[str, ...]:
+    """Say what is no fault, but hardly meant."""
+    used = {name for route in config.routes for name in route.to}
+    found = [f"destination '{name}': no route sends to it." for name in config.destinations if name not in used]
+    if not is_loopback(config.node.listen.host):
+        found += [
+            f"route '{route.name}': takes instances from any address and any calling AE title."
+            for route in config.routes
+            if route.from_.calling_ae is None and route.from_.address is None
+        ]
+    if config.trial_destination is not None and not any(map(config.is_trial, used)):
+        found.append("trial_destination: no route sends to it.")
+    return tuple(found)

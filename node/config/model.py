@@ -1,0 +1,295 @@
+"""The shape of the configuration, with every default.
+
+The models are frozen and strict: no value is converted in silence. What concerns one value alone is refused here; what
+concerns several sections is refused by `node.config.checks`. Paths are absolute once loaded; durations are seconds.
+Options that are settled, but not built yet, stand here with the one value that is accepted; `node.config.later` refuses
+every other.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    model_validator,
+)
+
+from node.config.units import (
+    Endpoint,
+    IPNetwork,
+    Size,
+    parse_ae_pattern,
+    parse_ae_title,
+    parse_duration,
+    parse_endpoint,
+    parse_network,
+    parse_positive_duration,
+    parse_size,
+)
+
+MAX_WORKERS = 64
+AUTOMATIC_WORKERS = 16
+LOCAL_DATABASE = "sqlite:///"
+
+Collection = TypeVar("Collection", tuple[Any, ...], dict[Any, Any])
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not _NAME.match(value):
+        raise ValueError("expected a name: letters, digits, dot, dash and underscore, at most 64, no blank.")
+    return value
+
+
+def _path(value: object, info: ValidationInfo) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("expected a path.")
+    if value.startswith("~"):
+        raise ValueError("`~` is not expanded; write the whole path.")
+    return Path(os.path.normpath(_base(info) / value))
+
+
+def is_recipe_path(entry: str) -> bool:
+    """Say whether an entry of `recipe` names a file; else it is the name of a shipped recipe."""
+    return "/" in entry or entry.endswith(".dicom")
+
+
+def _recipe(value: object, info: ValidationInfo) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected the name of a shipped recipe, or a path.")
+    return str(_path(value, info)) if is_recipe_path(value) else value
+
+
+def _ledger(value: object, info: ValidationInfo) -> str:
+    """Make the path of a SQLite URL absolute; other databases come with a later version."""
+    if not isinstance(value, str) or "://" not in value:
+        raise ValueError("expected a database URL such as sqlite:///var/ledger.db.")
+    if not value.startswith(LOCAL_DATABASE):
+        raise ValueError("only sqlite:/// is possible in this version.")
+    path, _, query = value.removeprefix(LOCAL_DATABASE).partition("?")
+    if not path or query or path == ":memory:" or path.startswith("file:"):
+        raise ValueError("expected the path of a database file behind sqlite:///, and nothing else.")
+    return LOCAL_DATABASE + os.path.normpath(_base(info) / path)
+
+
+def _base(info: ValidationInfo) -> Path:
+    context = info.context
+    return Path(context["base"]) if isinstance(context, dict) else Path.cwd()
+
+
+def _workers(value: object) -> int:
+    if value == "auto":
+        return max(1, min(AUTOMATIC_WORKERS, len(os.sched_getaffinity(0))))
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_WORKERS:
+        raise ValueError(f"expected auto, or a number from 1 to {MAX_WORKERS}.")
+    return value
+
+
+def _tries(value: object) -> int | None:
+    if value is None or value == "forever":
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("expected forever, or a number from 1.")
+    return value
+
+
+def _filled(value: Collection) -> Collection:
+    """Refuse an empty list or section; not by a length, which pydantic counts without the members that are wrong."""
+    if not value:
+        raise ValueError("must not be empty.")
+    return value
+
+
+Filled = AfterValidator(_filled)
+Name = Annotated[str, PlainValidator(_name)]
+AETitle = Annotated[str, PlainValidator(parse_ae_title)]
+AEPattern = Annotated[str, PlainValidator(parse_ae_pattern)]
+Network = Annotated[IPNetwork, PlainValidator(parse_network)]
+Address = Annotated[Endpoint, PlainValidator(parse_endpoint)]
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+PositiveDuration = Annotated[float, BeforeValidator(parse_positive_duration)]
+RecipeEntry = Annotated[str, PlainValidator(_recipe)]
+FilePath = Annotated[Path, PlainValidator(_path)]
+
+
+class Section(BaseModel):
+    """One section: frozen, strict, without unknown keys, and with errors that do not repeat a value."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+
+
+class LogSettings(Section):
+    """What is written to stderr."""
+
+    format: Literal["human", "json"] = "human"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class ReceivingTimeouts(Section):
+    """How long the receiving side waits, in seconds: for a request, between messages, and inside one."""
+
+    acse: PositiveDuration = 30.0
+    idle: PositiveDuration = 600.0
+    transfer: PositiveDuration = 60.0
+
+
+class NodeSettings(Section):
+    """The node itself."""
+
+    ae_title: AETitle
+    listen: Address
+    data: FilePath
+    spool: FilePath
+    ledger: Annotated[str, PlainValidator(_ledger)]
+    secret_file: FilePath
+    max_associations: Annotated[int, Field(ge=1, le=10_000)] = 50
+    workers: Annotated[int, PlainValidator(_workers)] = Field(default="auto", validate_default=True)
+    min_free_disk: Annotated[Size, PlainValidator(parse_size)] = Size(bytes=1 << 30)
+    drain: Duration = 30.0
+    log: LogSettings = LogSettings()
+    timeouts: ReceivingTimeouts = ReceivingTimeouts()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _places_in_data(cls, section: Any) -> Any:
+        """Let spool, ledger and secret lie in `data` where they have no place of their own."""
+        if not isinstance(section, dict):
+            return section
+        data = section.get("data", "var")
+        data = data if isinstance(data, str) and data else "var"
+        places = {
+            "data": "var",
+            "spool": f"{data}/spool",
+            "ledger": f"{LOCAL_DATABASE}{data}/ledger.db",
+            "secret_file": f"{data}/secret.key",
+        }
+        return places | section
+
+
+class Sender(Section):
+    """Who a route is for; a part that is None is any (for `called_ae`: the node's own title)."""
+
+    called_ae: Annotated[tuple[AEPattern, ...], Filled] | None = None
+    calling_ae: Annotated[tuple[AEPattern, ...], Filled] | None = None
+    address: Annotated[tuple[Network, ...], Filled] | None = None
+
+
+class Route(Section):
+    """Who sends → which recipe → which destinations.
+
+    `project` is the scope of pseudonyms, UIDs and date shifts; `issuer` the Issuer of Patient ID where an instance has
+    none. A path in `recipe` is absolute once loaded. The last four options cannot be set yet: they say what this
+    version does.
+    """
+
+    name: Name
+    project: Name
+    from_: Sender = Field(default=Sender(), alias="from")
+    recipe: Annotated[tuple[RecipeEntry, ...], Filled]
+    to: Annotated[tuple[str, ...], Filled]
+    exclude: tuple[str, ...] = ()
+    variables: dict[str, str] = {}
+    issuer: str = ""
+    missing_patient_id: Literal["hold", "study"] = "hold"
+    unknown_sop_class: Literal["hold", "pass", "stub", "exclude"] = "pass"
+    documents: Literal["hold", "pass", "stub", "exclude"] = "pass"
+    pixel_risk: Literal["hold", "pass"] = "pass"
+    gate: Literal["hold", "scrub", "report"] = "report"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _project_of_its_own(cls, section: Any) -> Any:
+        if isinstance(section, dict) and "name" in section:
+            return {"project": section["name"]} | section
+        return section
+
+
+class Timeout(Section):
+    """How long the sending side waits, in seconds: for TCP, A-ASSOCIATE-AC, and a response (or room to send)."""
+
+    connect: PositiveDuration = 10.0
+    associate: PositiveDuration = 30.0
+    response: PositiveDuration = 60.0
+
+
+class Retry(Section):
+    """When a delivery is tried again: after `first`, then `factor` times later each, at most `cap` (seconds).
+
+    `tries` None is for ever; `refused_tries` counts answers that mean the instance itself is refused.
+    """
+
+    first: PositiveDuration = 5.0
+    factor: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 2.0
+    cap: PositiveDuration = 900.0
+    tries: Annotated[int | None, PlainValidator(_tries)] = None
+    refused_tries: Annotated[int, Field(ge=1, le=1000)] = 3
+
+
+class Destination(Section):
+    """Where cleaned instances go. `calling_ae` is never empty once loaded: by default it is the node's own title."""
+
+    ae_title: AETitle
+    address: Address
+    calling_ae: AETitle
+    associations: Annotated[int, Field(ge=1, le=64)] = 2
+    linger: Duration = 2.0
+    timeout: Timeout = Timeout()
+    retry: Retry = Retry()
+
+
+class TrialDestination(Section):
+    """A storage SCP that is started along with the node, to try it out."""
+
+    enabled: bool = True
+    ae_title: AETitle
+    listen: Address
+    folder: FilePath
+
+
+class Web(Section):
+    """The web interface; not in this version."""
+
+    enabled: bool = False
+    listen: Address = Endpoint("127.0.0.1", 8080)
+
+
+class Duplicates(Section):
+    """What happens to an instance that came before; other values are not in this version."""
+
+    same: Literal["once", "resend"] = "once"
+    header: Literal["hold", "replace", "both"] = "hold"
+
+
+class Config(Section):
+    """The whole configuration. `trial_destination` is None where it is absent or not enabled.
+
+    `file` is the file as the user named it, `warnings` what is no fault but hardly meant.
+    """
+
+    node: NodeSettings
+    routes: Annotated[tuple[Route, ...], Filled]
+    destinations: Annotated[dict[Name, Destination], Filled]
+    trial_destination: TrialDestination | None = None
+    web: Web = Web()
+    duplicates: Duplicates = Duplicates()
+    peers: dict[str, str] = {}
+    functions: tuple[str, ...] = ()
+    file: Path = Path()
+    warnings: tuple[str, ...] = ()
+
+    def is_trial(self, destination: str) -> bool:
+        """Say whether a destination is the node's own trial destination."""
+        trial = self.trial_destination
+        return trial is not None and self.destinations[destination].address == trial.listen

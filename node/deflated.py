@@ -1,0 +1,55 @@
+"""The deflated transfer syntax: a raw RFC 1951 stream in place of the data set (PS3.5 A.5), read in constant memory."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from node.errors import DatasetError
+from node.spool import as_spool_error
+
+RAW_DEFLATE = -zlib.MAX_WBITS
+_CHUNK = 1 << 20
+
+
+def inflate(source: int, offset: int, target: int, check_room: Callable[[int], None]) -> int:
+    """Inflate the data set of a file, from `offset` on, into another file; return how many bytes it has.
+
+    `check_room` is asked before each piece is written, so that no stream can fill the disk.
+
+    Raises
+    ------
+    DatasetError
+        The stream is broken or ends too early.
+    NoRoom
+        It grows beyond what the disk has room for.
+    """
+    total = 0
+    stream = zlib.decompressobj(wbits=RAW_DEFLATE)
+    try:
+        while not stream.eof:
+            chunk = stream.unconsumed_tail
+            if not chunk:
+                chunk = os.pread(source, _CHUNK, offset)
+                offset += len(chunk)
+                if not chunk:
+                    raise DatasetError("the deflated data set ends too early")
+            try:
+                inflated = stream.decompress(chunk, _CHUNK)
+            except zlib.error:
+                raise DatasetError("the deflated data set cannot be inflated") from None
+            check_room(len(inflated))
+            total += len(inflated)
+            write_all(target, inflated)
+    except OSError as error:
+        raise as_spool_error(error, Path("incoming")) from None
+    return total
+
+
+def write_all(target: int, data: bytes) -> None:
+    """Write every byte; a full disk raises the OSError of it."""
+    done = 0
+    while done < len(data):
+        done += os.write(target, data[done:] if done else data)

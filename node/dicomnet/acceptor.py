@@ -1,0 +1,148 @@
+"""The acceptor of associations in one process: shared listener, one thread for each connection, orderly end.
+
+Guarantees that accepting never waits for a peer: a silent one costs a thread and a descriptor until its time is up or
+too many of its kind come. The listener may be shared with other processes; it is neither shut down nor closed here.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import secrets
+import select
+import socket
+import threading
+from time import monotonic
+
+from node.dicomnet.association import AcceptedAssociation
+from node.dicomnet.dul import Connection, StopSignal
+from node.dicomnet.policy import AcceptorLimits, AcceptorPolicy
+from node.log import event
+
+logger = logging.getLogger(__name__)
+
+_GRACE_UNASSOCIATED = 1.0  # seconds that a drain leaves a connection whose A-ASSOCIATE-RQ may be on its way
+_GRACE_ABORT = 5.0  # seconds in which aborted associations end: their A-ABORT lingers, an instance in hand concludes
+_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_SHORTAGE_PAUSE = 100  # milliseconds
+
+
+class AssociationServer:
+    """Accepts associations on `listener` and serves them as `policy` decides.
+
+    Parameters
+    ----------
+    listener
+        A listening TCP socket; made non-blocking here, closed by the caller.
+    """
+
+    def __init__(self, listener: socket.socket, policy: AcceptorPolicy, limits: AcceptorLimits | None = None) -> None:
+        listener.setblocking(False)
+        self._listener = listener
+        self._policy = policy
+        self._limits = limits or AcceptorLimits()
+        self._stop_accepting = StopSignal()
+        self._abort = StopSignal()
+        self._changed = threading.Condition()
+        self._associations: dict[AcceptedAssociation, Connection] = {}
+        self._unassociated: dict[AcceptedAssociation, Connection] = {}
+
+    def serve(self) -> None:
+        """Accept until `stop`; then return, with associations still open."""
+        poller = select.poll()
+        poller.register(self._listener, select.POLLIN)
+        poller.register(self._stop_accepting, select.POLLIN)
+        while True:
+            poller.poll()
+            if self._stop_accepting.given:
+                return
+            self._accept()
+
+    def stop(self) -> None:
+        """Accept no more: `serve` returns. May be called from any thread and from a signal handler."""
+        self._stop_accepting.give()
+
+    def active(self) -> int:
+        """Return the number of admitted associations."""
+        with self._changed:
+            return sum(association.admitted for association in self._associations)
+
+    def drain(self, seconds: float) -> None:
+        """Wait until open associations have ended; those still open after `seconds` get A-ABORT.
+
+        To be called after `serve` has returned. A connection without association is closed after a second.
+        """
+        deadline = monotonic() + seconds
+        with self._changed:
+            self._changed.wait_for(lambda: not self._associations, min(_GRACE_UNASSOCIATED, seconds))
+            for connection in self._unassociated.values():
+                connection.cut()
+            self._changed.wait_for(lambda: not self._associations, max(0.0, deadline - monotonic()))
+            if self._associations:
+                event(logger, "associations aborted", logging.WARNING, count=len(self._associations))
+        self._abort.give()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._associations, _GRACE_ABORT)
+
+    def _accept(self) -> None:
+        try:
+            accepted, address = self._listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # another process was faster, or the peer has gone again
+        except OSError as error:
+            if error.errno not in _SHORTAGE:
+                raise
+            event(logger, "no connection accepted", logging.WARNING, error=os.strerror(error.errno or 0))
+            with self._changed:
+                self._close_oldest()
+            self._pause()
+            return
+        self._start(accepted, (str(address[0]), int(address[1])))
+
+    def _pause(self) -> None:
+        poller = select.poll()
+        poller.register(self._stop_accepting, select.POLLIN)
+        poller.poll(_SHORTAGE_PAUSE)
+
+    def _start(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+        try:
+            connection = Connection(accepted, self._limits.max_pdu, self._abort)
+        except OSError:
+            accepted.close()  # gone before its options could be set
+            return
+        association = AcceptedAssociation(
+            connection, self._policy, self._limits, address, secrets.token_hex(4), lambda: self._associated(association)
+        )
+        with self._changed:
+            if len(self._unassociated) >= self._limits.unassociated:
+                self._close_oldest()
+            self._associations[association] = self._unassociated[association] = connection
+        thread = threading.Thread(target=self._run, args=(association,), name="association", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            event(logger, "no thread for a connection", logging.WARNING)
+            connection.close()
+            self._forget(association)
+
+    def _close_oldest(self) -> None:
+        oldest = next(iter(self._unassociated), None)
+        if oldest is not None:
+            self._unassociated.pop(oldest).cut()
+
+    def _associated(self, association: AcceptedAssociation) -> None:
+        with self._changed:
+            self._unassociated.pop(association, None)
+
+    def _run(self, association: AcceptedAssociation) -> None:
+        try:
+            association.run()
+        finally:
+            self._forget(association)
+
+    def _forget(self, association: AcceptedAssociation) -> None:
+        with self._changed:
+            self._associations.pop(association, None)
+            self._unassociated.pop(association, None)
+            self._changed.notify_all()

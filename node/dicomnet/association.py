@@ -1,0 +1,288 @@
+"""One association as its acceptor sees it, from A-ASSOCIATE-RQ to the last byte (PS3.8 7, PS3.7 9).
+
+Guarantees that nothing is answered before the policy has concluded, that a writer which was begun is finished or
+abandoned, and that an admitted association is reported as ended once, before the peer can learn of its end (so that a
+peer which comes back at once finds its place free). Whatever the peer does wrong ends this association only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NoReturn
+
+from node.dicomnet import dimse
+from node.dicomnet.dul import AbortReceived, Connection, Stopped
+from node.dicomnet.messages import MessageReader, ReleaseRequested, encode_command, largest_fragment
+from node.dicomnet.negotiation import VERIFICATION, answer, answer_roles
+from node.dicomnet.pdus import (
+    ABORT,
+    ACCEPTED,
+    ASSOCIATE_RQ,
+    DICOM_APPLICATION_CONTEXT,
+    REASON_INVALID_PARAMETER,
+    REASON_NOT_SPECIFIED,
+    REASON_UNEXPECTED_PDU,
+    AssociateRequest,
+    decode_request,
+    encode_abort,
+    encode_accept,
+    encode_reject,
+    encode_release_response,
+)
+from node.dicomnet.policy import (
+    AcceptorLimits,
+    AcceptorPolicy,
+    InstanceWriter,
+    Peer,
+    Rejecting,
+    Rejection,
+    StoreAnswer,
+    StoreRequest,
+)
+from node.errors import PeerAborted, PeerTimeout, ProtocolError
+from node.log import describe_exception, event, trace_of
+
+logger = logging.getLogger(__name__)
+
+_SERVICE_USER, _SERVICE_PROVIDER = 0, 2  # sources of an A-ABORT
+_WRONG_CONTEXT = Rejection(1, 1, 2, "application context name not supported")
+_WRONG_VERSION = Rejection(1, 2, 2, "protocol version not supported")
+
+
+class AcceptedAssociation:
+    """Serves one connection; `run` returns when it is closed.
+
+    Parameters
+    ----------
+    connection
+        The connection just accepted.
+    address
+        Address and port of the peer.
+    identifier
+        The node's own id of this association.
+    on_associated
+        Called when A-ASSOCIATE-RQ has come.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        policy: AcceptorPolicy,
+        limits: AcceptorLimits,
+        address: tuple[str, int],
+        identifier: str,
+        on_associated: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._policy = policy
+        self._limits = limits
+        self._address = address
+        self._identifier = identifier
+        self._on_associated = on_associated
+        self._peer: Peer | None = None
+        self._contexts: dict[int, tuple[str, str]] = {}
+        self._fragment = 0
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the policy has admitted this association and it has not ended."""
+        return self._peer is not None
+
+    def run(self) -> None:
+        """Negotiate, serve messages until the end, close. Raises nothing."""
+        try:
+            last = self._serve()
+        # Boundary: the top of the association's thread. The node lives on.
+        except Exception as error:  # noqa: BLE001
+            self._fault("in an association", error)
+            last = self._end("failed", encode_abort(_SERVICE_USER, REASON_NOT_SPECIFIED))
+        if last is None:
+            self._connection.close()
+        else:
+            self._connection.finish(last)
+
+    def _serve(self) -> bytes | None:
+        """Return the PDU that is to be the last one, None where the peer is gone."""
+        try:
+            rejection = self._negotiate()
+            if rejection is not None:
+                return encode_reject(rejection.result, rejection.source, rejection.reason)
+            self._messages()
+        except ReleaseRequested:
+            return self._end("released", encode_release_response())
+        except PeerAborted as lost:
+            return self._end("aborted" if isinstance(lost, AbortReceived) else "lost", None)
+        except PeerTimeout:
+            return self._end("timeout", encode_abort(_SERVICE_PROVIDER, REASON_NOT_SPECIFIED))
+        except ProtocolError as broken:
+            event(
+                logger,
+                "protocol error",
+                logging.WARNING,
+                association=self._identifier,
+                address=self._address[0],
+                error=str(broken),
+            )
+            return self._end("protocol", encode_abort(_SERVICE_PROVIDER, broken.reason))
+        except Stopped:
+            return self._end("stopped", encode_abort(_SERVICE_USER, REASON_NOT_SPECIFIED))
+
+    def _end(self, how: str, last: bytes | None) -> bytes | None:
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            try:
+                self._policy.ended(peer, how)
+            # Boundary: a fault in the owner's bookkeeping must not keep the peer waiting for its answer.
+            except Exception as error:  # noqa: BLE001
+                self._fault("at the end of an association", error)
+        return last
+
+    def _negotiate(self) -> Rejecting | None:
+        kind, body = self._connection.read_pdu(self._limits.associate)
+        if kind == ABORT:
+            raise AbortReceived
+        if kind != ASSOCIATE_RQ:
+            raise ProtocolError("a PDU before A-ASSOCIATE-RQ", REASON_UNEXPECTED_PDU)
+        self._on_associated()
+        request = decode_request(bytes(body))
+        if not request.protocol_version & 1:
+            return _WRONG_VERSION
+        if request.application_context != DICOM_APPLICATION_CONTEXT:
+            return _WRONG_CONTEXT
+        if not request.contexts or len({c.context_id for c in request.contexts}) < len(request.contexts):
+            raise ProtocolError("no presentation context, or one id twice", REASON_INVALID_PARAMETER)
+        return self._admit(request)
+
+    def _admit(self, request: AssociateRequest) -> Rejecting | None:
+        self._fragment = largest_fragment(request.max_pdu)
+        peer = Peer(request.calling_ae_title, request.called_ae_title, *self._address, self._identifier)
+        rejection = self._policy.admit(peer, all(c.abstract_syntax == VERIFICATION for c in request.contexts))
+        if rejection is not None:
+            return rejection
+        self._peer = peer
+        answers = answer(request.contexts)
+        proposed = {context.context_id: context for context in request.contexts}
+        refused = [proposed[a.context_id] for a in answers if a.result != ACCEPTED]
+        if refused:
+            self._policy.refused_contexts(peer, [(c.abstract_syntax, list(c.transfer_syntaxes)) for c in refused])
+        self._contexts = {
+            a.context_id: (proposed[a.context_id].abstract_syntax, a.transfer_syntax)
+            for a in answers
+            if a.result == ACCEPTED
+        }
+        roles = answer_roles(request.roles, frozenset(abstract for abstract, _ in self._contexts.values()))
+        self._connection.send(encode_accept(request, answers, self._limits.max_pdu, roles), self._limits.transfer)
+        return None
+
+    def _messages(self) -> NoReturn:
+        reader = MessageReader(self._connection, self._contexts, self._limits.idle, self._limits.transfer)
+        while True:
+            context_id, command = reader.command()
+            if command.command_field is None or command.data_set_type is None:
+                raise ProtocolError("a command without Command Field or Data Set Type", REASON_INVALID_PARAMETER)
+            serve = self._store if command.command_field == dimse.C_STORE_RQ else self._other
+            given = serve(reader, context_id, command)
+            if given is not None:
+                self._respond(context_id, command, given)
+
+    def _respond(self, context_id: int, command: dimse.Command, given: StoreAnswer) -> None:
+        if command.message_id is None:
+            raise ProtocolError("a request without Message ID", REASON_INVALID_PARAMETER)
+        response = dimse.encode_response(command, given.status, given.comment)
+        self._connection.send(encode_command(context_id, response, self._fragment), self._limits.transfer)
+
+    def _other(self, reader: MessageReader, context_id: int, command: dimse.Command) -> StoreAnswer | None:
+        field = command.command_field or 0
+        if field & dimse.RESPONSE:
+            raise ProtocolError("a response to no request", REASON_UNEXPECTED_PDU)
+        if command.has_data_set:
+            for _ in reader.fragments(context_id):
+                pass
+        if field == dimse.C_CANCEL_RQ:
+            return None
+        return StoreAnswer(dimse.SUCCESS if field == dimse.C_ECHO_RQ else dimse.UNRECOGNIZED_OPERATION)
+
+    def _store(self, reader: MessageReader, context_id: int, command: dimse.Command) -> StoreAnswer:
+        writer = self._begin(context_id, command)
+        if not command.has_data_set:
+            return writer if isinstance(writer, StoreAnswer) else self._refuse_empty(writer)
+        if isinstance(writer, StoreAnswer):
+            for _ in reader.fragments(context_id):
+                pass
+            return writer
+        return self._receive(reader, context_id, writer)
+
+    def _refuse_empty(self, writer: InstanceWriter) -> StoreAnswer:
+        self._abandon(writer)
+        return StoreAnswer(dimse.CANNOT_UNDERSTAND, "C-STORE-RQ without a data set")
+
+    def _begin(self, context_id: int, command: dimse.Command) -> InstanceWriter | StoreAnswer:
+        if command.message_id is None:
+            raise ProtocolError("a C-STORE-RQ without Message ID", REASON_INVALID_PARAMETER)
+        abstract_syntax, transfer_syntax = self._contexts[context_id]
+        if abstract_syntax == VERIFICATION:
+            # Who was admitted for Verification only must not store through its context (PS3.7 C.5.6).
+            return StoreAnswer(dimse.SOP_CLASS_NOT_SUPPORTED)
+        request = StoreRequest(
+            command.affected_sop_class_uid,
+            command.affected_sop_instance_uid,
+            transfer_syntax,
+            command.message_id,
+            context_id,
+        )
+        assert self._peer is not None
+        try:
+            return self._policy.begin(self._peer, request)
+        # Boundary: C-STORE. A fault of the node is its own lack of resources: the sender tries again.
+        except Exception as error:  # noqa: BLE001
+            self._fault("at the beginning of an instance", error)
+            return StoreAnswer(dimse.OUT_OF_RESOURCES)
+
+    def _receive(self, reader: MessageReader, context_id: int, writer: InstanceWriter) -> StoreAnswer:
+        fragments = reader.fragments(context_id)
+        try:
+            fault = False
+            for fragment in fragments:
+                if not fault:
+                    fault = not self._write(writer, fragment)
+        except BaseException:
+            self._abandon(writer)
+            raise
+        if fault:
+            self._abandon(writer)
+            return StoreAnswer(dimse.OUT_OF_RESOURCES)
+        try:
+            return writer.finish()
+        # Boundary: C-STORE. Whether the instance is stored is unknown: no abandon, and the sender tries again.
+        except Exception as error:  # noqa: BLE001
+            self._fault("at the end of an instance", error)
+            return StoreAnswer(dimse.OUT_OF_RESOURCES)
+
+    def _write(self, writer: InstanceWriter, fragment: memoryview) -> bool:
+        try:
+            writer.write(fragment)
+        # Boundary: C-STORE. The rest of the data set is read and the sender told, by A700H.
+        except Exception as error:  # noqa: BLE001
+            self._fault("while writing an instance", error)
+            return False
+        return True
+
+    def _fault(self, what: str, error: Exception) -> None:
+        """Log a fault of the node: types and places, no texts, which may hold values."""
+        where = trace_of(error)
+        event(
+            logger,
+            f"fault {what}",
+            logging.ERROR,
+            association=self._identifier,
+            error=describe_exception(error),
+            trace=where,
+        )
+
+    def _abandon(self, writer: InstanceWriter) -> None:
+        try:
+            writer.abandon()
+        # Boundary: C-STORE. What is left in `incoming/` is swept later.
+        except Exception as error:  # noqa: BLE001
+            self._fault("while abandoning an instance", error)

@@ -1,0 +1,152 @@
+"""DIMSE messages on an established association: PDVs in, command sets assembled, P-DATA-TF out (PS3.8 9.3.5, Annex E).
+
+Guarantees that PDVs may be cut anywhere: several in a PDU, command and data in one, fragments of one byte or none.
+Refuses (ProtocolError) a length that lies, a context that was not accepted, a command in the middle of a data set or
+the reverse, and a command set above 64 KiB.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+
+from node.dicomnet import dimse
+from node.dicomnet.dul import AbortReceived, Connection
+from node.dicomnet.pdus import (
+    ABORT,
+    P_DATA,
+    REASON_INVALID_PARAMETER,
+    REASON_UNEXPECTED_PARAMETER,
+    REASON_UNEXPECTED_PDU,
+    RELEASE_RQ,
+)
+from node.errors import ProtocolError
+
+COMMAND_LIMIT = 64 << 10  # bytes
+LARGEST_FRAGMENT = 1 << 20  # bytes of our own PDVs, where the peer has no limit
+
+_PDV = struct.Struct(">LBB")
+_PDV_PDU = struct.Struct(">BxLLBB")
+_PDV_OVERHEAD = _PDV.size  # what a PDV's item takes of the peer's maximum PDU length, beside the fragment
+_COMMAND, _LAST = 1, 2  # message control header (PS3.8 E.2)
+
+
+class ReleaseRequested(Exception):
+    """The peer asks for the release of the association, between two messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pdv:
+    """A presentation data value; `data` is valid until the next one is asked for."""
+
+    context_id: int
+    command: bool
+    last: bool
+    data: memoryview
+
+
+class MessageReader:
+    """Reads messages from `connection`; `contexts` are the ids of the accepted presentation contexts.
+
+    The caller reads one command, then its data set to the end (`fragments`), then the next command. `idle` and
+    `transfer` are seconds: until the first byte of a message, and for each PDU of one that has begun.
+    """
+
+    def __init__(self, connection: Connection, contexts: Container[int], idle: float, transfer: float) -> None:
+        self._connection = connection
+        self._contexts = contexts
+        self._idle = idle
+        self._transfer = transfer
+        self._rest = memoryview(b"")
+
+    def command(self) -> tuple[int, dimse.Command]:
+        """Read the next command; return the id of its presentation context and the command.
+
+        Raises ReleaseRequested, PeerAborted, PeerTimeout, ProtocolError, Stopped.
+        """
+        pdv = self._next(self._idle)
+        context_id = pdv.context_id
+        if pdv.last and pdv.command:
+            return context_id, dimse.decode(pdv.data)
+        collected = bytearray()
+        while True:
+            if not pdv.command or pdv.context_id != context_id:
+                raise ProtocolError("a data set fragment where a command belongs", REASON_UNEXPECTED_PARAMETER)
+            collected += pdv.data
+            if len(collected) > COMMAND_LIMIT:
+                raise ProtocolError("a command set is too long", REASON_INVALID_PARAMETER)
+            if pdv.last:
+                return context_id, dimse.decode(collected)
+            pdv = self._in_message()
+
+    def fragments(self, context_id: int) -> Iterator[memoryview]:
+        """Yield the fragments of the data set that follows, to its last; each is valid until the next."""
+        last = False
+        while not last:
+            pdv = self._in_message()
+            if pdv.command or pdv.context_id != context_id:
+                raise ProtocolError("a command fragment where a data set belongs", REASON_UNEXPECTED_PARAMETER)
+            last = pdv.last
+            if pdv.data:
+                yield pdv.data
+
+    def _in_message(self) -> Pdv:
+        try:
+            return self._next(self._transfer)
+        except ReleaseRequested:
+            raise ProtocolError("an A-RELEASE-RQ in the middle of a message", REASON_UNEXPECTED_PDU) from None
+
+    def _next(self, wait: float) -> Pdv:
+        while not self._rest:
+            self._rest = self._p_data(wait)
+        if len(self._rest) < _PDV.size:
+            raise ProtocolError("a presentation data value is truncated", REASON_INVALID_PARAMETER)
+        length, context_id, control = _PDV.unpack_from(self._rest)
+        end = length + 4
+        if length < 2 or end > len(self._rest):
+            raise ProtocolError("the length of a presentation data value is wrong", REASON_INVALID_PARAMETER)
+        if context_id not in self._contexts:
+            raise ProtocolError("a presentation context that was not accepted", REASON_INVALID_PARAMETER)
+        data = self._rest[_PDV.size : end]
+        self._rest = self._rest[end:]
+        return Pdv(context_id, bool(control & _COMMAND), bool(control & _LAST), data)
+
+    def _p_data(self, wait: float) -> memoryview:
+        kind, body = self._connection.read_pdu(wait, self._transfer)
+        if kind == P_DATA:
+            return body
+        if kind == ABORT:
+            raise AbortReceived
+        if kind == RELEASE_RQ:
+            raise ReleaseRequested
+        raise ProtocolError("a PDU that has no place in an established association", REASON_UNEXPECTED_PDU)
+
+
+def largest_fragment(peer_max_pdu: int) -> int:
+    """Return the bytes of data in a PDV that fits the peer's maximum PDU length (0: no limit), an even number.
+
+    Raises ProtocolError where none fits.
+    """
+    if peer_max_pdu == 0:
+        return LARGEST_FRAGMENT
+    size = min(peer_max_pdu - _PDV_OVERHEAD, LARGEST_FRAGMENT) & ~1
+    if size <= 0:
+        raise ProtocolError("the peer's maximum PDU length leaves no room for data", REASON_INVALID_PARAMETER)
+    return size
+
+
+def fragment_header(context_id: int, length: int, *, command: bool, last: bool) -> bytes:
+    """Encode what stands before `length` bytes of a message that go out as the one PDV of a P-DATA-TF PDU."""
+    control = (_COMMAND if command else 0) | (_LAST if last else 0)
+    return _PDV_PDU.pack(P_DATA, length + _PDV_OVERHEAD, length + 2, context_id, control)
+
+
+def encode_command(context_id: int, command_set: bytes, fragment: int) -> bytes:
+    """Encode a command set as P-DATA-TF PDUs of at most `fragment` bytes of it each."""
+    pdus = []
+    for offset in range(0, len(command_set), fragment):
+        piece = command_set[offset : offset + fragment]
+        last = offset + fragment >= len(command_set)
+        pdus += [fragment_header(context_id, len(piece), command=True, last=last), piece]
+    return b"".join(pdus)

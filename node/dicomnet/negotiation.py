@@ -1,0 +1,92 @@
+"""Which presentation contexts the node takes as an acceptor: a pure function of what is proposed.
+
+Takes Verification, each storage SOP class of the standard (retired ones too), private and unknown UIDs. Refuses the
+standard's other SOP classes: query/retrieve, worklist, print, commitment, procedure steps, media. Within a context
+Explicit VR Little Endian comes first, then Implicit VR Little Endian, then lossless syntaxes as proposed, then those
+that nothing is known of, lossy ones last. A requestor may be SCU and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pydicom.uid import UID
+
+from node.dicomnet.pdus import (
+    ABSTRACT_SYNTAX_REFUSED,
+    ACCEPTED,
+    TRANSFER_SYNTAXES_REFUSED,
+    AnsweredContext,
+    ProposedContext,
+    Role,
+)
+from node.syntaxes import EXPLICIT_LE, IMPLICIT_LE, lookup
+
+VERIFICATION = "1.2.840.10008.1.1"
+
+_STANDARD = "1.2.840.10008."
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_NOT_STORAGE_BUT_NAMED_SO = frozenset({"1.2.840.10008.1.3.10", "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.2"})
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The answer to a proposed context: `result` as in PS3.8 Table 9-18 (0, 3 or 4), the syntax where it is 0."""
+
+    result: int
+    transfer_syntax: str = ""
+
+
+@lru_cache(maxsize=4096)
+def is_taken(abstract_syntax: str) -> bool:
+    """Whether the node takes instances, or C-ECHO, of this abstract syntax."""
+    if not abstract_syntax:
+        return False
+    if abstract_syntax == VERIFICATION or not abstract_syntax.startswith(_STANDARD):
+        return True
+    if abstract_syntax in _NOT_STORAGE_BUT_NAMED_SO:
+        return False
+    uid = UID(abstract_syntax)
+    # A UID that the dictionary lacks is its own name; two retired ones have an empty one.
+    if uid.name in ("", abstract_syntax):
+        return abstract_syntax.startswith(_STORAGE)
+    return uid.type == "SOP Class" and "Storage" in uid.name
+
+
+def _rank(transfer_syntax: str) -> int:
+    if transfer_syntax == EXPLICIT_LE.uid:
+        return 0
+    if transfer_syntax == IMPLICIT_LE.uid:
+        return 1
+    known = lookup(transfer_syntax)
+    if known is None:
+        return 3
+    return 4 if known.lossy else 2
+
+
+def choose(abstract_syntax: str, proposed: Sequence[str]) -> Choice:
+    """Answer one proposed presentation context."""
+    if not is_taken(abstract_syntax):
+        return Choice(ABSTRACT_SYNTAX_REFUSED)
+    offered = [syntax for syntax in proposed if syntax]
+    if not offered:
+        return Choice(TRANSFER_SYNTAXES_REFUSED)
+    return Choice(ACCEPTED, min(offered, key=_rank))
+
+
+def answer(contexts: Sequence[ProposedContext]) -> list[AnsweredContext]:
+    """Answer all proposed presentation contexts, in their order."""
+    answers = []
+    for context in contexts:
+        choice = choose(context.abstract_syntax, context.transfer_syntaxes)
+        # The syntax of a refused context is not significant, but the item needs one (PS3.8 Table 9-18).
+        syntax = choice.transfer_syntax or next(filter(None, context.transfer_syntaxes), IMPLICIT_LE.uid)
+        answers.append(AnsweredContext(context.context_id, choice.result, syntax))
+    return answers
+
+
+def answer_roles(roles: Sequence[Role], accepted: frozenset[str]) -> list[Role]:
+    """Answer role selection for the SOP classes in `accepted`: the SCU role as proposed, the SCP role never."""
+    return [Role(role.sop_class_uid, role.scu, False) for role in roles if role.sop_class_uid in accepted]

@@ -1,0 +1,324 @@
+"""The requestor's side: associate, C-ECHO, C-STORE from an open file, release (PS3.8 7, PS3.7 9).
+
+Guarantees that a data set goes from the file to the socket without passing through this process's memory, that no wait
+is unbounded, and that an association on which anything went wrong is aborted and never used again: so a late response
+cannot be taken for that of another instance. Refuses to take any response but the one to the request just sent.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+
+from node.dicomnet import dimse
+from node.dicomnet.dul import AbortReceived, Connection
+from node.dicomnet.messages import (
+    MessageReader,
+    ReleaseRequested,
+    encode_command,
+    fragment_header,
+    largest_fragment,
+)
+from node.dicomnet.negotiation import VERIFICATION
+from node.dicomnet.pdus import (
+    ABORT,
+    ACCEPTED,
+    ASSOCIATE_AC,
+    ASSOCIATE_RJ,
+    NO_REASON,
+    REASON_INVALID_PARAMETER,
+    REASON_NOT_SPECIFIED,
+    REASON_UNEXPECTED_PDU,
+    RELEASE_RP,
+    RELEASE_RQ,
+    AssociateAccept,
+    AssociateRequest,
+    ProposedContext,
+    decode_accept,
+    decode_reject,
+    encode_abort,
+    encode_release_request,
+    encode_release_response,
+    encode_request,
+)
+from node.errors import AssociationRejected, ConnectionFailed, NetworkError, NodeError, PeerAborted, ProtocolError
+from node.syntaxes import EXPLICIT_LE, IMPLICIT_LE
+
+MAX_CONTEXTS = 128  # the odd numbers of a byte (PS3.8 9.3.2.2)
+
+_SERVICE_USER, _SERVICE_PROVIDER = 0, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: for the connection, for the answer to A-ASSOCIATE-RQ, for a response or a peer that takes nothing."""
+
+    connect: float = 10
+    associate: float = 30
+    response: float = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult:
+    """Status and Error Comment of a C-STORE-RSP. The comment is the peer's text: it may hold values, never log it."""
+
+    status: int
+    comment: str = ""
+
+
+def associate(  # noqa: PLR0913 - keywords of one request
+    host: str,
+    port: int,
+    *,
+    calling_ae_title: str,
+    called_ae_title: str,
+    contexts: Sequence[tuple[str, Sequence[str]]],
+    timeouts: Timeouts,
+    max_pdu: int = 131072,
+) -> RequestedAssociation:
+    """Open an association.
+
+    Parameters
+    ----------
+    contexts
+        (abstract syntax, transfer syntaxes): one presentation context each, at most 128.
+    max_pdu
+        Longest P-DATA-TF that the peer may send, in bytes.
+
+    Raises
+    ------
+    ConnectionFailed, AssociationRejected, PeerAborted, PeerTimeout, ProtocolError
+    """
+    if not 1 <= len(contexts) <= MAX_CONTEXTS:
+        raise ValueError(f"an association has 1 to {MAX_CONTEXTS} presentation contexts")
+    proposed = tuple(ProposedContext(2 * i + 1, a, tuple(t)) for i, (a, t) in enumerate(contexts))
+    request = encode_request(AssociateRequest(called_ae_title, calling_ae_title, proposed, max_pdu))
+    try:
+        connection = Connection(socket.create_connection((host, port), timeouts.connect), max_pdu)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConnectionFailed(f"no connection to {host}:{port}: {reason}") from None
+    with _abort_on_failure(connection):
+        connection.send(request, timeouts.associate)
+        accept = _answer(connection, timeouts.associate)
+        return RequestedAssociation(connection, proposed, accept, timeouts)
+
+
+def _answer(connection: Connection, wait: float) -> AssociateAccept:
+    kind, body = connection.read_pdu(wait)
+    if kind == ASSOCIATE_AC:
+        return decode_accept(bytes(body))
+    if kind == ASSOCIATE_RJ:
+        connection.close()
+        raise AssociationRejected(*decode_reject(bytes(body)))
+    if kind == ABORT:
+        raise AbortReceived
+    raise ProtocolError("a PDU that answers no A-ASSOCIATE-RQ", REASON_UNEXPECTED_PDU)
+
+
+@contextmanager
+def _abort_on_failure(connection: Connection) -> Iterator[None]:
+    """Close the connection on any failure, with A-ABORT where the peer may still be there."""
+    try:
+        yield
+    except PeerAborted:
+        connection.close()
+        raise
+    except ProtocolError as broken:
+        connection.finish(encode_abort(_SERVICE_PROVIDER, broken.reason))
+        raise
+    except BaseException:
+        connection.finish(encode_abort(_SERVICE_USER, REASON_NOT_SPECIFIED))
+        raise
+
+
+class RequestedAssociation:
+    """An established association; for one thread. Made by `associate`.
+
+    Attributes
+    ----------
+    accepted
+        Context id → (abstract syntax, transfer syntax).
+    refused
+        Context id → (abstract syntax, proposed transfer syntaxes, result as in PS3.8 Table 9-18).
+    sent_completely
+        Whether the last `store` got its whole data set out, so that the peer may have stored it whatever happened then.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        proposed: Sequence[ProposedContext],
+        accept: AssociateAccept,
+        timeouts: Timeouts,
+    ) -> None:
+        self._connection = connection
+        self._timeouts = timeouts
+        self._fragment = largest_fragment(accept.max_pdu)
+        self._message_id = 0
+        self.sent_completely = False
+        self.accepted: dict[int, tuple[str, str]] = {}
+        self.refused: dict[int, tuple[str, tuple[str, ...], int]] = {}
+        answered = {context.context_id: context for context in accept.contexts}
+        for context in proposed:
+            answer = answered.get(context.context_id)
+            result = NO_REASON if answer is None else answer.result
+            if answer is not None and result == ACCEPTED:
+                if answer.transfer_syntax not in context.transfer_syntaxes:
+                    raise ProtocolError("the peer chose a syntax that was not proposed", REASON_INVALID_PARAMETER)
+                self.accepted[context.context_id] = (context.abstract_syntax, answer.transfer_syntax)
+            else:
+                self.refused[context.context_id] = (context.abstract_syntax, context.transfer_syntaxes, result)
+        self._reader = MessageReader(connection, self.accepted, timeouts.response, timeouts.response)
+
+    def find(self, sop_class_uid: str, transfer_syntax_uid: str) -> int | None:
+        """Return the id of an accepted context for this pair."""
+        pair = (sop_class_uid, transfer_syntax_uid)
+        return next((number for number, accepted in self.accepted.items() if accepted == pair), None)
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can be sent. What an idle peer has sent (release, abort, end) ends it here."""
+        if not self._connection.closed and self._connection.pending():
+            self._end_of_idle()
+        return not self._connection.closed
+
+    def _end_of_idle(self) -> None:
+        """Answer what came while no response was due: whatever it was, the association is over."""
+        try:
+            kind, _ = self._connection.read_pdu(0.0, self._timeouts.response)
+        except NetworkError:
+            self._connection.close()
+            return
+        if kind == RELEASE_RQ:
+            self._connection.finish(encode_release_response())
+        elif kind == ABORT:
+            self._connection.close()
+        else:
+            self._connection.finish(encode_abort(_SERVICE_PROVIDER, REASON_UNEXPECTED_PDU))
+
+    def echo(self) -> int:
+        """Send C-ECHO; return the status. Raises PeerAborted, PeerTimeout, ProtocolError."""
+        context_id = next((n for n, (abstract, _) in self.accepted.items() if abstract == VERIFICATION), None)
+        if context_id is None:
+            raise ProtocolError("the peer did not accept Verification")
+        message_id = self._next_message_id()
+        with _abort_on_failure(self._connection):
+            request = dimse.encode_echo_request(message_id, VERIFICATION)
+            self._connection.send(encode_command(context_id, request, self._fragment), self._timeouts.response)
+            return self._response(context_id, message_id, dimse.C_ECHO_RSP).status
+
+    def store(
+        self, context_id: int, sop_class_uid: str, sop_instance_uid: str, file: int, offset: int, length: int
+    ) -> StoreResult:
+        """Send the range of an open file as the data set of a C-STORE; return the peer's answer.
+
+        Parameters
+        ----------
+        context_id
+            An accepted context, whose transfer syntax is the file's.
+        file
+            Descriptor of the file; its position is not used.
+        offset, length
+            The range, in bytes.
+
+        Raises
+        ------
+        PeerAborted, PeerTimeout, ProtocolError
+            The association is over; `sent_completely` tells how far it came.
+        SpoolError
+            The file is shorter than the range, or cannot be read; the association is aborted.
+        """
+        self.sent_completely = False
+        if context_id not in self.accepted:
+            raise ValueError("the presentation context was not accepted")
+        message_id = self._next_message_id()
+        with _abort_on_failure(self._connection):
+            request = dimse.encode_store_request(message_id, sop_class_uid, sop_instance_uid)
+            self._send_data_set(context_id, encode_command(context_id, request, self._fragment), file, offset, length)
+            self.sent_completely = True
+            return self._response(context_id, message_id, dimse.C_STORE_RSP)
+
+    def _send_data_set(self, context_id: int, head: bytes, file: int, offset: int, length: int) -> None:
+        wait = self._timeouts.response
+        end = offset + length
+        while True:
+            count = min(self._fragment, end - offset)
+            last = offset + count == end
+            head += fragment_header(context_id, count, command=False, last=last)
+            self._connection.send(head, wait, more=count > 0, listen=True)
+            self._connection.send_file(file, offset, count, wait)
+            if last:
+                return
+            offset += count
+            head = b""
+
+    def _response(self, context_id: int, message_id: int, command_field: int) -> StoreResult:
+        self._connection.expect_answer()
+        try:
+            answered, response = self._reader.command()
+        except ReleaseRequested:
+            raise ProtocolError("an A-RELEASE-RQ in place of a response", REASON_UNEXPECTED_PDU) from None
+        if (
+            answered != context_id
+            or response.command_field != command_field
+            or response.message_id_responded_to != message_id
+            or response.has_data_set
+            or response.status is None
+        ):
+            raise ProtocolError("a response that does not belong to the request", REASON_INVALID_PARAMETER)
+        return StoreResult(response.status, response.error_comment)
+
+    def _next_message_id(self) -> int:
+        if not self.usable:
+            raise PeerAborted("the association is over")
+        self._message_id = self._message_id % 0xFFFF + 1
+        return self._message_id
+
+    def release(self) -> None:
+        """Release the association, wait for the peer's confirmation, close. Never raises NetworkError."""
+        if self._connection.closed:
+            return
+        try:
+            self._connection.send(encode_release_request(), self._timeouts.response)
+            self._await_release()
+        except NetworkError:
+            self._connection.finish(encode_abort(_SERVICE_USER, REASON_NOT_SPECIFIED))
+        self._connection.close()
+
+    def _await_release(self) -> None:
+        deadline = monotonic() + self._timeouts.response
+        while True:
+            kind, _ = self._connection.read_pdu(max(0.0, deadline - monotonic()))
+            if kind in (RELEASE_RP, ABORT):
+                return
+            if kind == RELEASE_RQ:
+                # Both asked at once: the requestor answers first (PS3.8 7.2.2.7).
+                self._connection.send(encode_release_response(), self._timeouts.response)
+
+    def abort(self) -> None:
+        """Abort the association and close; never raises NetworkError."""
+        self._connection.finish(encode_abort(_SERVICE_USER, REASON_NOT_SPECIFIED))
+
+
+def echo(host: str, port: int, calling_ae_title: str, called_ae_title: str, timeout: float = 10) -> None:
+    """Associate, C-ECHO, release; each step has `timeout` seconds. Raises NetworkError with the reason."""
+    association = associate(
+        host,
+        port,
+        calling_ae_title=calling_ae_title,
+        called_ae_title=called_ae_title,
+        contexts=[(VERIFICATION, (EXPLICIT_LE.uid, IMPLICIT_LE.uid))],
+        timeouts=Timeouts(timeout, timeout, timeout),
+    )
+    try:
+        status = association.echo()
+    except NodeError:
+        association.abort()
+        raise
+    association.release()
+    if status != dimse.SUCCESS:
+        raise ProtocolError(f"C-ECHO was answered {status:04X}H")

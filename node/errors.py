@@ -1,0 +1,191 @@
+"""Every error of the node, in one tree.
+
+    NodeError
+    ├── FaultsError            a list of faults in something that a person wrote
+    │   ├── ConfigError        the configuration
+    │   └── RecipeError        a recipe
+    ├── StartError             the node cannot start: one sentence, exit code 3
+    ├── NotReachable           no ledger, or no node, where one is asked for: exit code 4
+    ├── SpoolError
+    │   └── NoRoom             less free space than `min_free_disk`, or ENOSPC
+    ├── LedgerError            the ledger refused or failed; nothing was changed
+    │   ├── LedgerUncertain    a commit failed half-way: it may or may not have happened
+    │   └── Collision          two originals would share one replacement
+    ├── DatasetError           encoded DICOM that cannot be parsed
+    ├── HoldInstance           this instance must not go on; carries a reason of a closed list
+    └── NetworkError           an association, seen from our side
+        ├── ConnectionFailed   no TCP connection, or none in time
+        ├── AssociationRejected  A-ASSOCIATE-RJ
+        ├── PeerAborted        A-ABORT, or the connection was lost
+        ├── PeerTimeout        nothing came in time
+        └── ProtocolError      the peer broke PS3.7 or PS3.8
+
+No message holds a value of a data set: an error says what is wrong, where (file, line, route, tag path) and what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class NodeError(Exception):
+    """Anything that goes wrong in the node and has a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong in a file that a person wrote.
+
+    Parameters
+    ----------
+    file
+        The file, as the user named it.
+    line
+        Line number from 1, or None where it concerns the whole file.
+    problem
+        What is wrong, in one sentence.
+    hint
+        What to do: the nearest right word, or the remedy. May be empty.
+    key
+        Dotted key of the configuration (`routes.0.recipe`) or the text of the recipe's line.
+    """
+
+    file: str
+    line: int | None
+    problem: str
+    hint: str = ""
+    key: str = ""
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        key = f" [{self.key}]" if self.key else ""
+        hint = f" {self.hint}" if self.hint else ""
+        return f"{where}{key}: {self.problem}{hint}"
+
+
+class FaultsError(NodeError):
+    """Something that a person wrote cannot be used; `faults` names everything that is wrong with it."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(map(str, faults)))
+
+
+class ConfigError(FaultsError):
+    """The configuration cannot be used."""
+
+
+class RecipeError(FaultsError):
+    """A recipe cannot be used."""
+
+
+class StartError(NodeError):
+    """The node cannot start; the text says why and what to do."""
+
+
+class NotReachable(NodeError):
+    """No ledger or no node is where one was asked for."""
+
+
+class SpoolError(NodeError):
+    """The spool cannot do what was asked."""
+
+    def __init__(self, problem: str, path: Path | None = None) -> None:
+        super().__init__(problem if path is None else f"{problem}: {path}")
+
+
+class NoRoom(SpoolError):
+    """The spool's disk has less free space than its floor, or none."""
+
+
+class LedgerError(NodeError):
+    """The ledger refused a statement or cannot be written."""
+
+
+class LedgerUncertain(LedgerError):
+    """A commit failed: whether it took place shows only when the ledger is read again."""
+
+
+class Collision(LedgerError):
+    """Two originals of one project would get the same replacement, or one original two of them."""
+
+
+class DatasetError(NodeError):
+    """Encoded DICOM that cannot be parsed; `path` is a tag path, never a value."""
+
+    def __init__(self, problem: str, path: str = "") -> None:
+        super().__init__(f"{problem} at {path}" if path else problem)
+        self.path = path
+
+
+class HoldReason(StrEnum):
+    """Why an instance or a delivery is held: the closed list that `docs/operation.md` explains."""
+
+    UNPARSABLE = "unparsable"  # the data set cannot be parsed
+    EMPTY = "empty"  # the data set has no element
+    UNKNOWN_SYNTAX = "unknown-syntax"  # a transfer syntax whose encoding the node does not know
+    UID_MISMATCH = "uid-mismatch"  # SOP Class or Instance UID of command and data set differ
+    ACTION_FAILED = "action-failed"  # an action of the recipe could not be carried out
+    FUNCTION_FAILED = "function-failed"  # a recipe function raised or returned nothing
+    VARIABLE_MISSING = "variable-missing"  # the recipe names a variable that the route does not set
+    NO_PATIENT_ID = "no-patient-id"  # a pseudonym or date shift needs a Patient ID, and there is none
+    COLLISION = "collision"  # two originals would get the same replacement
+    ROUTE_GONE = "route-gone"  # the configuration no longer has the route
+    POISON = "poison"  # cleaning it killed its worker twice
+    FILE_MISSING = "file-missing"  # the ledger knows it, the spool has no file
+    INTERNAL = "internal"  # a fault of the node itself; the log has the traceback
+    REFUSED = "refused"  # the destination refused it for good
+    GAVE_UP = "gave-up"  # retry.tries is used up
+    SYNTAX_REFUSED = "syntax-refused"  # the destination takes no transfer syntax that it can be sent in
+    CLASS_REFUSED = "class-refused"  # the destination does not take the SOP class
+    DESTINATION_HAS_ANOTHER = "destination-has-another"  # 0111H for content that was never sent there
+    DESTINATION_GONE = "destination-gone"  # the configuration no longer has the destination
+    REBUILT = "rebuilt"  # the ledger was rebuilt: whether it was delivered is not known
+
+
+class HoldInstance(NodeError):
+    """This instance must not go on; a person decides.
+
+    `detail` says where (tag path, recipe line) and holds no value of the data set.
+    """
+
+    def __init__(self, reason: HoldReason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+
+class NetworkError(NodeError):
+    """An association went wrong."""
+
+
+class ConnectionFailed(NetworkError):
+    """No TCP connection to the peer."""
+
+
+class AssociationRejected(NetworkError):
+    """The peer answered A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+
+    def __init__(self, result: int, source: int, reason: int) -> None:
+        super().__init__(f"association rejected (result {result}, source {source}, reason {reason})")
+        self.result = result
+        self.source = source
+        self.reason = reason
+
+
+class PeerAborted(NetworkError):
+    """The peer aborted, or the connection was lost."""
+
+
+class PeerTimeout(NetworkError):
+    """The peer did not answer in time."""
+
+
+class ProtocolError(NetworkError):
+    """The peer broke PS3.7 or PS3.8; `reason` is the provider reason of the A-ABORT (PS3.8 9.3.8)."""
+
+    def __init__(self, problem: str, reason: int = 0) -> None:
+        super().__init__(problem)
+        self.reason = reason

@@ -1,0 +1,264 @@
+"""One lane: one association at a time to one destination, used again while work is due.
+
+Guarantees
+    Only files in `cleaned/` are sent. Each answer settles the instance that it answers, and no other: after a time-out,
+    an abort or a wrong answer the association is never used again. A failure in the middle of an instance counts for
+    that instance, which then goes behind the others; three in a row pause the destination. A file goes when a durable
+    row says that no delivery needs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from node.config import Destination
+from node.dicomnet import RequestedAssociation, Timeouts, associate
+from node.errors import (
+    AssociationRejected,
+    ConnectionFailed,
+    DatasetError,
+    HoldReason,
+    LedgerError,
+    NetworkError,
+    SpoolError,
+)
+from node.forwarder.contexts import Pair, choose, propose
+from node.forwarder.gate import Gate
+from node.forwarder.outcome import judge
+from node.forwarder.retry import delay
+from node.ledger.sending import Due, SendingLedger, Settlement, Verdict
+from node.log import event
+from node.shared import Stop
+from node.spool import Spool
+from node.transcode import transcode
+
+LOGGER = logging.getLogger("node.forwarder")
+
+_BATCH = 16
+_SETTLE_SECONDS = 0.25
+_IN_A_ROW = 3
+_TROUBLE_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Lane:
+    """Sends what is due to `name` until `stop` is set; `wait` sleeps until there may be work, or for some seconds."""
+
+    name: str
+    destination: Destination
+    ledger: SendingLedger
+    gate: Gate
+    spool: Spool
+    owner: str
+    stop: Stop
+    wait: Callable[[float], None]
+    _association: RequestedAssociation | None = None
+    _proposed: set[Pair] = field(default_factory=set)
+    _idle_since: float = 0.0
+    _in_a_row: int = 0
+    _settled_at: float = 0.0
+
+    def run(self) -> None:
+        """Send until told to stop; the instance in hand is finished and settled first."""
+        while not self.stop.is_set():
+            try:
+                if not self._send_a_batch():
+                    self._release_if_idle()
+                    self.wait(1.0 if self._association is None else min(1.0, self.destination.linger))
+            except LedgerError as error:
+                event(LOGGER, "ledger-trouble", level=logging.ERROR, destination=self.name, error=str(error))
+                self.stop.wait(_TROUBLE_SECONDS)
+        self._release()
+
+    def _send_a_batch(self) -> bool:
+        if not self.gate.enter():
+            return False
+        batch: list[Due] = []
+        try:
+            batch = self.ledger.claim(self.owner, _BATCH)
+        finally:
+            if not batch:
+                self.gate.leave()
+        if not batch:
+            return False
+        settlements: list[Settlement] = []
+        self._settled_at = time.monotonic()
+        for place, due in enumerate(batch):
+            rest = batch[place:]
+            if self.stop.is_set() or not self._ready_for(rest):
+                settlements += [Settlement(one, Verdict.UNTOUCHED) for one in rest]
+                break
+            settlements.append(self._send(due))
+            if time.monotonic() - self._settled_at > _SETTLE_SECONDS:
+                settlements = self._settle(settlements)
+        self._settle(settlements)
+        self._idle_since = time.monotonic()
+        return True
+
+    def _ready_for(self, batch: list[Due]) -> bool:
+        """Have an association that was asked for all that the batch needs; False where the destination has none."""
+        pairs = {(due.sop_class_uid, due.transfer_syntax_uid) for due in batch}
+        if self._association is not None and self._association.usable and pairs <= self._proposed:
+            return True
+        if self._in_a_row >= _IN_A_ROW:
+            self._in_a_row = 0
+            self.gate.failed(f"{_IN_A_ROW} instances in a row failed on the way")
+            return False
+        self._release()
+        timeout, address = self.destination.timeout, self.destination.address
+        try:
+            self._association = associate(
+                address.host,
+                address.port,
+                calling_ae_title=self.destination.calling_ae,
+                called_ae_title=self.destination.ae_title,
+                contexts=propose(pairs),
+                timeouts=Timeouts(timeout.connect, timeout.associate, timeout.response),
+            )
+        except (NetworkError, ValueError) as error:
+            self.gate.failed(_without_address(error))
+            return False
+        self._proposed = pairs
+        if self._in_a_row == 0:
+            self.gate.reached()
+        return True
+
+    def _send(self, due: Due) -> Settlement:
+        association = self._association
+        assert association is not None
+        chosen = choose(association, (due.sop_class_uid, due.transfer_syntax_uid))
+        if isinstance(chosen, HoldReason):
+            return self._hold(due, chosen, "no presentation context for it was accepted")
+        context_id, syntax = chosen
+        try:
+            file = os.open(self.spool.cleaned_file(due.id), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return self._hold(due, HoldReason.FILE_MISSING, "the cleaned file is not in the spool")
+        try:
+            offset, length = due.offset, due.size - due.offset
+            if syntax != due.transfer_syntax_uid:
+                file, offset, length = self._converted(due, file, syntax)
+            started = time.monotonic()
+            result = association.store(context_id, due.sop_class_uid, due.sop_instance_uid, file, offset, length)
+        except NetworkError as error:
+            self._in_a_row += 1
+            return self._again(due, f"{type(error).__name__} in the middle of an instance")
+        except (DatasetError, SpoolError) as error:
+            return self._again(due, str(error))
+        finally:
+            os.close(file)
+        self._in_a_row = 0
+        self.gate.reached()
+        return self._judge(due, result.status, round((time.monotonic() - started) * 1000))
+
+    def _converted(self, due: Due, file: int, syntax: str) -> tuple[int, int, int]:
+        """Write the instance in another uncompressed syntax, into a file that is gone when it is closed."""
+        name = f"{self.owner.replace('/', '-')}"
+        converted = self.spool.create(due.id, f"{name}.sent")
+        try:
+            length = transcode(file, due.offset, due.transfer_syntax_uid, syntax, converted, self.spool.check_room)
+        except BaseException:
+            os.close(converted)
+            raise
+        finally:
+            self.spool.abandon(due.id, f"{name}.sent")
+        os.close(file)
+        return converted, 0, length
+
+    def _judge(self, due: Due, status: int, milliseconds: int) -> Settlement:
+        code = f"{status:04X}H"
+        match judge(status, offered_before=due.offered_before):
+            case Verdict.DELIVERED:
+                event(LOGGER, "delivered", instance=due.id, destination=self.name, status=code, ms=milliseconds)
+                return Settlement(due, Verdict.DELIVERED, status=status)
+            case Verdict.AGAIN:
+                return self._again(due, f"status {code}", status)
+            case Verdict.HELD:
+                return self._hold(due, HoldReason.DESTINATION_HAS_ANOTHER, f"status {code}", status)
+            case _:
+                return self._refused(due, status)
+
+    def _refused(self, due: Due, status: int) -> Settlement:
+        code = f"status {status:04X}H"
+        if due.refused + 1 >= self.destination.retry.refused_tries:
+            return self._hold(due, HoldReason.REFUSED, f"{code}, {due.refused + 1} times", status)
+        seconds = self._delay(due.refused + 1)
+        event(
+            LOGGER,
+            "refused",
+            level=logging.WARNING,
+            instance=due.id,
+            destination=self.name,
+            status=code,
+            again_in=round(seconds, 1),
+        )
+        return Settlement(due, Verdict.REFUSED, seconds, status, code)
+
+    def _again(self, due: Due, error: str, status: int | None = None) -> Settlement:
+        tries = self.destination.retry.tries
+        if tries is not None and due.tries + 1 >= tries:
+            return self._hold(due, HoldReason.GAVE_UP, f"{error}, {due.tries + 1} tries", status)
+        seconds = self._delay(due.tries + 1)
+        event(
+            LOGGER,
+            "again",
+            level=logging.WARNING,
+            instance=due.id,
+            destination=self.name,
+            error=error,
+            again_in=round(seconds, 1),
+        )
+        return Settlement(due, Verdict.AGAIN, seconds, status, error)
+
+    def _hold(self, due: Due, reason: HoldReason, detail: str, status: int | None = None) -> Settlement:
+        event(
+            LOGGER,
+            "held",
+            level=logging.WARNING,
+            instance=due.id,
+            destination=self.name,
+            reason=str(reason),
+            detail=detail,
+        )
+        return Settlement(due, Verdict.HELD, status=status, error=detail, reason=reason, detail=detail)
+
+    def _delay(self, failures: int) -> float:
+        return delay(self.destination.retry, failures, random.random())  # noqa: S311 -- spreads load, no secret
+
+    def _settle(self, settlements: list[Settlement]) -> list[Settlement]:
+        """Write verdicts; while the ledger is in trouble they are kept and written again, for they have happened."""
+        while settlements:
+            try:
+                for name in self.ledger.settle(self.owner, settlements):
+                    self.spool.cleaned_file(name).unlink(missing_ok=True)
+                break
+            except LedgerError as error:
+                event(LOGGER, "ledger-trouble", level=logging.ERROR, destination=self.name, error=str(error))
+                if self.stop.wait(_TROUBLE_SECONDS):
+                    break  # sent again after the restart, with the same bytes
+        self._settled_at = time.monotonic()
+        return []
+
+    def _release_if_idle(self) -> None:
+        if self._association is not None and time.monotonic() - self._idle_since >= self.destination.linger:
+            self._release()
+
+    def _release(self) -> None:
+        association, self._association, self._proposed = self._association, None, set()
+        if association is not None and association.usable:
+            try:
+                association.release()
+            except NetworkError as error:
+                event(LOGGER, "release-failed", destination=self.name, error=type(error).__name__)
+
+
+def _without_address(error: Exception) -> str:
+    """What `status` shows of it."""
+    if isinstance(error, (AssociationRejected, ConnectionFailed)):
+        return str(error)
+    return f"{type(error).__name__} while an association was opened"

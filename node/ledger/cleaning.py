@@ -1,0 +1,363 @@
+"""Claims and results of cleaning, and the maps that it fills.
+
+Guarantees
+    "Cleaned", the map's entries and the deliveries appear in one durable commit, and only for the owner of the lease: a
+    worker that lost its claim changes nothing. One original has one replacement in a project, and one replacement one
+    original: a second one is a Collision, and nothing of the instance is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from node.errors import Collision, HoldReason
+from node.ledger.database import Database
+from node.ledger.leases import LEASE_SECONDS, is_due, is_free
+from node.ledger.schema import deliveries, instances, patient_map, uid_map
+
+MAX_STRIKES = 2
+_CACHED = 20_000  # map entries that a process keeps in memory
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+_R = TypeVar("_R", bound=Row[Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An instance to be cleaned, and what its row says of it."""
+
+    seq: int
+    id: str
+    route: str
+    project: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    strikes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """The result of a cleaning: the cleaned file is in place, these rows make it sendable."""
+
+    claimed: Claimed
+    destinations: tuple[str, ...]
+    recipe_hash: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    size: int
+    offset: int
+    uids: tuple[tuple[str, str], ...] = ()
+    patient: tuple[str, str, str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An instance that a person has to look at."""
+
+    claimed: Claimed
+    reason: HoldReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """An instance that a rule of its route does not want."""
+
+    claimed: Claimed
+    rule: str
+
+
+Result = Clean | Held | Excluded
+
+_COLUMNS = (
+    instances.c.seq,
+    instances.c.id,
+    instances.c.route,
+    instances.c.project,
+    instances.c.sop_class_uid,
+    instances.c.sop_instance_uid,
+    instances.c.transfer_syntax_uid,
+    instances.c.strikes,
+)
+
+
+@dataclass(slots=True)
+class CleaningLedger:
+    """What a cleaner asks of the ledger; `owner` is its name in leases."""
+
+    database: Database
+    owner: str
+    _stored_uids: dict[tuple[str, str], str] = field(default_factory=dict)
+    _stored_patients: dict[tuple[str, str, str], tuple[str, int]] = field(default_factory=dict)
+
+    def claim(self, limit: int) -> list[Claimed]:
+        """Take up to `limit` received instances, oldest first; one that has killed a worker is taken alone."""
+        now = time.time()
+        query = (
+            select(*_COLUMNS)
+            .where(instances.c.state == "received", is_due(instances.c.due_at, now))
+            .where(is_free(instances.c.lease_owner, instances.c.lease_until, now, self.owner))
+            .order_by(instances.c.seq)
+            .limit(limit)
+        )
+        with self.database.read() as connection:
+            if connection.execute(query.limit(1)).first() is None:
+                return []
+        with self.database.write(durable=False) as connection:
+            rows = _alone_if_struck(connection.execute(query).all())
+            connection.execute(
+                update(instances)
+                .where(instances.c.seq.in_([row.seq for row in rows]))
+                .values(lease_owner=self.owner, lease_until=now + LEASE_SECONDS)
+            )
+        return [Claimed(**row._asdict()) for row in rows]
+
+    def settle(self, results: Sequence[Result]) -> list[Result]:
+        """Write what became of claimed instances, durably, in one commit; return the results that are ours to act on.
+
+        An instance whose map entries collide is held instead, alone.
+        """
+        try:
+            with self.database.write(durable=True) as connection:
+                settled = [result for result in results if self._settle(connection, result)]
+        except Collision:
+            if len(results) > 1:
+                return [one for result in results for one in self.settle([result])]
+            held = Held(results[0].claimed, HoldReason.COLLISION, "two originals would share a replacement")
+            with self.database.write(durable=True) as connection:
+                return [held] if self._settle(connection, held) else []
+        for result in settled:
+            if isinstance(result, Clean):
+                self._remember(result)
+        return settled
+
+    def give_back(self, claimed: Claimed, seconds: float) -> None:
+        """Let go of an instance that could not be cleaned for want of room or the like, to be taken again later."""
+        with self.database.write(durable=False) as connection:
+            connection.execute(
+                _MINE,
+                {"the_seq": claimed.seq, "the_owner": self.owner, "due_at": time.time() + seconds, "lease_owner": None},
+            )
+
+    def stored_uid(self, project: str, original: str) -> str | None:
+        """The replacement that the map holds, so that imported pairs win and a known one stays."""
+        known = self._stored_uids.get((project, original))
+        if known is None:
+            with self.database.read() as connection:
+                known = connection.execute(
+                    _UID_BY_ORIGINAL, {"the_project": project, "the_original": original}
+                ).scalar_one_or_none()
+            if known is not None:
+                _cache(self._stored_uids, (project, original), known)
+        return known
+
+    def stored_patient(self, project: str, issuer: str, patient_id: str) -> tuple[str, int] | None:
+        """Pseudonym and date shift (days) that the map holds for a patient."""
+        key = (project, issuer, patient_id)
+        known = self._stored_patients.get(key)
+        if known is None:
+            with self.database.read() as connection:
+                row = connection.execute(
+                    _PATIENT, {"the_project": project, "the_issuer": issuer, "the_patient": patient_id}
+                ).first()
+            if row is not None:
+                known = (row.pseudonym, row.shift_days)
+                _cache(self._stored_patients, key, known)
+        return known
+
+    def _remember(self, result: Clean) -> None:
+        project = result.claimed.project
+        for original, replacement in result.uids:
+            _cache(self._stored_uids, (project, original), replacement)
+        if result.patient is not None:
+            issuer, patient_id, pseudonym, shift = result.patient
+            _cache(self._stored_patients, (project, issuer, patient_id), (pseudonym, shift))
+
+    def _settle(self, connection: Connection, result: Result) -> bool:
+        values: dict[str, object] = {
+            "the_seq": result.claimed.seq,
+            "the_owner": self.owner,
+            "lease_owner": None,
+            "changed_at": time.time(),
+        }
+        match result:
+            case Held():
+                values |= {"state": "held", "outcome": "held", "reason": str(result.reason), "detail": result.detail}
+            case Excluded():
+                values |= {"state": "excluded", "outcome": "excluded", "reason": "rule", "detail": result.rule}
+            case Clean():
+                values |= {
+                    "state": "cleaned",
+                    "outcome": "in_flight",
+                    "reason": None,
+                    "detail": None,
+                    "recipe_hash": result.recipe_hash,
+                    "clean_sop_class_uid": result.sop_class_uid,
+                    "clean_sop_instance_uid": result.sop_instance_uid,
+                    "clean_transfer_syntax_uid": result.transfer_syntax_uid,
+                    "clean_size": result.size,
+                    "clean_offset": result.offset,
+                    "repeat": self._is_repeat(connection, result.claimed),
+                }
+        if connection.execute(_MINE, values).rowcount != 1:
+            return False
+        if isinstance(result, Clean):
+            self._write_maps(connection, result)
+            add_deliveries(connection, result.claimed.seq, result.destinations)
+        return True
+
+    @staticmethod
+    def _is_repeat(connection: Connection, claimed: Claimed) -> int:
+        earlier = connection.execute(
+            _EARLIER, {"the_project": claimed.project, "the_uid": claimed.sop_instance_uid, "the_seq": claimed.seq}
+        ).first()
+        return int(earlier is not None)
+
+    def _write_maps(self, connection: Connection, result: Clean) -> None:
+        project = result.claimed.project
+        fresh = [
+            {"project": project, "original": original, "replacement": replacement, "origin": "computed"}
+            for original, replacement in result.uids
+            if (project, original) not in self._stored_uids
+        ]
+        if fresh:
+            connection.execute(_NEW_UID, fresh)
+            self._check_uids(connection, project, fresh)
+        if result.patient is not None:
+            issuer, patient_id, pseudonym, shift = result.patient
+            if (project, issuer, patient_id) not in self._stored_patients:
+                self._write_patient(connection, project, (issuer, patient_id, pseudonym, shift))
+
+    @staticmethod
+    def _check_uids(connection: Connection, project: str, fresh: list[dict[str, str]]) -> None:
+        """Another process may have written the same pair, which is well, or an import another one, which is not."""
+        for row in fresh:
+            found = connection.execute(
+                _UID_BY_ORIGINAL, {"the_project": project, "the_original": row["original"]}
+            ).scalar_one()
+            if found != row["replacement"]:
+                raise Collision("a UID got another replacement meanwhile")
+
+    @staticmethod
+    def _write_patient(connection: Connection, project: str, patient: tuple[str, str, str, int]) -> None:
+        issuer, patient_id, pseudonym, shift = patient
+        connection.execute(
+            _NEW_PATIENT,
+            {
+                "project": project,
+                "issuer": issuer,
+                "patient_id": patient_id,
+                "pseudonym": pseudonym,
+                "shift_days": shift,
+                "origin": "computed",
+            },
+        )
+        row = connection.execute(
+            _PATIENT, {"the_project": project, "the_issuer": issuer, "the_patient": patient_id}
+        ).one()
+        if (row.pseudonym, row.shift_days) != (pseudonym, shift):
+            raise Collision("a patient got another pseudonym meanwhile")
+
+
+def add_deliveries(connection: Connection, seq: int, names: Sequence[str], due_in: float = 0.0) -> None:
+    """Make the deliveries of a cleaned instance, due in `due_in` seconds."""
+    now = time.time()
+    connection.execute(
+        insert(deliveries),
+        [
+            {
+                "instance": seq,
+                "destination": name,
+                "state": "due",
+                "created_at": now,
+                "changed_at": now,
+                "due_at": now + due_in,
+            }
+            for name in names
+        ],
+    )
+
+
+def free_leases(database: Database, owner: str | None = None) -> None:
+    """Free at once what a dead owner holds; without one, everything (only while no worker lives)."""
+    with database.write(durable=False) as connection:
+        for table, waiting in ((instances, "received"), (deliveries, "due")):
+            statement = update(table).where(table.c.state == waiting, table.c.lease_owner.is_not(None))
+            if owner is not None:
+                # A forwarder's lanes add a number to its name.
+                statement = statement.where(
+                    (table.c.lease_owner == owner) | table.c.lease_owner.startswith(f"{owner}/")
+                )
+            connection.execute(statement.values(lease_owner=None, lease_until=None))
+
+
+def strike(database: Database, seq: int) -> bool:
+    """Count that cleaning this instance killed its worker; the second time hold it as poison, and say so."""
+    now = time.time()
+    with database.write(durable=True) as connection:
+        row = connection.execute(
+            update(instances)
+            .where(instances.c.seq == seq, instances.c.state == "received")
+            .values(strikes=instances.c.strikes + 1, lease_owner=None, lease_until=None)
+            .returning(instances.c.strikes)
+        ).first()
+        if row is None or row.strikes < MAX_STRIKES:
+            return False
+        connection.execute(
+            update(instances)
+            .where(instances.c.seq == seq)
+            .values(
+                state="held",
+                outcome="held",
+                reason=str(HoldReason.POISON),
+                detail="cleaning it ended its worker twice",
+                changed_at=now,
+            )
+        )
+        return True
+
+
+def _cache(cache: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(cache) > _CACHED:
+        cache.clear()
+    cache[key] = value
+
+
+def _alone_if_struck(rows: Sequence[_R]) -> Sequence[_R]:
+    """Only instances without a strike go together, so that the next death is surely the struck one's."""
+    if rows and rows[0].strikes:
+        return rows[:1]
+    return [row for row in rows if not row.strikes]
+
+
+_MINE = update(instances).where(
+    instances.c.seq == bindparam("the_seq"),
+    instances.c.lease_owner == bindparam("the_owner"),
+    instances.c.state == "received",
+)
+_UID_BY_ORIGINAL = select(uid_map.c.replacement).where(
+    uid_map.c.project == bindparam("the_project"), uid_map.c.original == bindparam("the_original")
+)
+_PATIENT = select(patient_map.c.pseudonym, patient_map.c.shift_days).where(
+    patient_map.c.project == bindparam("the_project"),
+    patient_map.c.issuer == bindparam("the_issuer"),
+    patient_map.c.patient_id == bindparam("the_patient"),
+)
+_EARLIER = (
+    select(instances.c.seq)
+    .where(instances.c.project == bindparam("the_project"), instances.c.sop_instance_uid == bindparam("the_uid"))
+    .where(instances.c.seq < bindparam("the_seq"))
+    .limit(1)
+)
+_NEW_UID = upsert(uid_map).on_conflict_do_nothing(index_elements=[uid_map.c.project, uid_map.c.original])
+_NEW_PATIENT = upsert(patient_map).on_conflict_do_nothing(
+    index_elements=[patient_map.c.project, patient_map.c.issuer, patient_map.c.patient_id]
+)

@@ -1,0 +1,25 @@
+"""Leases: a claim with an owner and an end, not a state.
+
+A lease that has run out, and one that ends later than any lease could, does not count: so neither a worker that died
+nor a clock that was set back keeps an instance from going on. The same holds for `due_at`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ColumnElement, and_, not_, or_
+
+LEASE_SECONDS = 600.0
+LONGEST_DELAY = 7 * 86400.0
+
+
+def is_free(owner: Column[str], until: Column[float], now: float, me: str) -> ColumnElement[bool]:
+    """The condition that nobody else holds the row at `now`: who claims anew has let go of what it held.
+
+    `now` may be a little older than another's claim, so the longest lease that counts is twice as long as any is made.
+    """
+    return or_(owner.is_(None), owner == me, not_(and_(until >= now, until <= now + 2 * LEASE_SECONDS)))
+
+
+def is_due(due_at: Column[float], now: float) -> ColumnElement[bool]:
+    """The condition that the row may be taken at `now`."""
+    return or_(due_at <= now, due_at > now + LONGEST_DELAY)

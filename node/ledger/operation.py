@@ -1,0 +1,260 @@
+"""What people ask of the ledger, and the few things that they may change in it.
+
+Guarantees
+    `status` reads one consistent state, from tallies, so that it stays quick with millions of instances. Nothing here
+    returns a value of a data set. `release` runs the step again that held an instance; it never makes anything sendable
+    that was not cleaned. `discard` deletes the files before the commit that says so.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from node.errors import HoldReason
+from node.ledger.database import Database
+from node.ledger.schema import deliveries, delivery_tallies, destinations, events, instances, refusals, tallies
+from node.spool import Spool
+
+_OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
+_UNRELEASABLE = (HoldReason.FILE_MISSING,)
+
+
+class Ledger:
+    """The operator's view of the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
+
+    def status(self) -> dict[str, Any]:
+        """Counts of the whole, per route and per destination, as `deid-node status --json` prints them."""
+        with self.database.read() as connection:
+            routes = self._routes(connection)
+            where = self._destinations(connection)
+            repeats = connection.execute(select(func.sum(tallies.c.n)).where(tallies.c.repeat == 1)).scalar() or 0
+            refused = connection.execute(
+                select(refusals).where(refusals.c.n > 0).order_by(refusals.c.last_at.desc()).limit(50)
+            ).all()
+        total = {name: sum(route[name] for route in routes.values()) for name in _OUTCOMES}
+        return {
+            "received": sum(total.values()),
+            **total,
+            "duplicates": int(repeats),
+            "routes": routes,
+            "destinations": where,
+            "refused": [
+                {
+                    "kind": row.kind,
+                    "calling_ae_title": row.calling_ae_title,
+                    "called_ae_title": row.called_ae_title,
+                    "address": row.address,
+                    "uid": row.uid,
+                    "times": row.n,
+                    "last": iso(row.last_at),
+                }
+                for row in refused
+            ],
+        }
+
+    def held(self, limit: int = 1000) -> list[dict[str, Any]]:
+        """What is held, oldest first: instances that could not be cleaned, and deliveries that were refused."""
+        cleaning = select(instances).where(instances.c.state == "held").order_by(instances.c.changed_at).limit(limit)
+        sending = (
+            select(deliveries, instances.c.id, instances.c.route)
+            .join(instances, instances.c.seq == deliveries.c.instance)
+            .where(deliveries.c.state == "held")
+            .order_by(deliveries.c.changed_at)
+            .limit(limit)
+        )
+        with self.database.read() as connection:
+            found = [(row.changed_at, _held(row, None)) for row in connection.execute(cleaning)]
+            found += [(row.changed_at, _held(row, row.destination)) for row in connection.execute(sending)]
+        return [entry for _, entry in sorted(found, key=lambda pair: pair[0])][:limit]
+
+    def held_detail(self, instance_id: str) -> dict[str, Any] | None:
+        """All that the ledger tells of one instance, with its events; None where there is no such id."""
+        with self.database.read() as connection:
+            row = connection.execute(select(instances).where(instances.c.id == instance_id)).first()
+            if row is None:
+                return None
+            sent = connection.execute(
+                select(deliveries).where(deliveries.c.instance == row.seq).order_by(deliveries.c.seq)
+            ).all()
+            history = connection.execute(
+                select(events).where(events.c.instance == row.seq).order_by(events.c.seq)
+            ).all()
+        return {
+            "id": row.id,
+            "state": row.state,
+            "outcome": row.outcome,
+            "route": row.route,
+            "project": row.project,
+            "calling_ae_title": row.calling_ae_title,
+            "called_ae_title": row.called_ae_title,
+            "address": row.address,
+            "received": iso(row.received_at),
+            "size": row.size,
+            "sop_class_uid": row.sop_class_uid,
+            "transfer_syntax_uid": row.transfer_syntax_uid,
+            "recipe_hash": row.recipe_hash,
+            "reason": row.reason,
+            "detail": row.detail,
+            "strikes": row.strikes,
+            "deliveries": [
+                {
+                    "destination": one.destination,
+                    "state": one.state,
+                    "tries": one.tries,
+                    "status": None if one.status is None else f"{one.status:04X}H",
+                    "reason": one.reason,
+                    "detail": one.detail,
+                    "last_error": one.last_error,
+                }
+                for one in sent
+            ],
+            "events": [{"at": iso(one.at), "event": one.event, "detail": one.detail} for one in history],
+        }
+
+    def release(self, instance_id: str) -> bool:
+        """Run the step again that held the instance; False where nothing of that id is held."""
+        now = time.time()
+        with self.database.write(durable=True) as connection:
+            released = connection.execute(
+                update(instances)
+                .where(instances.c.id == instance_id, instances.c.state == "held")
+                .where(instances.c.reason.not_in([str(reason) for reason in _UNRELEASABLE]))
+                .values(
+                    state="received",
+                    outcome="in_flight",
+                    reason=None,
+                    detail="released",
+                    strikes=0,
+                    due_at=now,
+                    changed_at=now,
+                    lease_owner=None,
+                )
+            ).rowcount
+            seq = select(instances.c.seq).where(instances.c.id == instance_id, instances.c.state == "cleaned")
+            released += connection.execute(
+                update(deliveries)
+                .where(deliveries.c.instance == seq.scalar_subquery(), deliveries.c.state == "held")
+                .where(deliveries.c.reason.not_in([str(reason) for reason in _UNRELEASABLE]))
+                .values(state="due", due_at=now, changed_at=now, refused=0, reason=None, detail=None, lease_owner=None)
+            ).rowcount
+        return released > 0
+
+    def discard(self, instance_id: str, spool: Spool) -> bool:
+        """Delete what is held of an instance, for good, and keep its row; False where nothing of that id is held."""
+        now = time.time()
+        with self.database.write(durable=True) as connection:
+            row = connection.execute(
+                select(instances.c.seq, instances.c.state).where(instances.c.id == instance_id)
+            ).first()
+            if row is None:
+                return False
+            if row.state == "held":
+                spool.original(instance_id).unlink(missing_ok=True)
+                spool.cleaned_file(instance_id).unlink(missing_ok=True)
+                connection.execute(
+                    update(instances)
+                    .where(instances.c.seq == row.seq)
+                    .values(state="discarded", outcome="discarded", changed_at=now, reason=None, detail="by command")
+                )
+                return True
+            states = list(
+                connection.execute(select(deliveries.c.state).where(deliveries.c.instance == row.seq)).scalars()
+            )
+            if row.state != "cleaned" or "held" not in states:
+                return False
+            if "due" not in states:  # another destination still waits for the file
+                spool.cleaned_file(instance_id).unlink(missing_ok=True)
+            connection.execute(
+                update(deliveries)
+                .where(deliveries.c.instance == row.seq, deliveries.c.state == "held")
+                .values(state="discarded", changed_at=now)
+            )
+            return True
+
+    def pause(self, destination: str) -> None:
+        """Stop sending to a destination until it is resumed."""
+        self._set_paused(destination, 1)
+
+    def resume(self, destination: str) -> None:
+        """Send to a destination again, at once."""
+        self._set_paused(destination, 0)
+
+    def _set_paused(self, destination: str, paused: int) -> None:
+        values = {"paused": paused, "next_try": None, "failures": 0}
+        with self.database.write(durable=True) as connection:
+            statement = upsert(destinations).values(name=destination, **values)
+            connection.execute(statement.on_conflict_do_update(index_elements=[destinations.c.name], set_=values))
+
+    @staticmethod
+    def _routes(connection: Connection) -> dict[str, dict[str, int]]:
+        routes: dict[str, dict[str, int]] = {}
+        for row in connection.execute(select(tallies).where(tallies.c.n > 0)):
+            route = routes.setdefault(row.route, dict.fromkeys(("received", "cleaned", *_OUTCOMES), 0))
+            route["received"] += row.n
+            route["cleaned"] += row.n if row.state == "cleaned" else 0
+            route[row.outcome] += row.n
+        return routes
+
+    @staticmethod
+    def _destinations(connection: Connection) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+
+        def entry(name: str) -> dict[str, Any]:
+            return found.setdefault(
+                name,
+                {
+                    "delivered": 0,
+                    "waiting": 0,
+                    "held": 0,
+                    "discarded": 0,
+                    "next_try": None,
+                    "last_error": None,
+                    "paused": False,
+                    "last_success": None,
+                },
+            )
+
+        for row in connection.execute(select(delivery_tallies).where(delivery_tallies.c.n > 0)):
+            entry(row.destination)["waiting" if row.state == "due" else row.state] = row.n
+        for row in connection.execute(select(destinations)):
+            entry(row.name).update(
+                next_try=iso(row.next_try),
+                last_error=row.last_error,
+                paused=bool(row.paused),
+                last_success=iso(row.last_success_at),
+            )
+        for name, one in found.items():
+            if one["waiting"] and one["next_try"] is None:
+                soonest = select(func.min(deliveries.c.due_at)).where(
+                    deliveries.c.destination == name, deliveries.c.state == "due"
+                )
+                one["next_try"] = iso(connection.execute(soonest).scalar())
+        return found
+
+
+def iso(seconds: float | None) -> str | None:
+    """Seconds since 1970 as ISO 8601 in UTC, to the millisecond."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _held(row: Any, destination: str | None) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "since": iso(row.changed_at),
+        "route": row.route,
+        "destination": destination,
+        "reason": row.reason,
+        "detail": row.detail or "",
+    }

@@ -1,0 +1,197 @@
+"""The ledger's tables, as the queries see them; `migrations/` makes them, and a test holds the two equal.
+
+Times are seconds since 1970, UTC. Tallies and events are kept by triggers of the database, in the transaction that
+changes a row, so that no code can change a state and forget to count or to write it down.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("calling_ae_title", Text, nullable=False),
+    Column("called_ae_title", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("sop_instance_uid", Text, nullable=False),
+    Column("transfer_syntax_uid", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("repeat", Integer, nullable=False, server_default=text("0")),
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("strikes", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", Float, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_until", Float),
+    Column("recipe_hash", Text),
+    Column("clean_sop_class_uid", Text),
+    Column("clean_sop_instance_uid", Text),
+    Column("clean_transfer_syntax_uid", Text),
+    Column("clean_size", Integer),
+    Column("clean_offset", Integer),
+    UniqueConstraint("id", name="instances_id"),
+    CheckConstraint("state IN ('received', 'cleaned', 'held', 'excluded', 'discarded')", name="instances_state"),
+    CheckConstraint("outcome IN ('in_flight', 'delivered', 'held', 'excluded', 'discarded')", name="instances_outcome"),
+    CheckConstraint(
+        "(state = 'received' AND outcome = 'in_flight') OR (state = 'held' AND outcome = 'held')"
+        " OR (state = 'excluded' AND outcome = 'excluded') OR (state = 'discarded' AND outcome = 'discarded')"
+        " OR (state = 'cleaned' AND outcome <> 'excluded')",
+        name="instances_state_outcome",
+    ),
+    CheckConstraint("state <> 'cleaned' OR clean_sop_instance_uid IS NOT NULL", name="instances_cleaned"),
+    CheckConstraint("state <> 'held' OR reason IS NOT NULL", name="instances_held"),
+)
+Index("instances_received", instances.c.seq, sqlite_where=text("state = 'received'"))
+Index("instances_held_at", instances.c.changed_at, sqlite_where=text("state = 'held'"))
+Index("instances_uid", instances.c.project, instances.c.sop_instance_uid)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("instance", Integer, ForeignKey("instances.seq"), nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Column("due_at", Float, nullable=False),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("refused", Integer, nullable=False, server_default=text("0")),
+    Column("offered", Integer, nullable=False, server_default=text("0")),
+    Column("status", Integer),
+    Column("last_error", Text),
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("lease_owner", Text),
+    Column("lease_until", Float),
+    UniqueConstraint("instance", "destination", name="deliveries_instance"),
+    CheckConstraint("state IN ('due', 'delivered', 'held', 'discarded')", name="deliveries_state"),
+    CheckConstraint("state <> 'held' OR reason IS NOT NULL", name="deliveries_held"),
+)
+Index(
+    "deliveries_due",
+    deliveries.c.destination,
+    deliveries.c.due_at,
+    deliveries.c.seq,
+    sqlite_where=text("state = 'due'"),
+)
+Index("deliveries_held_at", deliveries.c.changed_at, sqlite_where=text("state = 'held'"))
+Index("deliveries_leased", deliveries.c.lease_owner, sqlite_where=text("lease_owner IS NOT NULL"))
+
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("paused", Integer, nullable=False, server_default=text("0")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("next_try", Float),
+    Column("last_error", Text),
+    Column("last_error_at", Float),
+    Column("last_success_at", Float),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("instance", Integer, ForeignKey("instances.seq"), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("detail", Text),
+)
+Index("events_instance", events.c.instance)
+
+uid_map = Table(
+    "uid_map",
+    metadata,
+    Column("project", Text, nullable=False),
+    Column("original", Text, nullable=False),
+    Column("replacement", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    PrimaryKeyConstraint("project", "original", name="uid_map_original"),
+    UniqueConstraint("project", "replacement", name="uid_map_replacement"),
+    CheckConstraint("origin IN ('computed', 'imported')", name="uid_map_origin"),
+    sqlite_with_rowid=False,
+)
+
+patient_map = Table(
+    "patient_map",
+    metadata,
+    Column("project", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("patient_id", Text, nullable=False),
+    Column("pseudonym", Text, nullable=False),
+    Column("shift_days", Integer, nullable=False),
+    Column("origin", Text, nullable=False),
+    PrimaryKeyConstraint("project", "issuer", "patient_id", name="patient_map_original"),
+    UniqueConstraint("project", "pseudonym", name="patient_map_pseudonym"),
+    CheckConstraint("origin IN ('computed', 'imported')", name="patient_map_origin"),
+    sqlite_with_rowid=False,
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("route", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("repeat", Integer, nullable=False),
+    Column("n", Integer, nullable=False),
+    PrimaryKeyConstraint("route", "state", "outcome", "repeat", name="tallies_key"),
+)
+
+delivery_tallies = Table(
+    "delivery_tallies",
+    metadata,
+    Column("destination", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("n", Integer, nullable=False),
+    PrimaryKeyConstraint("destination", "state", name="delivery_tallies_key"),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("calling_ae_title", Text, nullable=False),
+    Column("called_ae_title", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("uid", Text, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("last_at", Float, nullable=False),
+    PrimaryKeyConstraint("kind", "calling_ae_title", "called_ae_title", "address", "uid", name="refusals_key"),
+)

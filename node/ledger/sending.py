@@ -1,0 +1,200 @@
+"""Claims and settlements of deliveries, and the state of destinations.
+
+Guarantees
+    A delivery is settled only by the owner of its lease. `settle` is durable before it tells which instances are done
+    with, so that a cleaned file goes only when nothing in the ledger still needs it. Everything else about a
+    destination (a pause, the next try) may be lost in a power cut, and only costs another try.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from node.errors import HoldReason
+from node.ledger.database import Database
+from node.ledger.leases import LEASE_SECONDS, is_due, is_free
+from node.ledger.schema import deliveries, destinations, instances
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One instance to be sent to one destination."""
+
+    seq: int
+    instance: int
+    id: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    size: int
+    offset: int
+    tries: int
+    refused: int
+    offered_before: bool
+
+
+class Verdict(StrEnum):
+    """What became of one try."""
+
+    DELIVERED = "delivered"
+    AGAIN = "again"
+    REFUSED = "refused"
+    HELD = "held"
+    UNTOUCHED = "untouched"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The verdict on a claimed delivery; `delay` is in seconds, `status` a DIMSE status (PS3.7 annex C)."""
+
+    due: Due
+    verdict: Verdict
+    delay: float = 0.0
+    status: int | None = None
+    error: str | None = None
+    reason: HoldReason | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationState:
+    """What the ledger knows of a destination; times in seconds, UTC."""
+
+    paused: bool = False
+    failures: int = 0
+    next_try: float | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendingLedger:
+    """What a forwarder asks of the ledger for one destination."""
+
+    database: Database
+    destination: str
+
+    def claim(self, owner: str, limit: int) -> list[Due]:
+        """Take up to `limit` due deliveries, longest due first, and note that they are about to be offered."""
+        now = time.time()
+        query = (
+            select(
+                deliveries.c.seq,
+                deliveries.c.instance,
+                instances.c.id,
+                instances.c.clean_sop_class_uid,
+                instances.c.clean_sop_instance_uid,
+                instances.c.clean_transfer_syntax_uid,
+                instances.c.clean_size,
+                instances.c.clean_offset,
+                deliveries.c.tries,
+                deliveries.c.refused,
+                deliveries.c.offered,
+            )
+            .join(instances, instances.c.seq == deliveries.c.instance)
+            .where(deliveries.c.destination == self.destination, deliveries.c.state == "due")
+            .where(is_due(deliveries.c.due_at, now))
+            .where(is_free(deliveries.c.lease_owner, deliveries.c.lease_until, now, owner))
+            .order_by(deliveries.c.due_at, deliveries.c.seq)
+            .limit(limit)
+        )
+        with self.database.read() as connection:
+            if connection.execute(query.limit(1)).first() is None:
+                return []
+        with self.database.write(durable=False) as connection:
+            rows = connection.execute(query).all()
+            connection.execute(
+                update(deliveries)
+                .where(deliveries.c.seq.in_([row.seq for row in rows]))
+                .values(lease_owner=owner, lease_until=now + LEASE_SECONDS, offered=1)
+            )
+        return [Due(*row[:10], offered_before=bool(row.offered)) for row in rows]
+
+    def settle(self, owner: str, settlements: Sequence[Settlement]) -> list[str]:
+        """Write the verdicts, durably, in one commit; return the ids of instances that no delivery needs any more."""
+        now = time.time()
+        done: list[str] = []
+        with self.database.write(durable=True) as connection:
+            for settlement in settlements:
+                connection.execute(_MINE, _values(settlement, owner, now))
+            instance_seqs = [s.due.instance for s in settlements if s.verdict is Verdict.DELIVERED]
+            if instance_seqs:
+                open_ones = (
+                    select(deliveries.c.instance)
+                    .where(deliveries.c.instance == instances.c.seq, deliveries.c.state.in_(("due", "held")))
+                    .exists()
+                )
+                query = select(instances.c.id).where(instances.c.seq.in_(instance_seqs), ~open_ones)
+                done = list(connection.execute(query).scalars())
+        return done
+
+    def state(self) -> DestinationState:
+        """The destination's state."""
+        with self.database.read() as connection:
+            row = connection.execute(select(destinations).where(destinations.c.name == self.destination)).first()
+        if row is None:
+            return DestinationState()
+        return DestinationState(bool(row.paused), row.failures, row.next_try, row.last_error)
+
+    def unreachable(self, failures: int, next_try: float, error: str) -> None:
+        """Note that the destination could not be reached, and when it is tried again (seconds, UTC)."""
+        self._note(failures=failures, next_try=next_try, last_error=error, last_error_at=time.time())
+
+    def reached(self) -> None:
+        """Note that the destination answers."""
+        self._note(failures=0, next_try=None, last_success_at=time.time())
+
+    def next_due(self) -> float | None:
+        """When the next delivery falls due (seconds, UTC), or None where none waits."""
+        with self.database.read() as connection:
+            return connection.execute(
+                select(func.min(deliveries.c.due_at)).where(
+                    deliveries.c.destination == self.destination, deliveries.c.state == "due"
+                )
+            ).scalar()
+
+    def _note(self, **values: object) -> None:
+        with self.database.write(durable=False) as connection:
+            statement = upsert(destinations).values(name=self.destination, **values)
+            connection.execute(statement.on_conflict_do_update(index_elements=[destinations.c.name], set_=values))
+
+
+def _values(settlement: Settlement, owner: str, now: float) -> dict[str, object]:
+    due = settlement.due
+    values: dict[str, object] = {"the_seq": due.seq, "the_owner": owner, "lease_owner": None, "changed_at": now}
+    match settlement.verdict:
+        case Verdict.DELIVERED:
+            values |= {"state": "delivered", "status": settlement.status, "tries": due.tries + 1}
+        case Verdict.HELD:
+            values |= {
+                "state": "held",
+                "status": settlement.status,
+                "reason": str(settlement.reason),
+                "detail": settlement.detail,
+                "tries": due.tries + 1,
+            }
+        case Verdict.AGAIN | Verdict.REFUSED:
+            values |= {
+                "due_at": now + settlement.delay,
+                "status": settlement.status,
+                "tries": due.tries + 1,
+                "refused": due.refused + (settlement.verdict is Verdict.REFUSED),
+            }
+        case Verdict.UNTOUCHED:
+            # Never offered: a later 0111H must not be taken for an answer to us.
+            values |= {"offered": int(due.offered_before)}
+    if settlement.error is not None:
+        values["last_error"] = settlement.error
+    return values
+
+
+_MINE = update(deliveries).where(
+    deliveries.c.seq == bindparam("the_seq"),
+    deliveries.c.lease_owner == bindparam("the_owner"),
+    deliveries.c.state == "due",
+)

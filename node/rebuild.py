@@ -1,0 +1,122 @@
+"""A new ledger from the spool, after the old one was lost.
+
+Guarantees
+    Every instance in the spool is known again. Originals are received again and go their way: same UIDs, same bytes.
+    What was cleaned already may have been delivered, which only the lost ledger knew: it is held until a person says
+    `--send` (again, byte-identical) or `--assume-delivered`. Pseudonyms and UIDs come back from the secret; the way
+    back comes back for what is cleaned again only; imported pairs come from a backup alone.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from node.config import Config
+from node.errors import DatasetError, HoldReason, StartError
+from node.ledger.cleaning import add_deliveries
+from node.ledger.database import Database
+from node.ledger.schema import deliveries, instances
+from node.opening import create_ledger, lock_spool, make_spool
+from node.spool import Spool
+from node.sweeper import Sweeper
+
+_BATCH = 200
+
+
+def rebuild(config: Config, *, send: bool = False, assume_delivered: bool = False) -> dict[str, Any]:
+    """Make a new ledger from the spool, or decide on what an earlier rebuild left waiting.
+
+    Returns
+    -------
+    dict
+        `originals` and `cleaned` that were taken in, `unreadable` ids, `waiting` deliveries, `sent`, `assumed`.
+
+    Raises
+    ------
+    StartError
+        A node is running, or a ledger is in place.
+    """
+    database = Database(config.node.ledger)
+    try:
+        if database.exists():
+            if not (send or assume_delivered):
+                raise StartError(
+                    f"there is a ledger at {database.path}: move it away if it is damaged; a good one needs no rebuild"
+                )
+            database.require()
+            return _decide(database, send) | {"originals": 0, "cleaned": 0, "unreadable": []}
+        spool = make_spool(config)
+        lock_spool(spool)
+        spool.prepare()
+        create_ledger(config, spool, database, may_make_secret=False)
+        return _rebuild(config, spool, database) | _decide(database, send if send or assume_delivered else None)
+    finally:
+        database.close()
+
+
+def _rebuild(config: Config, spool: Spool, database: Database) -> dict[str, Any]:
+    sweeper = Sweeper(config, spool, database)
+    unreadable: list[str] = []
+    originals = [name for name, _ in spool.list_originals()]
+    taken = 0
+    for start in range(0, len(originals), _BATCH):
+        rows = []
+        for name in originals[start : start + _BATCH]:
+            try:
+                rows.append(sweeper.read_original(name).row())
+            except (DatasetError, OSError):
+                unreadable.append(name)
+        if rows:
+            with database.write(durable=True) as connection:
+                connection.execute(insert(instances), rows)
+        taken += len(rows)
+    known, cleaned = set(originals), 0
+    for name, _ in spool.list_cleaned():
+        if name in known:
+            continue  # made again from its original, with the same bytes
+        try:
+            row, route = sweeper.read_cleaned(name)
+        except (DatasetError, OSError):
+            unreadable.append(name)
+            continue
+        with database.write(durable=True) as connection:
+            _take_in(connection, row, tuple(route.to) if route is not None else ())
+        cleaned += 1
+    return {"originals": taken, "cleaned": cleaned, "unreadable": unreadable}
+
+
+def _take_in(connection: Connection, row: dict[str, object], names: tuple[str, ...]) -> None:
+    if not names:
+        row |= {"state": "held", "outcome": "held", "reason": str(HoldReason.ROUTE_GONE)}
+    seq = connection.execute(insert(instances).values(**row).returning(instances.c.seq)).scalar_one()
+    if names:
+        add_deliveries(connection, seq, names)
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.instance == seq)
+            .values(
+                state="held",
+                reason=str(HoldReason.REBUILT),
+                detail="whether it was delivered is not known: rebuild --send or --assume-delivered",
+                changed_at=time.time(),
+            )
+        )
+
+
+def _decide(database: Database, send: bool | None) -> dict[str, int]:
+    """Send, or take as delivered, what waits since a rebuild; None leaves it waiting."""
+    mine = (deliveries.c.state == "held") & (deliveries.c.reason == str(HoldReason.REBUILT))
+    if send is None:
+        with database.read() as connection:
+            waiting = len(connection.execute(select(deliveries.c.seq).where(mine)).all())
+        return {"waiting": waiting, "sent": 0, "assumed": 0}
+    now = time.time()
+    to = {"state": "due", "due_at": now} if send else {"state": "delivered"}
+    with database.write(durable=True) as connection:
+        count = connection.execute(
+            update(deliveries).where(mine).values(**to, reason=None, detail=None, changed_at=now)
+        ).rowcount
+    return {"waiting": 0, "sent": count if send else 0, "assumed": 0 if send else count}

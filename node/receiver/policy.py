@@ -1,0 +1,168 @@
+"""What the node decides about an association and the instances on it.
+
+Guarantees
+    Who matches no route is rejected (PS3.8 9.3.4), never answered with a success. The node's limit of associations is
+    exact over all its processes. No instance is begun without room on the disk, or without a SOP Instance UID that is
+    one. What is refused is counted by who asked, for `status`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from dataclasses import dataclass, field
+
+from node.dicomnet import Peer, StoreAnswer, StoreRequest
+from node.errors import LedgerError, NoRoom, SpoolError
+from node.ledger.database import Database
+from node.ledger.reception import Refusal, count_refusals
+from node.log import event
+from node.receiver.writer import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, Intake, Origin, SpoolWriter
+from node.routing import Rejection, Router
+from node.shared import Places
+
+LOGGER = logging.getLogger("node.receiver")
+
+LIMIT_REACHED = Rejection(2, 3, 2, "all associations of the node are taken (node.max_associations)")
+_UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1, leniently: scanners do send components with leading zeros
+_MOST_KINDS_OF_REFUSAL = 1000
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Counts what was refused, in memory until `flush`; bounded, so that nobody can fill the ledger with refusals."""
+
+    database: Database
+    _counts: dict[Refusal, int] = field(default_factory=dict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, refusal: Refusal) -> None:
+        """Count one refusal."""
+        with self._guard:
+            if refusal in self._counts or len(self._counts) < _MOST_KINDS_OF_REFUSAL:
+                self._counts[refusal] = self._counts.get(refusal, 0) + 1
+
+    def flush(self) -> None:
+        """Write the counts to the ledger; what it does not take now stays for the next time."""
+        with self._guard:
+            counts, self._counts = self._counts, {}
+        if not counts:
+            return
+        try:
+            count_refusals(self.database, counts)
+        except LedgerError as error:
+            event(LOGGER, "ledger-trouble", level=logging.ERROR, error=str(error))
+            with self._guard:
+                for refusal, n in counts.items():
+                    self._counts[refusal] = self._counts.get(refusal, 0) + n
+
+
+class NodePolicy:
+    """The receiving side of the node; one for each process, `place` being the node's places and its slot."""
+
+    def __init__(self, router: Router, intake: Intake, refusals: Refusals, place: tuple[Places, int], at: str) -> None:
+        self._router = router
+        self._intake = intake
+        self._refusals = refusals
+        self._places, self._slot = place
+        self._listening = at
+        self._counts: dict[str, int] = {}
+
+    def admit(self, peer: Peer, verification_only: bool) -> Rejection | None:
+        """Return why the association is rejected, or None; then one of the node's places is taken for it."""
+        rejection = self._router.admit(peer.called_ae_title, peer.calling_ae_title, peer.address, verification_only)
+        if rejection is None and not self._places.take(self._slot):
+            rejection = LIMIT_REACHED
+        if rejection is not None:
+            self._refusals.count(_refusal("association", peer))
+            event(
+                LOGGER,
+                "rejected",
+                level=logging.WARNING,
+                association=peer.association,
+                calling_ae_title=peer.calling_ae_title,
+                called_ae_title=peer.called_ae_title,
+                address=peer.address,
+                result=rejection.result,
+                source=rejection.source,
+                reason=rejection.reason,
+                why=rejection.text,
+            )
+            return rejection
+        self._counts[peer.association] = 0
+        event(
+            LOGGER,
+            "association",
+            level=logging.DEBUG if verification_only else logging.INFO,
+            association=peer.association,
+            calling_ae_title=peer.calling_ae_title,
+            called_ae_title=peer.called_ae_title,
+            address=peer.address,
+        )
+        return None
+
+    def begin(self, peer: Peer, request: StoreRequest) -> SpoolWriter | StoreAnswer:
+        """Return a writer for an instance, or the answer that it gets instead."""
+        route = self._router.route(peer.called_ae_title, peer.calling_ae_title, peer.address)
+        if route is None or not _UID.fullmatch(request.sop_instance_uid):
+            # Without a UID there is nothing to keep it under; the value may be anything and is not logged.
+            self._refusals.count(_refusal("sop-instance-uid", peer))
+            event(
+                LOGGER,
+                "refused-instance",
+                level=logging.WARNING,
+                association=peer.association,
+                calling_ae_title=peer.calling_ae_title,
+                status="C000H",
+                error="no valid SOP Instance UID",
+            )
+            return StoreAnswer(CANNOT_UNDERSTAND, "no valid SOP Instance UID")
+        try:
+            self._intake.spool.check_room()
+            writer = SpoolWriter(self._intake, Origin(peer, self._listening, route.name, route.project), request)
+        except (SpoolError, OSError) as error:
+            why = str(error) if isinstance(error, SpoolError) else "the spool cannot be written"
+            event(
+                LOGGER,
+                "refused-instance",
+                level=logging.ERROR,
+                association=peer.association,
+                calling_ae_title=peer.calling_ae_title,
+                status="A700H",
+                error=why,
+            )
+            comment = "no room, send again later" if isinstance(error, NoRoom) else "out of resources"
+            return StoreAnswer(OUT_OF_RESOURCES, comment)
+        self._counts[peer.association] = self._counts.get(peer.association, 0) + 1
+        return writer
+
+    def refused_contexts(self, peer: Peer, refused: list[tuple[str, list[str]]]) -> None:
+        """Count what the sender proposed and could not have: those instances never come."""
+        for abstract_syntax, _ in refused:
+            self._refusals.count(_refusal("presentation-context", peer, abstract_syntax))
+            event(
+                LOGGER,
+                "refused-context",
+                level=logging.WARNING,
+                association=peer.association,
+                calling_ae_title=peer.calling_ae_title,
+                abstract_syntax=abstract_syntax,
+            )
+
+    def ended(self, peer: Peer, how: str) -> None:
+        """The association is over: its place is free again."""
+        self._places.give_back(self._slot)
+        level = logging.INFO if how == "released" else logging.WARNING
+        event(
+            LOGGER,
+            "association-ended",
+            level=level,
+            association=peer.association,
+            how=how,
+            instances=self._counts.pop(peer.association, 0),
+        )
+
+
+def _refusal(kind: str, peer: Peer, uid: str = "") -> Refusal:
+    return Refusal(kind, peer.calling_ae_title, peer.called_ae_title, peer.address, uid)

@@ -1,0 +1,167 @@
+"""One instance on its way into the spool.
+
+Guarantees
+    0000H is answered only when the file, its name and its row are on stable storage, in this order. Whatever fails is
+    answered A700H (PS3.4 B.2.3: refused, out of resources), which senders take as "again later", and leaves nothing
+    half-written. Memory does not grow with the instance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+
+from node.dicomnet import Peer, StoreAnswer, StoreRequest
+from node.errors import LedgerError, LedgerUncertain, SpoolError
+from node.ledger.reception import GroupCommit, Received
+from node.log import event
+from node.part10 import FileMeta, encode_file_meta
+from node.shared import Bell
+from node.spool import Spool, as_spool_error, new_id
+
+LOGGER = logging.getLogger("node.receiver")
+
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+CANNOT_UNDERSTAND = 0xC000
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an instance comes from and where it belongs: fixed with the association."""
+
+    peer: Peer
+    listening: str
+    route: str
+    project: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What every writer of a process shares."""
+
+    spool: Spool
+    commits: GroupCommit
+    received: Bell
+
+
+class SpoolWriter:
+    """Writes the data set of one C-STORE-RQ behind its envelope."""
+
+    def __init__(self, intake: Intake, origin: Origin, request: StoreRequest) -> None:
+        self._intake = intake
+        self._origin = origin
+        self._request = request
+        self._id = new_id()
+        self._received_at = time.time()
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._trouble: SpoolError | None = None
+        self._file = intake.spool.create(self._id, "part")
+        self._write(self._envelope())
+
+    def write(self, fragment: memoryview) -> None:
+        """Write a fragment; after a failure the rest is read and thrown away, so that it can be answered."""
+        if self._trouble is None:
+            self._digest.update(fragment)
+            self._size += len(fragment)
+            self._write(fragment)
+
+    def finish(self) -> StoreAnswer:
+        """Make file, name and row durable, and return what to answer."""
+        spool, trouble = self._intake.spool, self._trouble
+        if trouble is None:
+            try:
+                spool.publish_original(self._file, self._id)
+            except SpoolError as error:
+                trouble = error
+        os.close(self._file)
+        if trouble is not None:
+            spool.abandon(self._id, "part")
+            return self._refuse(str(trouble))
+        try:
+            self._intake.commits.add(self._row())
+        except LedgerUncertain as error:
+            # There may be a row: then the file must be there. If there is none, the sweeper adopts the file.
+            return self._refuse(str(error))
+        except LedgerError as error:
+            spool.original(self._id).unlink(missing_ok=True)
+            return self._refuse(str(error))
+        event(
+            LOGGER,
+            "received",
+            instance=self._id,
+            association=self._origin.peer.association,
+            route=self._origin.route,
+            size=self._size,
+        )
+        self._intake.received.ring()
+        return StoreAnswer(SUCCESS)
+
+    def abandon(self) -> None:
+        """The association ended in the middle: leave no trace."""
+        os.close(self._file)
+        self._intake.spool.abandon(self._id, "part")
+
+    def _write(self, data: bytes | memoryview) -> None:
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            self._trouble = as_spool_error(error, self._intake.spool.incoming)
+
+    def _refuse(self, why: str) -> StoreAnswer:
+        event(
+            LOGGER,
+            "refused-instance",
+            level=logging.ERROR,
+            association=self._origin.peer.association,
+            calling_ae_title=self._origin.peer.calling_ae_title,
+            status="A700H",
+            error=why,
+        )
+        return StoreAnswer(OUT_OF_RESOURCES, "out of resources, send again later")
+
+    def _envelope(self) -> bytes:
+        peer, request = self._origin.peer, self._request
+        sender = f"dicom://{_host(peer.address)}:{peer.port}"
+        kept = {"received_at": self._received_at, "route": self._origin.route, "project": self._origin.project}
+        return encode_file_meta(
+            FileMeta(
+                request.sop_class_uid,
+                request.sop_instance_uid,
+                request.transfer_syntax_uid,
+                source_ae_title=peer.calling_ae_title,
+                sending_ae_title=peer.calling_ae_title,
+                receiving_ae_title=peer.called_ae_title,
+                source_address=sender,
+                sending_address=sender,
+                receiving_address=f"dicom://{self._origin.listening}",
+                private_information=json.dumps(kept, sort_keys=True).encode(),
+            )
+        )
+
+    def _row(self) -> Received:
+        peer, request = self._origin.peer, self._request
+        return Received(
+            id=self._id,
+            received_at=self._received_at,
+            project=self._origin.project,
+            route=self._origin.route,
+            calling_ae_title=peer.calling_ae_title,
+            called_ae_title=peer.called_ae_title,
+            address=peer.address,
+            sop_class_uid=request.sop_class_uid,
+            sop_instance_uid=request.sop_instance_uid,
+            transfer_syntax_uid=request.transfer_syntax_uid,
+            size=self._size,
+            digest=self._digest.digest(),
+        )
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

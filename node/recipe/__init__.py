@@ -1,0 +1,30 @@
+"""The recipe language: parse → compile → apply to encoded bytes.
+
+Guarantees that a recipe either loads as a whole or not at all, that what it does to an instance depends only on its
+text, the instance, the identities and the variables, and that what it does not touch stays byte for byte. Refuses at
+load (RecipeError, all faults at once) what can be known from the text; refuses at run time (HoldInstance) what an
+instance does not allow.
+"""
+
+from node.recipe.conditions import Conditions, compile_conditions
+from node.recipe.encoded import EncodedDataset
+from node.recipe.functions import BUILT_IN, Identities
+from node.recipe.language import RecipeText
+from node.recipe.load import Recipe, load_recipe, read_recipe, shipped_names, shipped_recipe
+from node.recipe.output import Cleaned, Segment
+
+__all__ = [
+    "BUILT_IN",
+    "Cleaned",
+    "Conditions",
+    "EncodedDataset",
+    "Identities",
+    "Recipe",
+    "RecipeText",
+    "Segment",
+    "compile_conditions",
+    "load_recipe",
+    "read_recipe",
+    "shipped_names",
+    "shipped_recipe",
+]

@@ -1,0 +1,209 @@
+"""What a recipe decides for an element, decided once and remembered.
+
+Guarantees that the decision for an element depends only on its path, VR and private creator, and follows the order of
+the lines: KEEP takes effect before all lines, REMOVE yields to any REPLACE or JITTER of the same element, ADD acts at
+the top level whatever KEEP says. Never refuses: what cannot be decided was refused when the recipe was loaded.
+"""
+
+from __future__ import annotations
+
+from node.recipe.coding import FRAGMENTS, IMPLICIT, SEQUENCE, VR_NAMES
+from node.recipe.dictionary import (
+    PROTECTED,
+    PROTECTED_IN_VOI_LUT,
+    SPECIFIC_CHARACTER_SET,
+    STRUCTURAL_UIDS,
+    VOI_LUT_SEQUENCE,
+    entry,
+    is_creator,
+    is_private,
+    private_entry,
+)
+from node.recipe.language import Action, Rule, Source
+from node.recipe.selectors import NO_INDEX, Field, Step
+
+MAX_DECISIONS = 50_000  # a sender of ever new private creators must not fill the memory
+
+# What is done with an element, apart from its program.
+LEAF = 0  # nothing
+WALK = 1  # a sequence: its items are walked
+OPAQUE = 2  # UN: a sequence if it parses as one
+OPAQUE_SEQUENCE = 3  # UN, and the dictionary says that it is a sequence: it must parse
+GROUP_LENGTH = 4  # computed when its group changes
+CHARSET = 5  # Specific Character Set
+CREATOR = 6  # reserves a private block
+KEPT = 7  # goes out as it came, whatever it holds
+
+
+class Decision:
+    """What happens to an element: its kind, effective VR and program (rules in order), and what is below it."""
+
+    __slots__ = ("_children", "kind", "program", "vr")
+
+    def __init__(self, kind: int, vr: str, program: tuple[Rule, ...]) -> None:
+        self.kind = kind
+        self.vr = vr
+        self.program = program
+        self._children: dict[int, Level] = {}
+
+    def below(self, level: Level, tag: int, item: int) -> Level:
+        """Return the level of an item's elements; `item` matters only where a rule names item numbers."""
+        index = item if item <= level.rules.items else NO_INDEX
+        found = self._children.get(index)
+        if found is None:
+            found = Level(level.rules, (*level.parents, Step(tag, index)), level.signed)
+            self._children[index] = found
+        return found
+
+
+UNTOUCHED = Decision(LEAF, "", ())
+"""The one decision of all leaves that no rule means."""
+
+
+class Rules:
+    """The rules of a recipe, with what is known of all of them.
+
+    Attributes
+    ----------
+    all
+        In order.
+    added
+        Tags that ADD names, ascending.
+    items
+        Highest item number that a path names, or NO_INDEX.
+    decided
+        How many decisions were made; see MAX_DECISIONS.
+    """
+
+    def __init__(self, rules: list[Rule]) -> None:
+        self.all = tuple(rules)
+        self.added = sorted({r.selector.tag for r in rules if r.action is Action.ADD and r.selector.tag is not None})
+        self.items = max((r.selector.items for r in rules), default=NO_INDEX)
+        self.decided = 0
+
+    def program(self, field: Field) -> tuple[tuple[Rule, ...], bool]:
+        """Return what is done with an element, and whether KEEP holds it (its items are then left alone)."""
+        if _protected(field):
+            return (), False
+        only_named = field.tag in STRUCTURAL_UIDS or field.tag == SPECIFIC_CHARACTER_SET
+        matched = [rule for rule in self.all if self._means(rule, field, only_named)]
+        kept = any(rule.action is Action.KEEP for rule in matched)
+        matched = [rule for rule in matched if rule.action is not Action.KEEP]
+        if any(rule.action in (Action.REPLACE, Action.JITTER) for rule in matched):
+            matched = [rule for rule in matched if rule.action is not Action.REMOVE]
+        if kept:
+            matched = _from_add(matched)
+        return tuple(matched), kept and not matched
+
+    def added_program(self, tag: int) -> tuple[tuple[Rule, ...], str]:
+        """Return what is done at a tag of the top level that the data set does not have, and the new element's VR.
+
+        What the lines before the ADD say does not matter: there was nothing for them.
+        """
+        adding = next(r for r in self.all if r.action is Action.ADD and r.selector.tag == tag)
+        vr = "ST" if adding.selector.form == "digits" else adding.selector.vr or "UN"
+        program, _ = self.program(Field((), tag, None, vr))
+        return tuple(_from_add(list(program))), vr
+
+    def _means(self, rule: Rule, field: Field, only_named: bool) -> bool:
+        if rule.action is Action.ADD:
+            return not field.parents and rule.selector.tag == field.tag
+        return (rule.selector.named or not only_named) and rule.selector.matches(field)
+
+
+def _protected(field: Field) -> bool:
+    if field.tag in PROTECTED:
+        return True
+    parent = field.parents[-1].tag if field.parents else 0
+    return field.tag in PROTECTED_IN_VOI_LUT and parent == VOI_LUT_SEQUENCE
+
+
+def _from_add(rules: list[Rule]) -> list[Rule]:
+    place = next((n for n, rule in enumerate(rules) if rule.action is Action.ADD), len(rules))
+    return rules[place:]
+
+
+def _pruned(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Leave out what a later line makes void, whatever the value is. Only for an element that exists."""
+    if any(rule.action is Action.REMOVE for rule in rules):
+        return rules
+    start = 0
+    for number, rule in enumerate(rules):
+        if rule.action is Action.BLANK or (rule.action in (Action.ADD, Action.REPLACE) and _is_literal(rule)):
+            start = number
+    return rules[start:]
+
+
+def _is_literal(rule: Rule) -> bool:
+    return rule.value is not None and rule.value.source is Source.LITERAL
+
+
+class Level:
+    """The decisions for the elements of one place: the top level, or the items of one sequence path.
+
+    Attributes
+    ----------
+    decisions
+        By element key, for elements that are not private.
+    blocks
+        By private creator (None: nobody reserved the block), then by element key.
+    """
+
+    __slots__ = ("blocks", "decisions", "parents", "rules", "signed")
+
+    def __init__(self, rules: Rules, parents: tuple[Step, ...], signed: bool) -> None:
+        self.rules = rules
+        self.parents = parents
+        self.signed = signed
+        self.decisions: dict[int, Decision] = {}
+        self.blocks: dict[str | None, dict[int, Decision]] = {}
+
+    def block(self, creator: str | None) -> dict[int, Decision]:
+        """Return the decisions of a creator's elements."""
+        return self.blocks.setdefault(creator, {})
+
+    def creator(self, block: dict[int, Decision]) -> str | None:
+        """Return whose decisions a block of `blocks` holds. Only asked for an element that is met the first time."""
+        return next((name for name, decisions in self.blocks.items() if decisions is block), None)
+
+    def decide(self, key: int, creator: str | None) -> Decision:
+        """Decide for an element; the caller remembers it."""
+        self.rules.decided += 1
+        tag = key >> 16
+        if not tag & 0xFFFF:
+            return Decision(GROUP_LENGTH, "UL", ())
+        vr, kind = effective_vr(key, creator, self.signed)
+        program, kept = self.rules.program(Field(self.parents, tag, creator, vr))
+        program = _pruned(program)
+        if is_creator(tag) or tag == SPECIFIC_CHARACTER_SET:
+            kind = CHARSET if tag == SPECIFIC_CHARACTER_SET else CREATOR
+        elif kept and kind != LEAF:
+            kind = KEPT
+        if kind == LEAF and not program:
+            return UNTOUCHED
+        return Decision(kind, vr, program)
+
+
+def effective_vr(key: int, creator: str | None, signed: bool) -> tuple[str, int]:
+    """Return the VR that an element has, whatever its header says, and what kind of element it is."""
+    code, tag = key & 0xFFFF, key >> 16
+    vr = {SEQUENCE: "SQ", FRAGMENTS: "OB"}.get(code) or VR_NAMES.get(code, "UN")
+    if vr != "UN":
+        return vr, WALK if vr == "SQ" else LEAF
+    vr = _known_vr(tag, creator, signed)
+    if vr == "SQ" and not is_private(tag):
+        return vr, WALK if code == IMPLICIT else OPAQUE_SEQUENCE
+    return vr, OPAQUE if vr in ("UN", "SQ") else LEAF
+
+
+def _known_vr(tag: int, creator: str | None, signed: bool) -> str:
+    """Return one VR for an element whose header has none (or UN), by the dictionaries (PS3.5 Annex A)."""
+    if is_creator(tag):
+        return "LO"
+    found = private_entry(tag, creator) if creator else entry(tag)
+    if found is None or found.vr == "NONE":
+        return "UN"
+    first, _, others = found.vr.partition(" or ")
+    if signed and "SS" in others:
+        return "SS"
+    return "OW" if first == "OB" and others else first

@@ -1,0 +1,277 @@
+"""What happens to one element of an encoded data set, and to all that it holds.
+
+Guarantees that a sequence that stays is walked to its last item, whatever its length form, and that only what a rule
+means is read. Refuses with DatasetError items that do not fit their sequence, and private elements that stand before
+their creator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.errors import DatasetError, HoldInstance, HoldReason
+from node.recipe.charset import CharsetError, Codec, codec
+from node.recipe.coding import IMPLICIT_CODING, Coding
+from node.recipe.compiled import (
+    CHARSET,
+    GROUP_LENGTH,
+    OPAQUE,
+    OPAQUE_SEQUENCE,
+    UNTOUCHED,
+    WALK,
+    Decision,
+    Level,
+    effective_vr,
+)
+from node.recipe.dictionary import is_creator, is_private, show
+from node.recipe.encoded import (
+    ITEM,
+    ITEM_END,
+    MAX_DEPTH,
+    SEQUENCE_END,
+    UNDEFINED,
+    Element,
+    EncodedDataset,
+    inner_coding,
+    is_un,
+    read_header,
+)
+from node.recipe.output import Output
+from node.recipe.program import REMOVED, UNCHANGED, Program
+from node.recipe.values import BY_CHARSET, encode
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where elements stand: how they are encoded, the character sets before and after cleaning, how deep."""
+
+    coding: Coding
+    read: Codec
+    write: Codec
+    depth: int
+
+    @property
+    def transcodes(self) -> bool:
+        """Whether text that no rule touches has to be written anew."""
+        return self.read.terms != self.write.terms
+
+    def inside(self, coding: Coding) -> Place:
+        """Return the place of the items of a sequence here."""
+        return Place(coding, self.read, self.write, self.depth + 1)
+
+
+class Owners:
+    """The private blocks of one level in one data set: which creator's decisions hold for which block."""
+
+    __slots__ = ("_dataset", "_level", "blocks")
+
+    def __init__(self, level: Level, dataset: EncodedDataset) -> None:
+        self._level = level
+        self._dataset = dataset
+        self.blocks: dict[int, dict[int, Decision]] = {}
+
+    def decide(self, element: Element, path: str) -> Decision:
+        """Return the decision for an element; a private creator reserves its block with it."""
+        key, level = element[0], self._level
+        tag = key >> 16
+        if not is_private(tag):
+            decisions, creator = level.decisions, None
+        elif is_creator(tag):
+            decisions, creator = level.block(None), None
+            self._reserve(tag, element, path)
+        else:
+            decisions = self.blocks.setdefault(tag >> 8, level.block(None))
+            creator = level.creator(decisions)
+        found = decisions.get(key)
+        if found is None:
+            found = decisions[key] = level.decide(key, creator)
+        return found
+
+    def _reserve(self, tag: int, element: Element, path: str) -> None:
+        block = (tag >> 16) << 8 | (tag & 0xFF)
+        if block in self.blocks:
+            raise DatasetError("a private creator stands behind its elements", path + show(tag))
+        value = bytes(self._dataset.buffer[element[2] : min(element[4], element[2] + 256)])
+        try:
+            creator = self._dataset.codec.decode(value).strip("\0 ")
+        except CharsetError:
+            creator = value.decode("latin-1").strip("\0 ")
+        self.blocks[block] = self._level.block(creator or None)
+
+
+class Elements:
+    """The elements of one data set; every step gives the offset behind an element and by how much it grew."""
+
+    __slots__ = ("_buffer", "_dataset", "_output", "_path", "_program", "_walker")
+
+    def __init__(self, dataset: EncodedDataset, output: Output, program: Program) -> None:
+        self._dataset = dataset
+        self._buffer = dataset.buffer
+        self._walker = dataset.walker
+        self._output = output
+        self._program = program
+        self._path: list[str] = []
+
+    def act(self, element: Element, decision: Decision, level: Level, place: Place, end: int) -> tuple[int, int]:
+        """Do what was decided for an element that must end at or before `end`."""
+        if decision.program:
+            where = self._where(element[0] >> 16)
+            outcome = self._program.run(decision.program, decision.vr, element, place.read, where)
+            if outcome is REMOVED:
+                return self._remove(element, place, end)
+            if outcome is not UNCHANGED:
+                assert isinstance(outcome, str)
+                return self._write(element, decision, outcome, place, end)
+        return self._leave(element, decision, level, place, end)
+
+    def new_codec(self, decision: Decision, element: Element, read: Codec, outer: Codec) -> Codec:
+        """Return the codec that (0008,0005) names after cleaning; `outer` where nothing is left of it."""
+        if not decision.program:
+            return read
+        where = self._where(element[0] >> 16)
+        outcome = self._program.run(decision.program, "CS", element, read, where)
+        if outcome is UNCHANGED:
+            return read
+        return codec(outcome.encode("latin-1", "replace")) if isinstance(outcome, str) else outer
+
+    def settle(self, lengths: list[Element], sizes: dict[int, int], place: Place, end: int) -> None:
+        """Compute the group lengths of one level again where the size of their group changed (PS3.5 7.2)."""
+        for element in lengths:
+            group = element[0] >> 32
+            if not sizes.get(group):
+                continue
+            size, position = sizes[group], element[4]
+            while position + 8 <= end:
+                if place.coding.tag(self._buffer, position)[0] != group:
+                    break
+                following = self._walker.element(position, end, place.coding, place.depth)
+                size, position = size + following[4] - position, following[4]
+            self._output.replace(element, place.coding.pack_length(size), place.coding, self._where(element[0] >> 16))
+
+    def _remove(self, element: Element, place: Place, end: int) -> tuple[int, int]:
+        element = self._complete(element, place, end)
+        if not self._path:
+            self._output.note(element[0] >> 16, None)
+        return element[4], self._output.remove(element)
+
+    def _write(self, element: Element, decision: Decision, text: str, place: Place, end: int) -> tuple[int, int]:
+        element = self._complete(element, place, end)
+        tag = element[0] >> 16
+        where = self._where(tag)
+        coding = IMPLICIT_CODING if is_un(self._walker, element, place.coding) else place.coding
+        if not self._path:
+            self._output.note(tag, text)
+        try:
+            value = encode(decision.vr, text, place.write, little=coding.little) if text else b""
+        except ValueError as error:
+            rule = decision.program[-1]
+            problem = f"{where}: {rule.where}: VR {decision.vr}: {error}"
+            raise HoldInstance(HoldReason.ACTION_FAILED, problem) from None
+        return element[4], self._output.replace(element, value, place.coding, where)
+
+    def _complete(self, element: Element, place: Place, end: int) -> Element:
+        if element[3] != UNDEFINED or element[4] != element[2]:
+            return element
+        return self._walker.complete(element, end, place.coding, place.depth)
+
+    def _leave(self, element: Element, decision: Decision, level: Level, place: Place, end: int) -> tuple[int, int]:
+        """Go past an element that itself stays as it is; what it holds may not."""
+        inner = self._items_coding(element, decision, place)
+        if inner is not None:
+            return self._items(element, decision, level, place, inner, end)
+        element = self._complete(element, place, end)
+        if place.transcodes and element[3] != UNDEFINED:
+            return element[4], self._transcode(element, level, place)
+        return element[4], 0
+
+    def _items_coding(self, element: Element, decision: Decision, place: Place) -> Coding | None:
+        """Return how the items of an element are encoded, or None where there are none to walk."""
+        kind = decision.kind
+        if kind == WALK:
+            return place.coding if element[3] != UNDEFINED else inner_coding(self._walker, element, place.coding)
+        if kind in (OPAQUE, OPAQUE_SEQUENCE):
+            return self._walker.is_sequence(element[2], element[4], kind == OPAQUE_SEQUENCE)
+        return None
+
+    def _transcode(self, element: Element, level: Level, place: Place) -> int:
+        """Write text anew because its Specific Character Set changes."""
+        tag = element[0] >> 16
+        vr, _ = effective_vr(element[0], None, level.signed)
+        if vr not in BY_CHARSET:
+            return 0
+        raw = bytes(self._buffer[element[2] : element[4]])
+        if raw.isascii() and b"\x1b" not in raw:
+            return 0
+        where = self._where(tag)
+        try:
+            new = place.write.encode(place.read.decode(raw).rstrip(" \0"))
+        except CharsetError as error:
+            raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: {error}") from None
+        return self._output.replace(element, new + b" " * (len(new) & 1), place.coding, where)
+
+    # Items.
+
+    def _items(
+        self, element: Element, decision: Decision, level: Level, place: Place, coding: Coding, end: int
+    ) -> tuple[int, int]:
+        """Walk a sequence to its delimiter, or to its last byte where its length is defined."""
+        tag, position, delta, number = element[0] >> 16, element[2], 0, 0
+        inside = place.inside(coding)
+        if inside.depth > MAX_DEPTH:
+            raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}", self._where(tag))
+        closed = element[3] != UNDEFINED
+        end = element[4] if closed else end
+        self._path.append("")
+        while not (closed and position == end):
+            item_tag, length = self._walker.item_header(position, end, coding)
+            position += 8
+            if item_tag == SEQUENCE_END and not closed and not length:
+                break
+            if item_tag != ITEM or (length != UNDEFINED and position + length > end):
+                raise DatasetError("an item does not fit its sequence", show(tag))
+            self._path[-1] = f"{show(tag)}__{number}__"
+            position, grown = self._item(position, end, length, decision.below(level, tag, number), inside)
+            delta, number = delta + grown, number + 1
+        self._path.pop()
+        if closed and delta:
+            self._output.patch(element[2] - 4, element[3] + delta, place.coding, self._where(tag))
+        return position, delta
+
+    def _item(self, position: int, end: int, length: int, level: Level, place: Place) -> tuple[int, int]:
+        first, closed = position, length != UNDEFINED
+        end = position + length if closed else end
+        owners = Owners(level, self._dataset)
+        decisions, coding, walker = level.decisions, place.coding, self._walker
+        delta, sizes, lengths = 0, dict[int, int](), list[Element]()
+        while not self._ended(position, end, closed, coding):
+            element = read_header(walker, position, end, coding)
+            decision = decisions.get(element[0]) or owners.decide(element, "".join(self._path))
+            if decision.kind == GROUP_LENGTH:
+                lengths.append(element)
+            elif decision.kind == CHARSET:
+                place = self._own_charset(element, decision, place)
+            if decision is UNTOUCHED and element[3] != UNDEFINED and not place.transcodes:
+                position = element[4]
+                continue
+            position, grown = self.act(element, decision, level, place, end)
+            if grown:
+                delta += grown
+                sizes[element[0] >> 32] = sizes.get(element[0] >> 32, 0) + grown
+        self.settle(lengths, sizes, place, position)
+        if closed and delta:
+            self._output.patch(first - 4, length + delta, coding, "".join(self._path))
+        return position if closed else position + 8, delta
+
+    def _ended(self, position: int, end: int, closed: bool, coding: Coding) -> bool:
+        if closed:
+            return position == end
+        return self._walker.item_header(position, end, coding) == (ITEM_END, 0)
+
+    def _own_charset(self, element: Element, decision: Decision, place: Place) -> Place:
+        """Return the place of an item that has a Specific Character Set of its own (PS3.5 7.5.3)."""
+        read = codec(bytes(self._buffer[element[2] : element[4]]))
+        write = self.new_codec(decision, element, read, place.write)
+        return Place(place.coding, read, write, place.depth)
+
+    def _where(self, tag: int) -> str:
+        return "".join(self._path) + show(tag)

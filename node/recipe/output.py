@@ -1,0 +1,137 @@
+"""The cleaned data set, as what is taken from the source and what is new.
+
+Guarantees that the segments put one after another are the cleaned data set, and that neighboring ranges of the source
+are one range. Refuses with HoldInstance what an element's length field cannot hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from node.errors import HoldInstance, HoldReason
+from node.recipe.charset import Codec
+from node.recipe.coding import SEQUENCE, SHORT_CODES, Coding
+from node.recipe.encoded import UNDEFINED, Element, EncodedDataset
+
+Segment: TypeAlias = bytes | tuple[int, int]
+Edit: TypeAlias = tuple[int, int, bytes]
+"""`start, end, bytes`: what stands between the offsets of the source is replaced; equal offsets insert."""
+
+
+@dataclass(slots=True)
+class Cleaned:
+    """A cleaned data set.
+
+    Attributes
+    ----------
+    segments
+        The data set in order: literal bytes, or (offset, length) of the source buffer.
+    changed
+        False where it is byte for byte the source.
+    """
+
+    dataset: EncodedDataset
+    segments: list[Segment]
+    changed: bool
+    codec: Codec
+    _values: dict[int, str | None] = field(default_factory=dict)
+
+    def text(self, tag: int) -> str | None:
+        """Return a top-level value after cleaning, without padding; None where it is absent. Raises DatasetError."""
+        if tag in self._values:
+            value = self._values[tag]
+            return None if value is None else value.strip("\0 ")
+        return self.dataset.text(tag)
+
+    def tobytes(self) -> bytes:
+        """Return the whole data set in memory: for small ones, and for tests."""
+        buffer = self.dataset.buffer
+        return b"".join(
+            part if isinstance(part, bytes) else bytes(buffer[part[0] : part[0] + part[1]]) for part in self.segments
+        )
+
+
+class Output:
+    """Collects the edits of one data set."""
+
+    __slots__ = ("_dataset", "_edits", "_values")
+
+    def __init__(self, dataset: EncodedDataset) -> None:
+        self._dataset = dataset
+        self._edits: list[Edit] = []
+        self._values: dict[int, str | None] = {}
+
+    def note(self, tag: int, value: str | None) -> None:
+        """Remember a top-level element's new value, or that it is gone."""
+        self._values[tag] = value
+
+    def remove(self, element: Element) -> int:
+        """Leave an element out. Return by how many bytes the data set grows."""
+        self._edits.append((element[1], element[4], b""))
+        return element[1] - element[4]
+
+    def insert(self, tag: int, encoded: bytes) -> None:
+        """Put a new top-level element where its tag belongs."""
+        position = next((e[1] for e in self._dataset.elements if e[0] >> 16 > tag), self._dataset.end)
+        self._edits.append((position, position, encoded))
+
+    def replace(self, element: Element, value: bytes, coding: Coding, where: str) -> int:
+        """Give an element another value. Return by how many bytes the data set grows."""
+        key, _, offset, length, end = element
+        if length == UNDEFINED:
+            return self._replace_undefined(element, value, coding)
+        if len(value) == length:
+            if bytes(self._dataset.buffer[offset:end]) != value:
+                self._edits.append((offset, end, value))
+            return 0
+        width = 2 if key & 0xFFFF in SHORT_CODES else 4
+        if len(value) > (0xFFFE if width == 2 else UNDEFINED - 1):
+            raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: a value is too long for its VR")
+        field_at = offset - width
+        self._edits.append((field_at, end, len(value).to_bytes(width, coding.order) + value))
+        return len(value) - length
+
+    def _replace_undefined(self, element: Element, value: bytes, coding: Coding) -> int:
+        key, _, offset, _, end = element
+        if key & 0xFFFF == SEQUENCE and not value:
+            if end - 8 > offset:
+                self._edits.append((offset, end - 8, b""))
+            return offset - (end - 8)
+        # What was encapsulated becomes a plain value: no fragments are left that could be delimited.
+        self._edits.append((offset - 4, end, coding.pack_length(len(value)) + value))
+        return len(value) - (end - offset)
+
+    def patch(self, offset: int, length: int, coding: Coding, where: str) -> None:
+        """Write a 32-bit length at `offset`."""
+        if not 0 <= length < UNDEFINED:
+            raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: a sequence becomes too long")
+        self._edits.append((offset, offset + 4, coding.pack_length(length)))
+
+    def cleaned(self, codec: Codec) -> Cleaned:
+        """Return the result; nothing can be added any more."""
+        dataset, edits = self._dataset, sorted(self._edits, key=_order)
+        segments: list[Segment] = []
+        literal: list[bytes] = []
+        position = dataset.start
+        for start, end, new in edits:
+            if start > position:
+                _flush(segments, literal)
+                segments.append((position, start - position))
+            literal.append(new)
+            position = end
+        _flush(segments, literal)
+        if position < dataset.end:
+            segments.append((position, dataset.end - position))
+        return Cleaned(dataset, segments, bool(edits), codec, self._values)
+
+
+def _order(edit: Edit) -> tuple[int, int]:
+    return edit[0], edit[1]
+
+
+def _flush(segments: list[Segment], literal: list[bytes]) -> None:
+    joined = b"".join(literal)
+    literal.clear()
+    if joined:
+        segments.append(joined)

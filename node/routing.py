@@ -1,0 +1,178 @@
+"""Who may send, and which route an association takes: pure, apart from reading the recipes.
+
+The first route that matches decides. AE titles compare trimmed and with their case, `*` stands for any characters; an
+IPv4 address that came in as IPv6 (`::ffff:10.0.0.1`) counts as IPv4.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from node.config.model import Config, Route, is_recipe_path
+from node.config.titles import matches
+from node.config.units import IPAddress
+from node.errors import Fault, RecipeError
+
+if TYPE_CHECKING:
+    from node.recipe import Recipe, RecipeText
+    from node.recipe.conditions import Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An A-ASSOCIATE-RJ (PS3.8 9.3.4): its three numbers, and a text for the log that holds nothing of the peer's."""
+
+    result: int
+    source: int
+    reason: int
+    text: str
+
+
+CALLED_NOT_RECOGNIZED = Rejection(1, 1, 7, "no route has this called AE title")
+CALLING_NOT_RECOGNIZED = Rejection(1, 1, 3, "no route takes this calling AE title from this address")
+ADDRESS_NOT_ALLOWED = Rejection(1, 1, 3, "no route takes anything from this address")
+
+
+class Router:
+    """Decides by called AE title, calling AE title and address."""
+
+    def __init__(self, config: Config) -> None:
+        self._routes = tuple((route.from_.called_ae or (config.node.ae_title,), route) for route in config.routes)
+        patterns = (config.node.ae_title, *(title for titles, _ in self._routes for title in titles))
+        self.called_titles: tuple[str, ...] = tuple(dict.fromkeys(patterns))
+
+    def admit(self, called: str, calling: str, address: str, verification_only: bool) -> Rejection | None:
+        """Return why an association is rejected, or None where it is welcome.
+
+        One that only verifies (C-ECHO) needs no more than an address that some route allows.
+        """
+        parsed = _address(address)
+        if verification_only:
+            allowed = any(_allows(route, parsed) for _, route in self._routes)
+            return None if allowed else ADDRESS_NOT_ALLOWED
+        if not any(matches(pattern, called) for pattern in self.called_titles):
+            return CALLED_NOT_RECOGNIZED
+        return CALLING_NOT_RECOGNIZED if self.route(called, calling, address) is None else None
+
+    def route(self, called: str, calling: str, address: str) -> Route | None:
+        """Return the route that such an association takes, or None."""
+        parsed = _address(address)
+        for titles, route in self._routes:
+            if (
+                any(matches(pattern, called) for pattern in titles)
+                and _calls(route, calling)
+                and _allows(route, parsed)
+            ):
+                return route
+        return None
+
+
+def _calls(route: Route, calling: str) -> bool:
+    patterns = route.from_.calling_ae
+    return patterns is None or any(matches(pattern, calling) for pattern in patterns)
+
+
+def _allows(route: Route, address: IPAddress | None) -> bool:
+    networks = route.from_.address
+    return networks is None or (address is not None and any(address in network for network in networks))
+
+
+def _address(text: str) -> IPAddress | None:
+    """Parse a peer's address, without the zone of a link-local one; None where it is none."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def compile_routes(config: Config) -> dict[str, Recipe]:
+    """Load the recipes of every route, by route name.
+
+    Raises
+    ------
+    RecipeError
+        With all faults of all routes: in recipes, in conditions, and variables that a route does not set.
+    """
+    recipes: dict[str, Recipe] = {}
+    faults: list[Fault] = []
+    for index, route in enumerate(config.routes):
+        try:
+            recipes[route.name] = recipe = _load_recipe(route.recipe, config.file)
+        except RecipeError as error:
+            faults += error.faults
+        else:
+            faults += _unset_variables(recipe, route, index, config)
+        faults += _condition_faults(route)
+    if faults:
+        raise RecipeError(list(dict.fromkeys(faults)))
+    return recipes
+
+
+def compile_exclusions(config: Config) -> dict[str, Conditions]:
+    """Compile the `exclude` conditions of every route, by route name; raises RecipeError as `compile_routes`."""
+    from node.recipe.conditions import compile_conditions
+
+    return {route.name: compile_conditions(list(route.exclude), f"route {route.name}") for route in config.routes}
+
+
+def recipe_faults(recipes: Sequence[tuple[str, ...]], file: Path) -> list[Fault]:
+    """Return what is wrong in lists of recipes, where there is no valid configuration to compile."""
+    faults: list[Fault] = []
+    for entries in recipes:
+        try:
+            _load_recipe(entries, file)
+        except RecipeError as error:
+            faults += error.faults
+    return list(dict.fromkeys(faults))
+
+
+def _load_recipe(entries: Sequence[str], file: Path) -> Recipe:
+    from node.recipe import load_recipe
+
+    faults: list[Fault] = []
+    texts: list[RecipeText] = []
+    for entry in entries:
+        try:
+            texts.append(_text(entry, file))
+        except RecipeError as error:
+            faults += error.faults
+    if faults:
+        raise RecipeError(faults)
+    return load_recipe(texts)
+
+
+def _text(entry: str, file: Path) -> RecipeText:
+    from node.recipe import read_recipe, shipped_recipe
+
+    if is_recipe_path(entry):
+        return read_recipe(Path(entry))
+    text = shipped_recipe(entry)
+    if text is None:
+        raise RecipeError([Fault(str(file), None, f"there is no shipped recipe '{entry}'.")])
+    return text
+
+
+def _unset_variables(recipe: Recipe, route: Route, index: int, config: Config) -> list[Fault]:
+    key = f"routes.{index}.variables"
+    return [
+        Fault(str(config.file), None, f"the recipe of the route '{route.name}' needs the variable '{name}'.", "", key)
+        for name in sorted(recipe.variables - set(route.variables))
+    ]
+
+
+def _condition_faults(route: Route) -> list[Fault]:
+    if not route.exclude:
+        return []
+    from node.recipe.conditions import compile_conditions
+
+    try:
+        compile_conditions(list(route.exclude), f"route {route.name}")
+    except RecipeError as error:
+        return error.faults
+    return []

@@ -1,0 +1,192 @@
+"""The spool: the files of the node, and the only code that puts them in place.
+
+    incoming/   being written; the only folder that is ever swept
+    originals/  identified instances, complete and durable, fanned out over 256 folders
+    cleaned/    instances without identity, complete and durable, fanned out likewise
+
+Guarantees
+    A file appears under `originals/` or `cleaned/` complete and synced, or not at all: it is written in `incoming/`,
+    synced, renamed, and the folder's entry is synced before `publish_*` returns. Names are the node's own ids; no
+    path is ever made of a value from the network. Everything is readable by the node's user alone.
+
+Refuses
+    A name that is not one of its ids; a root on which it cannot make its folders.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from node.errors import NoRoom, SpoolError
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_FAN_OUT = [f"{n:02x}" for n in range(256)]
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ROOM_SEEN_FOR = 0.2  # seconds for which a look at the disk's free space counts
+
+
+def new_id() -> str:
+    """Return a new instance id: 48 bits of time and 80 random bits, as 32 hexadecimal digits.
+
+    Ids grow with time, so that the ledger's index is appended to and not spread over; the random end fans files out.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is an id that `new_id` could have made."""
+    return _ID.fullmatch(text) is not None
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's entries on stable storage; without it a power cut may undo a rename."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Spool:
+    """The folders under `root`, for files whose floor of free space is `min_free` bytes."""
+
+    def __init__(self, root: Path, min_free: int = 0) -> None:
+        self.root = root
+        self.min_free = min_free
+        self.incoming = root / "incoming"
+        self.originals = root / "originals"
+        self.cleaned = root / "cleaned"
+        self._room_until = 0.0
+
+    def prepare(self) -> None:
+        """Make all folders and sync their parents, so that no instance ever waits for a folder to become durable."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.incoming.mkdir(exist_ok=True, mode=0o700)
+            for folder in (self.originals, self.cleaned):
+                folder.mkdir(exist_ok=True, mode=0o700)
+                for name in _FAN_OUT:
+                    (folder / name).mkdir(exist_ok=True, mode=0o700)
+                sync_folder(folder)
+            sync_folder(self.root)
+            sync_folder(self.root.parent)
+        except OSError as error:
+            raise SpoolError(f"the spool cannot be prepared ({error.strerror})", self.root) from None
+
+    def check_room(self, size: int = 0) -> None:
+        """Raise NoRoom when `size` more bytes would leave less free space than the floor."""
+        if size == 0 and time.monotonic() < self._room_until:
+            return
+        disk = os.statvfs(self.root)
+        if disk.f_bavail * disk.f_frsize - size < self.min_free or disk.f_favail == 0 < disk.f_files:
+            self._room_until = 0.0
+            raise NoRoom("less free space than min_free_disk", self.root)
+        self._room_until = time.monotonic() + _ROOM_SEEN_FOR
+
+    def create(self, name: str, suffix: str) -> int:
+        """Open a new file `incoming/<name>.<suffix>` for writing and return its descriptor.
+
+        A left-over of an earlier attempt under that name is replaced: it was never in place.
+        """
+        try:
+            return os.open(self._incoming(name, suffix), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise as_spool_error(error, self.incoming) from None
+
+    def abandon(self, name: str, suffix: str) -> None:
+        """Remove a file that never came to be."""
+        self._incoming(name, suffix).unlink(missing_ok=True)
+
+    def publish_original(self, descriptor: int, name: str) -> None:
+        """Make a received file durable and put it in place in `originals/`, in that order."""
+        self._publish(descriptor, self._incoming(name, "part"), self.original(name))
+
+    def publish_cleaned(self, descriptor: int, name: str) -> None:
+        """Make a cleaned file durable and put it in place in `cleaned/`, in that order."""
+        self._publish(descriptor, self._incoming(name, "clean"), self.cleaned_file(name))
+
+    def original(self, name: str) -> Path:
+        """Path of an original."""
+        return self._placed(self.originals, name)
+
+    def cleaned_file(self, name: str) -> Path:
+        """Path of a cleaned file."""
+        return self._placed(self.cleaned, name)
+
+    def list_originals(self) -> Iterator[tuple[str, float]]:
+        """Every id in `originals/` with its file's modification time (seconds, UTC)."""
+        return self._list(self.originals)
+
+    def list_cleaned(self) -> Iterator[tuple[str, float]]:
+        """Every id in `cleaned/` with its file's modification time (seconds, UTC)."""
+        return self._list(self.cleaned)
+
+    def is_empty(self) -> bool:
+        """Whether no instance lies in `originals/` or `cleaned/`."""
+        return not any(self._list(self.originals)) and not any(self._list(self.cleaned))
+
+    def sweep_incoming(self, older_than: float) -> int:
+        """Remove files of `incoming/` untouched since `older_than` (seconds, UTC); return how many.
+
+        None of them was acknowledged: an answer goes out only for a file that has left this folder.
+        """
+        removed = 0
+        for entry in os.scandir(self.incoming):
+            try:
+                if entry.stat(follow_symlinks=False).st_mtime < older_than:
+                    os.unlink(entry.path)
+                    removed += 1
+            except FileNotFoundError:
+                continue  # its writer was quicker
+        return removed
+
+    def _publish(self, descriptor: int, source: Path, target: Path) -> None:
+        try:
+            # The file before its name: a name must never stand for bytes that a power cut can take away.
+            os.fdatasync(descriptor)
+            os.rename(source, target)
+            # The name before the ledger: a row must never point at a file that is not there after a power cut.
+            sync_folder(target.parent)
+        except OSError as error:
+            raise as_spool_error(error, target.parent) from None
+
+    def _incoming(self, name: str, suffix: str) -> Path:
+        if not is_id(name):
+            raise SpoolError("not an id of this node")
+        return self.incoming / f"{name}.{suffix}"
+
+    def _placed(self, folder: Path, name: str) -> Path:
+        if not is_id(name):
+            raise SpoolError("not an id of this node")
+        return folder / name[-2:] / f"{name}.dcm"
+
+    @staticmethod
+    def _list(folder: Path) -> Iterator[tuple[str, float]]:
+        for fan in _FAN_OUT:
+            try:
+                entries = os.scandir(folder / fan)
+            except FileNotFoundError:
+                continue
+            with entries:
+                for entry in entries:
+                    name, _, suffix = entry.name.partition(".")
+                    if suffix != "dcm" or not is_id(name):
+                        continue
+                    try:
+                        modified = entry.stat(follow_symlinks=False).st_mtime
+                    except FileNotFoundError:
+                        continue
+                    yield name, modified
+
+
+def as_spool_error(error: OSError, path: Path) -> SpoolError:
+    """Return the SpoolError for a failed call: NoRoom for a full disk or quota."""
+    if error.errno in _NO_ROOM:
+        return NoRoom("the disk is full", path)
+    return SpoolError(f"the disk refused ({error.strerror})", path)

@@ -1,0 +1,465 @@
+"""The supervisor: starts the roles, replaces what dies, ends them in order.
+
+Guarantees
+    It binds and listens once; receivers inherit the listener. It holds no secret and no connection to the ledger, so
+    that a fork passes on neither. A child that dies is replaced, with back-off, and what it had claimed is free at
+    once. No child outlives it. SIGTERM and SIGINT let open associations and the instance in hand end; SIGHUP takes a
+    new configuration if it is valid, without closing an association. A start that cannot succeed is a StartError.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from node import __version__
+from node.config import Config, load_config
+from node.errors import NodeError, StartError
+from node.ledger.cleaning import free_leases, strike
+from node.ledger.database import Database
+from node.log import event, setup_logging
+from node.opening import lock_spool, make_spool, open_node
+from node.recipe import Recipe
+from node.routing import compile_routes
+from node.shared import Bell, Numbers, Places, Stop
+from node.spool import Spool
+from node.sweeper import Sweeper
+
+LOGGER = logging.getLogger("node.supervisor")
+
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FIRST_BACK_OFF = 0.2
+_LONGEST_BACK_OFF = 30.0
+_WELL_AFTER = 60.0  # a child that lived this long starts its back-off anew
+_CHECKPOINT_SECONDS = 1.0
+_SWEEP_SECONDS = 600.0
+_LAST_SECONDS = 15.0  # for a cleaner or forwarder to finish what it has in hand
+_PR_SET_PDEATHSIG = 1
+
+_LEAVING = "leaving"  # a receiver of the configuration before, which serves its associations to the end
+
+
+Work = Callable[[Stop], None]
+
+
+@dataclass(slots=True)
+class Role:
+    """One child to be kept alive, and how often it died of late."""
+
+    name: str
+    index: int
+    slot: int
+    owner: str = ""
+    pid: int = 0
+    started: float = 0.0
+    back_off: float = 0.0
+    start_at: float = 0.0
+    leaving: bool = False
+
+    @property
+    def label(self) -> str:
+        """How logs name it."""
+        return f"{self.name}{self.index}"
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """The node's processes; made by `serve`."""
+
+    config_path: Path
+    config: Config
+    recipes: dict[str, Recipe]
+    spool: Spool
+    listener: socket.socket
+    trial: socket.socket | None
+    places: Places
+    in_hand: Numbers
+    received: Bell = field(default_factory=Bell)
+    cleaned: Bell = field(default_factory=Bell)
+    roles: list[Role] = field(default_factory=list)
+    ending: bool = False
+
+    def run(self) -> int:
+        """Keep the roles alive until a signal ends the node; return the exit code."""
+        for name, count in (
+            ("keeper", 1),
+            ("sink", int(self.trial is not None)),
+            ("forwarder", 1),
+            ("cleaner", self.config.node.workers),
+            ("receiver", self.config.node.workers),
+        ):
+            self.roles += [Role(name, index, index) for index in range(count)]
+        for role in self.roles:
+            self._start(role)
+        while not self.ending:
+            self._wait(self._next_start())
+            for role in self.roles:
+                if role.pid == 0 and role.start_at <= time.monotonic() and not self.ending:
+                    self._start(role)
+        self._end()
+        return 0
+
+    def _next_start(self) -> float:
+        waiting = [role.start_at - time.monotonic() for role in self.roles if role.pid == 0]
+        return max(0.0, min([5.0, *waiting]))
+
+    def _wait(self, seconds: float) -> None:
+        info = signal.sigtimedwait(_SIGNALS, seconds)
+        if info is None or info.si_signo == signal.SIGCHLD:
+            self._reap()
+        elif info.si_signo == signal.SIGHUP:
+            self._reload()
+        else:
+            self.ending = True
+
+    # -- children --------------------------------------------------------------------------------------------------
+
+    def _start(self, role: Role) -> None:
+        role.owner = f"{role.label}-{secrets.token_hex(4)}"
+        work = self._work(role)
+        settings = self.config.node.log
+        pid = os.fork()
+        if pid == 0:
+            _be_a_child(role.label, settings.format, settings.level, work)
+        role.pid, role.started, role.leaving = pid, time.monotonic(), False
+        event(LOGGER, "started", level=logging.DEBUG, role=role.label, pid=pid)
+
+    def _work(self, role: Role) -> Work:
+        """What the child of a role does; imported there, so that no role is loaded where it does not run."""
+        match role.name:
+            case "receiver":
+                return lambda stop: self._receive(role.slot, stop)
+            case "cleaner":
+                return lambda stop: self._clean(role, stop)
+            case "forwarder":
+                return lambda stop: self._forward(role.owner, stop)
+            case "sink":
+                return self._sink
+            case _:
+                return self._keep
+
+    def _receive(self, slot: int, stop: Stop) -> None:
+        from node.receiver.worker import receive
+
+        if self.trial is not None:
+            self.trial.close()
+        receive(self.config, self.spool, self.listener, (self.places, slot), self.received, stop)
+
+    def _clean(self, role: Role, stop: Stop) -> None:
+        from node.cleaner.cleaning import Cleaning
+        from node.cleaner.plan import make_plans
+        from node.cleaner.worker import Cleaner
+        from node.identity import load_secret
+        from node.ledger.cleaning import CleaningLedger
+
+        self._close_listeners()
+        ledger = CleaningLedger(Database(self.config.node.ledger), role.owner)
+        plans = make_plans(self.config, self.recipes, load_secret(self.config.node.secret_file))
+        cleaning = Cleaning(self.spool, ledger, plans, self.config.node.ae_title)
+        Cleaner(cleaning, ledger, self.spool, self.received, self.cleaned, self.in_hand, role.slot, stop).run()
+
+    def _forward(self, owner: str, stop: Stop) -> None:
+        from node.forwarder.worker import forward
+
+        self._close_listeners()
+        forward(self.config, self.spool, owner, self.cleaned, stop)
+
+    def _sink(self, stop: Stop) -> None:
+        from node.sink import serve_sink
+
+        trial = self.config.trial_destination
+        assert self.trial is not None
+        assert trial is not None
+        self.listener.close()
+        serve_sink(self.trial, trial.ae_title, trial.folder, stop)
+
+    def _keep(self, stop: Stop) -> None:
+        self._close_listeners()
+        database = Database(self.config.node.ledger)
+        sweeper = Sweeper(self.config, self.spool, database)
+        swept = time.monotonic()
+        while not stop.wait(_CHECKPOINT_SECONDS):
+            database.checkpoint()
+            if time.monotonic() - swept > _SWEEP_SECONDS:
+                sweeper.sweep()
+                swept = time.monotonic()
+        database.close()
+
+    def _close_listeners(self) -> None:
+        self.listener.close()
+        if self.trial is not None:
+            self.trial.close()
+
+    # -- deaths ----------------------------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for role in self.roles:
+                if role.pid == pid:
+                    self._died(role, os.waitstatus_to_exitcode(status))
+                    break
+
+    def _died(self, role: Role, code: int) -> None:
+        role.pid = 0
+        if role.name in ("receiver", _LEAVING):
+            self.places.forget(role.slot)
+        if role.name == _LEAVING:
+            self.roles.remove(role)
+            return
+        if role.leaving and code == 0:
+            role.back_off, role.start_at = 0.0, time.monotonic()
+            return
+        if self.ending:
+            return
+        lived = time.monotonic() - role.started
+        role.back_off = (
+            _FIRST_BACK_OFF if lived > _WELL_AFTER else min(_LONGEST_BACK_OFF, role.back_off * 2 or _FIRST_BACK_OFF)
+        )
+        role.start_at = time.monotonic() + role.back_off
+        event(LOGGER, "died", level=logging.ERROR, role=role.label, exit=code, again_in=round(role.back_off, 1))
+        seq = self.in_hand[role.slot] if role.name == "cleaner" else 0
+        if role.name == "cleaner":
+            self.in_hand[role.slot] = 0
+        if role.name in ("cleaner", "forwarder"):
+            owner = role.owner
+            self._job(lambda: self._recover(owner, seq))
+
+    def _recover(self, owner: str, seq: int) -> None:
+        database = Database(self.config.node.ledger)
+        free_leases(database, owner)
+        if seq and strike(database, seq):
+            event(LOGGER, "held", level=logging.ERROR, seq=seq, reason="poison")
+        database.close()
+
+    def _job(self, job: Callable[[], None]) -> None:
+        """Do something with the ledger in a process of its own: no connection may be open when a child is forked."""
+        settings = self.config.node.log
+        try:
+            _in_a_child(job, settings.format, settings.level)
+        except NodeError as error:
+            event(LOGGER, "recovery-failed", level=logging.ERROR, error=str(error))
+
+    # -- reload and end --------------------------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        try:
+            config = load_config(self.config_path)
+            recipes = compile_routes(config)
+            _check_unchanged(self.config, config)
+        except NodeError as error:
+            event(LOGGER, "reload-refused", level=logging.ERROR, error="the old configuration stays")
+            for line in str(error).splitlines():
+                event(LOGGER, "reload-fault", level=logging.ERROR, fault=line)
+            return
+        receivers = [role for role in self.roles if role.name == "receiver"]
+        used = {role.slot for role in self.roles if role.name in ("receiver", _LEAVING)}
+        free = [slot for slot in range(self.places.taken.count) if slot not in used]
+        if len(free) < len(receivers):
+            event(LOGGER, "reload-refused", level=logging.ERROR, error="associations of earlier reloads are still open")
+            return
+        self.config, self.recipes = config, recipes
+        for role in self.roles:
+            if role.pid and role.name in ("cleaner", "forwarder", "keeper"):
+                role.leaving = True
+                _signal(role.pid, signal.SIGTERM)
+        # New receivers take the next associations at once, while the old ones serve theirs to the end.
+        for role, slot in zip(receivers, free, strict=False):
+            self.roles.append(Role("receiver", role.index, slot))
+            role.name, role.leaving = _LEAVING, True
+            if role.pid:
+                _signal(role.pid, signal.SIGUSR1)
+            else:
+                self.roles.remove(role)
+        event(LOGGER, "reloaded")
+
+    def _end(self) -> None:
+        event(LOGGER, "ending")
+        drain = self.config.node.drain + _LAST_SECONDS
+        for names, seconds in (
+            (("receiver", _LEAVING), drain),
+            (("cleaner",), _LAST_SECONDS),
+            (("forwarder",), _LAST_SECONDS),
+            (("keeper", "sink"), _LAST_SECONDS),
+        ):
+            self._end_roles(names, seconds)
+        self.listener.close()
+        event(LOGGER, "ended")
+
+    def _end_roles(self, names: tuple[str, ...], seconds: float) -> None:
+        roles = [role for role in self.roles if role.name in names]
+        for role in roles:
+            if role.pid:
+                _signal(role.pid, signal.SIGTERM)
+        deadline = time.monotonic() + seconds
+        while any(role.pid for role in roles) and time.monotonic() < deadline:
+            signal.sigtimedwait((signal.SIGCHLD,), 0.2)
+            self._reap()
+        for role in roles:
+            if role.pid:
+                # Nothing is lost by it: whatever it had in hand is taken up at the next start.
+                event(LOGGER, "killed", level=logging.WARNING, role=role.label)
+                _signal(role.pid, signal.SIGKILL)
+        while any(role.pid for role in roles):
+            signal.sigtimedwait((signal.SIGCHLD,), 0.2)
+            self._reap()
+
+
+def serve(config_path: Path, config: Config) -> int:
+    """Run the node until it is told to end; return the exit code.
+
+    Raises
+    ------
+    StartError, RecipeError
+        The node cannot start.
+    """
+    if sys.platform != "linux":
+        raise StartError("deid-node serves on Linux only; elsewhere run it in a container or a virtual machine")
+    os.umask(0o077)
+    setup_logging(config.node.log.format, config.node.log.level, "supervisor")
+    recipes = compile_routes(config)
+    spool = make_spool(config)
+    lock = lock_spool(spool)
+    listener = _listen(config.node.listen, "node.listen")
+    trial = None
+    if config.trial_destination is not None and config.trial_destination.enabled:
+        trial = _listen(config.trial_destination.listen, "trial_destination.listen")
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    settings = config.node.log
+    _in_a_child(lambda: _open(config, spool), settings.format, settings.level)
+    workers = config.node.workers
+    supervisor = Supervisor(
+        config_path,
+        config,
+        recipes,
+        spool,
+        listener,
+        trial,
+        Places(config.node.max_associations, workers * 4),
+        Numbers(workers),
+    )
+    _announce(config)
+    try:
+        return supervisor.run()
+    finally:
+        os.close(lock)
+
+
+def _open(config: Config, spool: Spool) -> None:
+    open_node(config, spool)
+    database = Database(config.node.ledger)
+    free_leases(database)
+    Sweeper(config, spool, database).sweep(grace=0.0)
+    database.close()
+
+
+def _announce(config: Config) -> None:
+    """Tell the person at the console where things are."""
+    node = config.node
+    lines = [f"deid-node {__version__} listens on {node.listen} as {node.ae_title}"]
+    lines += [f"  forwards to {name}: {one.ae_title} at {one.address}" for name, one in config.destinations.items()]
+    trial = config.trial_destination
+    if trial is not None and trial.enabled:
+        lines.append(f"  trial destination {trial.ae_title} on {trial.listen} writes to {trial.folder}")
+    lines.append(f"  data in {node.data} (spool {node.spool})")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _listen(endpoint: object, key: str) -> socket.socket:
+    host, port = endpoint.host, endpoint.port  # type: ignore[attr-defined]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(256)
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"{key}: cannot listen on {host}:{port} ({error.strerror}); is another program using it?"
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _check_unchanged(old: Config, new: Config) -> None:
+    for key in ("listen", "spool", "ledger", "secret_file", "max_associations", "workers"):
+        if getattr(old.node, key) != getattr(new.node, key):
+            raise StartError(f"node.{key} cannot change while the node runs: restart it")
+    if old.trial_destination != new.trial_destination:
+        raise StartError("trial_destination cannot change while the node runs: restart it")
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _be_a_child(label: str, log_format: str, level: str, work: Work) -> None:
+    """Never returns: does the work of a role, and ends the process."""
+    code = 1
+    try:
+        _die_with_the_supervisor()
+        stop = Stop()
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        signal.signal(signal.SIGUSR1, lambda *_: stop.when_done())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        setup_logging(log_format, level, label)  # type: ignore[arg-type]
+        work(stop)
+        code = 0
+    except BaseException:  # noqa: BLE001 -- the process boundary: the exit code tells
+        event(LOGGER, "failed", level=logging.CRITICAL, role=label, exc_info=True)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _in_a_child(job: Callable[[], None], log_format: str, level: str) -> None:
+    """Run `job` in a process of its own; a NodeError there is raised here as a StartError of the same text."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+
+        def work(_stop: Stop) -> None:
+            try:
+                job()
+            except NodeError as error:
+                os.write(writer, str(error).encode())
+
+        _be_a_child("opening", log_format, level, work)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        text = pipe.read().decode()
+    _, status = os.waitpid(pid, 0)
+    if text:
+        raise StartError(text)
+    if status:
+        raise StartError("the spool or the ledger could not be opened; the log above has the traceback")
+
+
+def _die_with_the_supervisor() -> None:
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

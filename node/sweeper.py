@@ -1,0 +1,212 @@
+"""Housekeeping: what crashes leave behind is tidied, and what the ledger does not know is adopted.
+
+Guarantees
+    Nothing acknowledged is deleted. Only `incoming/` is swept. Files are listed first and the ledger is asked second,
+    and nothing younger than the grace period is touched, so that a file is never judged by a ledger that is yet to hear
+    of it. An original that the ledger does not know is adopted as received, a cleaned file that it does not know as
+    cleaned and due. A file goes only when its row says, durably, that it is no longer needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+from sqlalchemy import insert, select
+
+from node.config import Config, Route
+from node.errors import DatasetError, HoldReason
+from node.ledger.cleaning import add_deliveries
+from node.ledger.database import Database
+from node.ledger.reception import Received
+from node.ledger.schema import deliveries, instances
+from node.log import event
+from node.part10 import FileMeta, read_file_meta
+from node.spool import Spool
+
+LOGGER = logging.getLogger("node.sweeper")
+
+GRACE_SECONDS = 3600.0
+_ASKED_AT_ONCE = 500
+_HEAD = 65536
+_ORIGINAL_NOT_NEEDED = frozenset({"cleaned", "excluded", "discarded"})
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one round did: how many files were removed or adopted."""
+
+    incoming: int = 0
+    adopted: int = 0
+    originals: int = 0
+    cleaned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    """Compares the spool with the ledger; `routes` say what adopted instances belong to."""
+
+    config: Config
+    spool: Spool
+    database: Database
+
+    def sweep(self, grace: float = GRACE_SECONDS) -> Swept:
+        """One round over the spool; `grace` in seconds. Only a node that is not yet serving may pass 0."""
+        before = time.time() - grace
+        swept = Swept(incoming=self.spool.sweep_incoming(before))
+        for names in _batches(self.spool.list_originals(), before):
+            self._sweep_originals(names, swept)
+        for names in _batches(self.spool.list_cleaned(), before):
+            self._sweep_cleaned(names, swept)
+        if swept != Swept():
+            event(LOGGER, "swept", **asdict(swept))
+        return swept
+
+    def _sweep_originals(self, names: list[str], swept: Swept) -> None:
+        states = self._states(names)
+        for name in names:
+            if name not in states:
+                swept.adopted += self._adopt_original(name)
+            elif states[name] in _ORIGINAL_NOT_NEEDED:
+                self.spool.original(name).unlink(missing_ok=True)
+                swept.originals += 1
+
+    def _sweep_cleaned(self, names: list[str], swept: Swept) -> None:
+        states, needed = self._states(names), self._needed(names)
+        for name in names:
+            if name not in states:
+                swept.adopted += self._adopt_cleaned(name)
+            elif states[name] == "cleaned" and name not in needed:
+                self.spool.cleaned_file(name).unlink(missing_ok=True)
+                swept.cleaned += 1
+
+    def _states(self, names: list[str]) -> dict[str, str]:
+        with self.database.read() as connection:
+            rows = connection.execute(select(instances.c.id, instances.c.state).where(instances.c.id.in_(names)))
+            return {row.id: row.state for row in rows}
+
+    def _needed(self, names: list[str]) -> set[str]:
+        """Those whose cleaned file some delivery still needs."""
+        query = (
+            select(instances.c.id)
+            .join(deliveries, deliveries.c.instance == instances.c.seq)
+            .where(instances.c.id.in_(names), deliveries.c.state.in_(("due", "held")))
+        )
+        with self.database.read() as connection:
+            return set(connection.execute(query).scalars())
+
+    def _adopt_original(self, name: str) -> int:
+        try:
+            received = self.read_original(name)
+        except (DatasetError, OSError) as error:
+            event(LOGGER, "not-adopted", level=logging.ERROR, instance=name, error=type(error).__name__)
+            return 0
+        with self.database.write(durable=True) as connection:
+            connection.execute(insert(instances), [received.row()])
+        event(LOGGER, "adopted", level=logging.WARNING, instance=name, route=received.route)
+        return 1
+
+    def read_original(self, name: str) -> Received:
+        """Make the row of an original from the file itself: its envelope and its bytes.
+
+        Raises
+        ------
+        DatasetError, OSError
+            The file has no readable envelope.
+        """
+        meta, offset, kept, received_at, size = _envelope(self.spool.original(name))
+        digest = hashlib.sha256()
+        with self.spool.original(name).open("rb") as file:
+            file.seek(offset)
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return Received(
+            id=name,
+            received_at=float(str(kept.get("received_at", received_at))),
+            project=str(kept.get("project", "")),
+            route=str(kept.get("route", "")),
+            calling_ae_title=meta.source_ae_title,
+            called_ae_title=meta.receiving_ae_title,
+            address=meta.sending_address.removeprefix("dicom://").rpartition(":")[0].strip("[]"),
+            sop_class_uid=meta.sop_class_uid,
+            sop_instance_uid=meta.sop_instance_uid,
+            transfer_syntax_uid=meta.transfer_syntax_uid,
+            size=size - offset,
+            digest=digest.digest(),
+        )
+
+    def _adopt_cleaned(self, name: str) -> int:
+        try:
+            row, route = self.read_cleaned(name)
+        except (DatasetError, OSError) as error:
+            event(LOGGER, "not-adopted", level=logging.ERROR, instance=name, error=type(error).__name__)
+            return 0
+        names = tuple(route.to) if route is not None else ()
+        with self.database.write(durable=True) as connection:
+            if not names:
+                row |= {"state": "held", "outcome": "held", "reason": str(HoldReason.ROUTE_GONE)}
+            seq = connection.execute(insert(instances).values(**row).returning(instances.c.seq)).scalar_one()
+            if names:
+                add_deliveries(connection, seq, names)
+        event(LOGGER, "adopted", level=logging.WARNING, instance=name, route=row["route"], cleaned=True)
+        return 1
+
+    def read_cleaned(self, name: str) -> tuple[dict[str, object], Route | None]:
+        """Make the row of a cleaned file whose original is gone; the sender and the original UID are lost with it.
+
+        Raises
+        ------
+        DatasetError, OSError
+            The file has no readable envelope.
+        """
+        meta, offset, kept, changed, size = _envelope(self.spool.cleaned_file(name))
+        route_name = str(kept.get("route", ""))
+        route = next((route for route in self.config.routes if route.name == route_name), None)
+        row: dict[str, object] = {
+            "id": name,
+            "received_at": changed,
+            "changed_at": time.time(),
+            "project": str(kept.get("project", "")),
+            "route": route_name,
+            "calling_ae_title": "",
+            "called_ae_title": "",
+            "address": "",
+            "sop_class_uid": meta.sop_class_uid,
+            "sop_instance_uid": "",
+            "transfer_syntax_uid": meta.transfer_syntax_uid,
+            "size": size - offset,
+            "digest": b"",
+            "state": "cleaned",
+            "outcome": "in_flight",
+            "due_at": changed,
+            "recipe_hash": str(kept.get("recipe", "")),
+            "clean_sop_class_uid": meta.sop_class_uid,
+            "clean_sop_instance_uid": meta.sop_instance_uid,
+            "clean_transfer_syntax_uid": meta.transfer_syntax_uid,
+            "clean_size": size,
+            "clean_offset": offset,
+        }
+        return row, route
+
+
+def _envelope(path: os.PathLike[str]) -> tuple[FileMeta, int, dict[str, object], float, int]:
+    with open(path, "rb") as file:
+        meta, offset = read_file_meta(file.read(_HEAD))
+        status = os.fstat(file.fileno())
+    try:
+        kept = json.loads(meta.private_information.rstrip(b"\0") or b"{}")
+    except ValueError:
+        raise DatasetError("the envelope is damaged", "(0002,0102)") from None
+    return meta, offset, kept if isinstance(kept, dict) else {}, status.st_mtime, status.st_size
+
+
+def _batches(files: Iterable[tuple[str, float]], before: float) -> Iterator[list[str]]:
+    names = (name for name, modified in files if modified <= before)
+    while batch := list(islice(names, _ASKED_AT_ONCE)):
+        yield batch

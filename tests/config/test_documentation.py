@@ -1,0 +1,56 @@
+"""The page about the configuration names what the program accepts, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from node.cli import cli
+from node.config import Destination, NodeSettings, Route, TrialDestination
+from node.config.later import ROUTE_OPTIONS
+from node.errors import HoldReason
+
+PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
+SECTIONS = {
+    "node": NodeSettings,
+    "routes": Route,
+    "destinations": Destination,
+    "trial_destination": TrialDestination,
+}
+
+
+def keys_of(model: type[BaseModel], prefix: str = "") -> set[str]:
+    found = set()
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found |= keys_of(kind, key + ".")
+        else:
+            found.add(key)
+    return found - set(ROUTE_OPTIONS)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_key_is_explained_and_every_explained_key_exists(section):
+    text = PAGE.split(f"## `{section}`", maxsplit=1)[1].split("\n## ", maxsplit=1)[0]
+    explained = set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE))
+    assert explained == keys_of(SECTIONS[section])
+
+
+def test_what_is_not_in_this_version_is_named():
+    text = PAGE.split("## Not in this version")[1]
+    assert all(f"`{option}`" in text for option in (*ROUTE_OPTIONS, "web", "duplicates", "functions", "peers", "tls"))
+
+
+def test_the_readme_explains_every_reason_for_holding():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    explained = set(re.findall(r"^\| `([a-z-]+)` \|", readme.split("## Why something is held")[1], re.MULTILINE))
+    assert explained == {str(reason) for reason in HoldReason}
+
+
+def test_the_readme_names_every_command():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    commands = readme.split("## Commands")[1]
+    assert all(f"`{name}" in commands for name in cli.commands)
