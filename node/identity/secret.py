@@ -1,11 +1,8 @@
-"""The secret: the key of every keyed function of the node.
+"""The secret: the key of all keyed functions, in a file of its own.
 
-Guarantees
-    A secret is 32 random bytes, written once, durably, to a file that the node's user alone can read; it is in no log,
-    error or ledger. The ledger keeps its fingerprint, from which the secret cannot be found.
-
-Refuses
-    With StartError a file that others can read, or that is no secret.
+Guarantees that a new secret comes from the system's random source, is on stable storage before `create_secret`
+returns, and was readable by nobody else at any time. Refuses (StartError) a file that is missing, malformed, or
+readable or writable by group or others. The secret itself is in no message.
 """
 
 from __future__ import annotations
@@ -19,56 +16,53 @@ import stat
 from pathlib import Path
 
 from node.errors import StartError
-from node.spool import sync_folder
 
-_BYTES = 32
-_HEX = re.compile(r"[0-9a-f]{64}")
-_FINGERPRINT = b"deid-node secret fingerprint"
-
-
-def create_secret(path: Path) -> bytes:
-    """Make a new secret in a new file of mode 0600, and return it when it is on stable storage.
-
-    Raises
-    ------
-    StartError
-        The file exists, or cannot be written.
-    """
-    secret = secrets.token_bytes(_BYTES)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secret.hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StartError(f"the secret {path} cannot be written ({error.strerror})") from None
-    return secret
+SECRET_BYTES = 32
+_HEX = re.compile(rb"[0-9a-fA-F]{64}\n?\Z")
+_FINGERPRINT_TEXT = b"deid-node secret fingerprint"
 
 
 def load_secret(path: Path) -> bytes:
-    """Read the secret.
-
-    Raises
-    ------
-    StartError
-        It is missing, readable by others, or malformed.
-    """
+    """Return the secret of a file, 32 bytes. Raises StartError when it is missing, malformed, or open to others."""
     try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="ascii").strip()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise StartError(f"the secret {path} cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        text = ""
-    if stat.S_IMODE(mode) & 0o077:
-        raise StartError(f"the secret {path} can be read by others than the node's user: chmod 600 it")
-    if not _HEX.fullmatch(text):
-        raise StartError(f"the secret {path} is not 64 hexadecimal digits: put the right file back (from the backup)")
-    return bytes.fromhex(text)
+        raise StartError(f"The secret {path} cannot be read: {error.strerror}.") from None
+    with os.fdopen(descriptor, "rb") as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise StartError(f"The secret {path} is no file.")
+        if stat.S_IMODE(state.st_mode) & 0o077:
+            raise StartError(f"The secret {path} can be read by others; run: chmod 600 {path}")
+        content = file.read(1024)
+    if not _HEX.match(content):
+        raise StartError(f"The secret {path} is malformed: 64 hexadecimal digits are expected.")
+    return bytes.fromhex(content.decode("ascii"))
+
+
+def create_secret(path: Path) -> bytes:
+    """Make a secret in a file that does not exist yet, durably, and return it. Raises StartError."""
+    secret = secrets.token_bytes(SECRET_BYTES)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secret.hex().encode("ascii") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StartError(f"The secret {path} cannot be made: {error.strerror}.") from None
+    return secret
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def fingerprint(secret: bytes) -> str:
-    """Return what tells one secret from another without giving it away: 128 bits, as hexadecimal digits."""
-    return hmac.new(secret, _FINGERPRINT, hashlib.sha256).hexdigest()[:32]
+    """Return what the ledger keeps of a secret: 32 hexadecimal digits, from which it cannot be found."""
+    return hmac.new(secret, _FINGERPRINT_TEXT, hashlib.sha256).hexdigest()[:32]

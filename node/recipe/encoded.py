@@ -41,7 +41,8 @@ MAX_DEPTH = 64
 MAX_TEXT = 1 << 20  # bytes; a longer value is no text that anything here asks for
 
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_FIRST_TAG, _LAST_TAG = 0x00040000, 0xFFFE0000  # groups 0000, 0002 and FFFE never stand in a data set (PS3.5 7.1)
+_FORBIDDEN_GROUPS = (0x0000, 0x0002)  # command and file meta information (PS3.5 7.1)
+_LAST_TAG = 0xFFFE0000  # items and delimiters, and what is behind them
 
 
 _SQ, _UN = vr_code("SQ"), vr_code("UN")
@@ -157,7 +158,7 @@ def read_header(walker: Walker, position: int, end: int, coding: Coding) -> Elem
         tag, value, code = group << 16 | number, position + 8, coding.short.get(vr, -1)
         if code < 0:
             value, length, code = _long(walker, position, end, vr, coding, tag)
-    if tag < _FIRST_TAG or tag >= _LAST_TAG:
+    if group in _FORBIDDEN_GROUPS or tag >= _LAST_TAG:
         raise DatasetError("an element that cannot stand in a data set", show(tag))
     if length == UNDEFINED:
         return tag << 16 | undefined_code(tag, code), position, value, length, value
@@ -239,6 +240,7 @@ class EncodedDataset:
             raise DatasetError("the data set is truncated") from None
         except RecursionError:
             raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}") from None
+        _refuse_forbidden(dataset)
         if not dataset.ordered and len(dataset._index) != len(dataset.elements):
             raise DatasetError("a tag stands twice in the data set")
         return dataset
@@ -294,8 +296,17 @@ def decoded(value: bytes, text: Codec, tag: int) -> str:
         raise DatasetError(str(error), show(tag)) from None
 
 
+def _refuse_forbidden(dataset: EncodedDataset) -> None:
+    """Raise where groups 0000 or 0002 stand in the data set; in order they come first, so few elements are seen."""
+    for element in dataset.elements:
+        if element[0] >> 32 in _FORBIDDEN_GROUPS:
+            raise DatasetError("an element that cannot stand in a data set", show(element[0] >> 16))
+        if dataset.ordered and element[0] >> 32 > _FORBIDDEN_GROUPS[-1]:
+            return
+
+
 def _disorder(dataset: EncodedDataset, tag: int, last: int) -> None:
-    if tag < _FIRST_TAG or tag >= _LAST_TAG:
+    if tag >= _LAST_TAG:
         raise DatasetError("an element that cannot stand in a data set", show(tag))
     if tag == last:
         raise DatasetError("a tag stands twice in the data set", show(tag))
@@ -305,7 +316,7 @@ def _disorder(dataset: EncodedDataset, tag: int, last: int) -> None:
 
 def _scan_explicit(dataset: EncodedDataset) -> None:
     # The hot loop: one pass per instance, so everything it needs is a local name.
-    position, end, last = dataset.start, dataset.end, _FIRST_TAG - 1
+    position, end, last = dataset.start, dataset.end, -1
     buffer, coding, walker, append = dataset.buffer, dataset.coding, dataset.walker, dataset.elements.append
     head, short = coding.head, coding.short
     while position < end:
@@ -333,7 +344,7 @@ def _scan_explicit(dataset: EncodedDataset) -> None:
 
 
 def _scan_implicit(dataset: EncodedDataset) -> None:
-    position, end, last = dataset.start, dataset.end, _FIRST_TAG - 1
+    position, end, last = dataset.start, dataset.end, -1
     buffer, coding, walker, append = dataset.buffer, dataset.coding, dataset.walker, dataset.elements.append
     head = coding.head
     while position < end:
