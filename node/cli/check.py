@@ -97,7 +97,7 @@ def sqlite_findings(version: str) -> list[Finding]:
         return []
     text = (
         f"version {version} can, very rarely, corrupt a database in WAL mode (the WAL-reset bug, fixed in "
-        "3.51.3). The node lets one connection alone checkpoint, which avoids it; update SQLite where you can."
+        "3.51.3). Update SQLite where you can."
     )
     return [Finding("warning", "SQLite", text, strict=False)]
 

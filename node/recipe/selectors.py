@@ -3,6 +3,10 @@
 Guarantees that a selector's answer depends only on an element's path, VR and private creator, never on a value, so
 that it can be remembered. Refuses (Problem) what can never match or would match something else than it says: unknown
 keywords and expanders, tags written in a form that is none, group 0002, group lengths.
+
+Two selectors are this project's own: `select:private`, all elements of odd groups with their creators, and
+`select:standard:XX`, all elements of even groups with a VR. The second is needed beside the first because REMOVE
+yields to REPLACE: with `REPLACE select:VR:UI …` a private UID would be replaced instead of removed.
 """
 
 from __future__ import annotations
@@ -267,11 +271,8 @@ def _select(text: str, expression: str) -> Selector:
     attribute = attribute.lower()
     if attribute == "private" and not value:
         return Selector(text, lambda field: is_private(field.tag), False, None, None, "expander")
-    if attribute == "vr":
-        vr = value[:2].upper()
-        if vr not in VRS:
-            raise Problem(f"{value} is no VR.", nearest(value, VRS) if value else "Write select:VR:DA, for example.")
-        return Selector(text, lambda field: field.vr == vr, False, vr, None, "expander")
+    if attribute in ("vr", "standard"):
+        return _select_vr(text, attribute, value)
     if attribute == "group":
         try:
             group = int(value, 16)
@@ -279,4 +280,13 @@ def _select(text: str, expression: str) -> Selector:
             raise Problem(f"{value} is no group.", "Write select:group:0010, for example.") from None
         allowed(group << 16 | 1)
         return Selector(text, lambda field: field.tag >> 16 == group, False, None, None, "expander")
-    raise Problem(f"select:{attribute} is no selector.", nearest(attribute, ("VR", "group", "private")))
+    raise Problem(f"select:{attribute} is no selector.", nearest(attribute, ("VR", "group", "private", "standard")))
+
+
+def _select_vr(text: str, attribute: str, value: str) -> Selector:
+    vr = value[:2].upper()
+    if vr not in VRS:
+        raise Problem(f"{value} is no VR.", nearest(value, VRS) if value else f"Write select:{attribute}:DA.")
+    if attribute == "vr":
+        return Selector(text, lambda field: field.vr == vr, False, vr, None, "expander")
+    return Selector(text, lambda field: field.vr == vr and not is_private(field.tag), False, vr, None, "expander")

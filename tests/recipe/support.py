@@ -1,0 +1,65 @@
+"""Data sets and identities for the tests of the recipe engine."""
+
+from __future__ import annotations
+
+import hashlib
+from io import BytesIO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+
+from node.recipe import Cleaned, EncodedDataset, Recipe, RecipeText, load_recipe
+from node.syntaxes import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Syntax
+
+CODINGS = (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE)
+
+
+class Keys:
+    """Identities that anyone can compute."""
+
+    def uid(self, original: str) -> str:
+        return f"2.25.{int(hashlib.sha256(original.encode()).hexdigest()[:28], 16)}" if original else ""
+
+    def pseudonym(self) -> str:
+        return "PSEUDONYM1"
+
+    def shift_days(self) -> int:
+        return -10
+
+
+def recipe(*lines: str) -> Recipe:
+    return load_recipe([RecipeText("r.dicom", "\n".join(["FORMAT dicom", "%header", *lines]))])
+
+
+def encode(dataset: Dataset, syntax: Syntax = EXPLICIT_LE) -> bytes:
+    stream = DicomBytesIO()
+    stream.is_implicit_VR = syntax.implicit_vr
+    stream.is_little_endian = syntax.little_endian
+    write_dataset(stream, dataset)
+    return stream.getvalue()
+
+
+def decode(data: bytes, syntax: Syntax = EXPLICIT_LE) -> Dataset:
+    return pydicom.filereader.read_dataset(
+        BytesIO(data), is_implicit_VR=syntax.implicit_vr, is_little_endian=syntax.little_endian
+    )
+
+
+def clean(
+    data: bytes | Dataset, *lines: str, syntax: Syntax = EXPLICIT_LE, variables: dict[str, str] | None = None
+) -> Cleaned:
+    encoded = data if isinstance(data, bytes) else encode(data, syntax)
+    return recipe(*lines).apply(EncodedDataset.scan(encoded, 0, syntax), Keys(), variables or {})
+
+
+def cleaned(data: bytes | Dataset, *lines: str, syntax: Syntax = EXPLICIT_LE, **variables: str) -> Dataset:
+    return decode(clean(data, *lines, syntax=syntax, variables=variables).tobytes(), syntax)
+
+
+def dataset(**values: object) -> Dataset:
+    result = Dataset()
+    for keyword, value in values.items():
+        setattr(result, keyword, value)
+    return result
