@@ -14,6 +14,7 @@ import select
 import struct
 import tempfile
 import threading
+import time
 
 _SLOT = struct.Struct("=q")
 
@@ -86,9 +87,12 @@ class Bell:
         """Return when the bell rings, or after `seconds`."""
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
-        if poll.poll(max(0.0, seconds) * 1000):
+        until = time.monotonic() + seconds
+        while poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            # Several wake up; the one that gets to read looks for work, the others go back to sleep.
             with contextlib.suppress(BlockingIOError):
                 os.read(self._reader, 65536)
+                return
 
 
 class Stop:

@@ -1,8 +1,8 @@
 """Whether a destination is to be tried now: one for each destination, shared by its lanes.
 
 Guarantees
-    A destination that cannot be reached is paused as a whole, and when its time comes one lane alone tries it. Its
-    deliveries are not touched by that. A pause by a person holds until it is taken back. Waiting is measured on the
+    A destination that cannot be reached is paused as a whole, and when its time comes one lane alone tries it, until
+    it answers. An outage counts once, however many lanes ran into it. Its deliveries are not touched by that. A pause by a person holds until it is taken back. Waiting is measured on the
     monotonic clock, so that a stepped clock neither stalls nor hurries it.
 """
 
@@ -35,7 +35,7 @@ class Gate:
         self._paused = False
         self._failures = 0
         self._closed_until = 0.0
-        self._trying = False
+        self._trying: int | None = None  # the thread that was let through after a failure
         self._looked_at = 0.0
         self._look(first=True)
 
@@ -48,20 +48,21 @@ class Gate:
                 return False
             if self._failures == 0:
                 return True
-            if self._trying or time.monotonic() < self._closed_until:
+            if self._trying is not None or time.monotonic() < self._closed_until:
                 return False
-            self._trying = True
+            self._trying = threading.get_ident()
             return True
 
     def leave(self) -> None:
-        """The lane that was let through to try had nothing to send."""
+        """The calling lane is done for now; where it was let through to try and nothing came of it, another may."""
         with self._guard:
-            self._trying = False
+            if self._trying == threading.get_ident():
+                self._trying = None
 
     def reached(self) -> None:
         """The destination answers: all lanes may send."""
         with self._guard:
-            recovered, self._failures, self._trying = self._failures > 0, 0, False
+            recovered, self._failures, self._trying = self._failures > 0, 0, None
             if recovered:
                 event(LOGGER, "destination-reached", destination=self._name)
                 self._write(self._ledger.reached)
@@ -69,8 +70,10 @@ class Gate:
     def failed(self, error: str) -> None:
         """The destination could not be reached, or fails instance after instance."""
         with self._guard:
+            if self._failures and self._trying != threading.get_ident():
+                return  # the calling lane ran into an outage that another one has told of
             self._failures += 1
-            self._trying = False
+            self._trying = None
             seconds = delay(self._pace, self._failures, random.random())  # noqa: S311 -- spreads load, no secret
             self._closed_until = time.monotonic() + seconds
             failures, next_try = self._failures, time.time() + seconds
@@ -97,7 +100,7 @@ class Gate:
         self._paused = state.paused
         if first:
             self._take_over(state)
-        elif self._failures and state.next_try is None and not self._trying:
+        elif self._failures and state.next_try is None and self._trying is None:
             self._failures = 0
 
     def _take_over(self, state: DestinationState) -> None:

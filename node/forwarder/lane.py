@@ -3,8 +3,8 @@
 Guarantees
     Only files in `cleaned/` are sent. Each answer settles the instance that it answers, and no other: after a time-out,
     an abort or a wrong answer the association is never used again. A failure in the middle of an instance counts for
-    that instance, which then goes behind the others; three in a row pause the destination. A file goes when a durable
-    row says that no delivery needs it.
+    that instance, which then goes behind the others; three instances in a row pause the destination, and until it
+    answers one failure more pauses it again. A file goes when a durable row says that no delivery needs it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from node.config import Destination
 from node.dicomnet import RequestedAssociation, Timeouts, associate
+from node.dicomnet.requestor import MAX_CONTEXTS
 from node.errors import (
     AssociationRejected,
     ConnectionFailed,
@@ -29,7 +30,7 @@ from node.errors import (
 )
 from node.forwarder.contexts import Pair, choose, propose
 from node.forwarder.gate import Gate
-from node.forwarder.outcome import judge
+from node.forwarder.outcome import DUPLICATE_SOP_INSTANCE, judge
 from node.forwarder.retry import delay
 from node.ledger.sending import Due, SendingLedger, Settlement, Verdict
 from node.log import event
@@ -60,7 +61,7 @@ class Lane:
     _association: RequestedAssociation | None = None
     _proposed: set[Pair] = field(default_factory=set)
     _idle_since: float = 0.0
-    _in_a_row: int = 0
+    _failed: set[int] = field(default_factory=set)  # instances that failed on the way since the last answer
     _settled_at: float = 0.0
 
     def run(self) -> None:
@@ -78,26 +79,35 @@ class Lane:
     def _send_a_batch(self) -> bool:
         if not self.gate.enter():
             return False
-        batch: list[Due] = []
         try:
             batch = self.ledger.claim(self.owner, _BATCH)
+            if batch:
+                self._send_all(batch)
         finally:
-            if not batch:
-                self.gate.leave()
-        if not batch:
-            return False
+            self.gate.leave()
+        return bool(batch)
+
+    def _send_all(self, batch: list[Due]) -> None:
         settlements: list[Settlement] = []
         self._settled_at = time.monotonic()
         for place, due in enumerate(batch):
             rest = batch[place:]
-            if self.stop.is_set() or not self._ready_for(rest):
+            if self.stop.is_set() or self._fails() or not self._ready_for(rest):
                 settlements += [Settlement(one, Verdict.UNTOUCHED) for one in rest]
                 break
             settlements.append(self._send(due))
             if time.monotonic() - self._settled_at > _SETTLE_SECONDS:
                 settlements = self._settle(settlements)
         self._settle(settlements)
+        self._fails()
         self._idle_since = time.monotonic()
+
+    def _fails(self) -> bool:
+        """Pause the destination where instance after instance fails on the way, and say so."""
+        if len(self._failed) < _IN_A_ROW:
+            return False
+        self._failed.pop()
+        self.gate.failed(f"{_IN_A_ROW} instances in a row failed on the way")
         return True
 
     def _ready_for(self, batch: list[Due]) -> bool:
@@ -105,10 +115,7 @@ class Lane:
         pairs = {(due.sop_class_uid, due.transfer_syntax_uid) for due in batch}
         if self._association is not None and self._association.usable and pairs <= self._proposed:
             return True
-        if self._in_a_row >= _IN_A_ROW:
-            self._in_a_row = 0
-            self.gate.failed(f"{_IN_A_ROW} instances in a row failed on the way")
-            return False
+        wanted = self._with_earlier(pairs)
         self._release()
         timeout, address = self.destination.timeout, self.destination.address
         try:
@@ -117,16 +124,21 @@ class Lane:
                 address.port,
                 calling_ae_title=self.destination.calling_ae,
                 called_ae_title=self.destination.ae_title,
-                contexts=propose(pairs),
+                contexts=propose(wanted),
                 timeouts=Timeouts(timeout.connect, timeout.associate, timeout.response),
             )
         except (NetworkError, ValueError) as error:
             self.gate.failed(_without_address(error))
             return False
-        self._proposed = pairs
-        if self._in_a_row == 0:
+        self._proposed = wanted
+        if not self._failed:
             self.gate.reached()
         return True
+
+    def _with_earlier(self, pairs: set[Pair]) -> set[Pair]:
+        """Ask also for what came before, so that a mixed trickle does not open an association for each instance."""
+        together = pairs | self._proposed
+        return together if len(propose(together)) <= MAX_CONTEXTS else pairs
 
     def _send(self, due: Due) -> Settlement:
         association = self._association
@@ -146,13 +158,15 @@ class Lane:
             started = time.monotonic()
             result = association.store(context_id, due.sop_class_uid, due.sop_instance_uid, file, offset, length)
         except NetworkError as error:
-            self._in_a_row += 1
+            self._failed.add(due.instance)
             return self._again(due, f"{type(error).__name__} in the middle of an instance")
-        except (DatasetError, SpoolError) as error:
+        except DatasetError as error:
+            return self._hold(due, HoldReason.SYNTAX_REFUSED, f"it cannot be converted: {error}")
+        except SpoolError as error:
             return self._again(due, str(error))
         finally:
             os.close(file)
-        self._in_a_row = 0
+        self._failed.clear()
         self.gate.reached()
         return self._judge(due, result.status, round((time.monotonic() - started) * 1000))
 
@@ -172,7 +186,9 @@ class Lane:
 
     def _judge(self, due: Due, status: int, milliseconds: int) -> Settlement:
         code = f"{status:04X}H"
-        match judge(status, offered_before=due.offered_before):
+        # Asked only where it matters: the same content may have come twice, as two instances.
+        offered = status == DUPLICATE_SOP_INSTANCE and (due.offered_before or self.ledger.offered_content(due))
+        match judge(status, offered_before=offered):
             case Verdict.DELIVERED:
                 event(LOGGER, "delivered", instance=due.id, destination=self.name, status=code, ms=milliseconds)
                 return Settlement(due, Verdict.DELIVERED, status=status)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import Collision, HoldReason
@@ -25,7 +25,6 @@ MAX_STRIKES = 2
 _CACHED = 20_000  # map entries that a process keeps in memory
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
-_R = TypeVar("_R", bound=Row[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +99,17 @@ class CleaningLedger:
 
     def claim(self, limit: int) -> list[Claimed]:
         """Take up to `limit` received instances, oldest first; one that has killed a worker is taken alone."""
-        now = time.time()
-        query = (
-            select(*_COLUMNS)
-            .where(instances.c.state == "received", is_due(instances.c.due_at, now))
-            .where(is_free(instances.c.lease_owner, instances.c.lease_until, now, self.owner))
-            .order_by(instances.c.seq)
-            .limit(limit)
-        )
+        bound = {"now": time.time(), "the_owner": self.owner, "the_limit": limit}
         with self.database.read() as connection:
-            if connection.execute(query.limit(1)).first() is None:
+            if connection.execute(_RECEIVED, bound | {"the_limit": 1}).first() is None:
                 return []
         with self.database.write(durable=False) as connection:
-            rows = _alone_if_struck(connection.execute(query).all())
-            connection.execute(
-                update(instances)
-                .where(instances.c.seq.in_([row.seq for row in rows]))
-                .values(lease_owner=self.owner, lease_until=now + LEASE_SECONDS)
-            )
+            rows = _alone_if_struck(connection.execute(_RECEIVED, bound).all())
+            if rows:
+                until = time.time() + LEASE_SECONDS
+                connection.execute(
+                    _CLAIM, [{"the_seq": row.seq, "lease_owner": self.owner, "lease_until": until} for row in rows]
+                )
         return [Claimed(**row._asdict()) for row in rows]
 
     def settle(self, results: Sequence[Result]) -> list[Result]:
@@ -331,13 +323,21 @@ def _cache(cache: dict[_Key, _Value], key: _Key, value: _Value) -> None:
     cache[key] = value
 
 
-def _alone_if_struck(rows: Sequence[_R]) -> Sequence[_R]:
+def _alone_if_struck(rows: Sequence[Any]) -> Sequence[Any]:
     """Only instances without a strike go together, so that the next death is surely the struck one's."""
     if rows and rows[0].strikes:
         return rows[:1]
     return [row for row in rows if not row.strikes]
 
 
+_RECEIVED = (
+    select(*_COLUMNS)
+    .where(instances.c.state == "received", is_due(instances.c.due_at))
+    .where(is_free(instances.c.lease_owner, instances.c.lease_until))
+    .order_by(instances.c.seq)
+    .limit(bindparam("the_limit"))
+)
+_CLAIM = update(instances).where(instances.c.seq == bindparam("the_seq"))
 _MINE = update(instances).where(
     instances.c.seq == bindparam("the_seq"),
     instances.c.lease_owner == bindparam("the_owner"),

@@ -6,20 +6,25 @@ nor a clock that was set back keeps an instance from going on. The same holds fo
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ColumnElement, and_, not_, or_
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Float, and_, bindparam, not_, or_
 
 LEASE_SECONDS = 600.0
 LONGEST_DELAY = 7 * 86400.0
+_NOW: ColumnElement[Any] = bindparam("now", type_=Float)
 
 
-def is_free(owner: Column[str], until: Column[float], now: float, me: str) -> ColumnElement[bool]:
-    """The condition that nobody else holds the row at `now`: who claims anew has let go of what it held.
+def is_free(owner: Column[str], until: Column[float]) -> ColumnElement[bool]:
+    """The condition that nobody but `the_owner` holds the row at `now`: who claims anew has let go of what it held.
 
     `now` may be a little older than another's claim, so the longest lease that counts is twice as long as any is made.
     """
-    return or_(owner.is_(None), owner == me, not_(and_(until >= now, until <= now + 2 * LEASE_SECONDS)))
+    return or_(
+        owner.is_(None), owner == bindparam("the_owner"), not_(and_(until >= _NOW, until <= _NOW + 2 * LEASE_SECONDS))
+    )
 
 
-def is_due(due_at: Column[float], now: float) -> ColumnElement[bool]:
+def is_due(due_at: Column[float]) -> ColumnElement[bool]:
     """The condition that the row may be taken at `now`."""
-    return or_(due_at <= now, due_at > now + LONGEST_DELAY)
+    return or_(due_at <= _NOW, due_at > _NOW + LONGEST_DELAY)

@@ -81,38 +81,18 @@ class SendingLedger:
 
     def claim(self, owner: str, limit: int) -> list[Due]:
         """Take up to `limit` due deliveries, longest due first, and note that they are about to be offered."""
-        now = time.time()
-        query = (
-            select(
-                deliveries.c.seq,
-                deliveries.c.instance,
-                instances.c.id,
-                instances.c.clean_sop_class_uid,
-                instances.c.clean_sop_instance_uid,
-                instances.c.clean_transfer_syntax_uid,
-                instances.c.clean_size,
-                instances.c.clean_offset,
-                deliveries.c.tries,
-                deliveries.c.refused,
-                deliveries.c.offered,
-            )
-            .join(instances, instances.c.seq == deliveries.c.instance)
-            .where(deliveries.c.destination == self.destination, deliveries.c.state == "due")
-            .where(is_due(deliveries.c.due_at, now))
-            .where(is_free(deliveries.c.lease_owner, deliveries.c.lease_until, now, owner))
-            .order_by(deliveries.c.due_at, deliveries.c.seq)
-            .limit(limit)
-        )
+        bound = {"now": time.time(), "the_owner": owner, "the_destination": self.destination, "the_limit": limit}
         with self.database.read() as connection:
-            if connection.execute(query.limit(1)).first() is None:
+            if connection.execute(_DUE, bound | {"the_limit": 1}).first() is None:
                 return []
         with self.database.write(durable=False) as connection:
-            rows = connection.execute(query).all()
-            connection.execute(
-                update(deliveries)
-                .where(deliveries.c.seq.in_([row.seq for row in rows]))
-                .values(lease_owner=owner, lease_until=now + LEASE_SECONDS, offered=1)
-            )
+            rows = connection.execute(_DUE, bound).all()
+            if rows:
+                until = time.time() + LEASE_SECONDS
+                connection.execute(
+                    _CLAIM,
+                    [{"the_seq": row.seq, "lease_owner": owner, "lease_until": until, "offered": 1} for row in rows],
+                )
         return [Due(*row[:10], offered_before=bool(row.offered)) for row in rows]
 
     def settle(self, owner: str, settlements: Sequence[Settlement]) -> list[str]:
@@ -122,15 +102,9 @@ class SendingLedger:
         with self.database.write(durable=True) as connection:
             for settlement in settlements:
                 connection.execute(_MINE, _values(settlement, owner, now))
-            instance_seqs = [s.due.instance for s in settlements if s.verdict is Verdict.DELIVERED]
-            if instance_seqs:
-                open_ones = (
-                    select(deliveries.c.instance)
-                    .where(deliveries.c.instance == instances.c.seq, deliveries.c.state.in_(("due", "held")))
-                    .exists()
-                )
-                query = select(instances.c.id).where(instances.c.seq.in_(instance_seqs), ~open_ones)
-                done = list(connection.execute(query).scalars())
+            for settlement in settlements:
+                if settlement.verdict is Verdict.DELIVERED:
+                    done += connection.execute(_DONE, {"the_instance": settlement.due.instance}).scalars()
         return done
 
     def state(self) -> DestinationState:
@@ -193,6 +167,34 @@ def _values(settlement: Settlement, owner: str, now: float) -> dict[str, object]
     return values
 
 
+_DUE = (
+    select(
+        deliveries.c.seq,
+        deliveries.c.instance,
+        instances.c.id,
+        instances.c.clean_sop_class_uid,
+        instances.c.clean_sop_instance_uid,
+        instances.c.clean_transfer_syntax_uid,
+        instances.c.clean_size,
+        instances.c.clean_offset,
+        deliveries.c.tries,
+        deliveries.c.refused,
+        deliveries.c.offered,
+    )
+    .join(instances, instances.c.seq == deliveries.c.instance)
+    .where(deliveries.c.destination == bindparam("the_destination"), deliveries.c.state == "due")
+    .where(is_due(deliveries.c.due_at))
+    .where(is_free(deliveries.c.lease_owner, deliveries.c.lease_until))
+    .order_by(deliveries.c.due_at, deliveries.c.seq)
+    .limit(bindparam("the_limit"))
+)
+_CLAIM = update(deliveries).where(deliveries.c.seq == bindparam("the_seq"))
+_OPEN = (
+    select(deliveries.c.seq)
+    .where(deliveries.c.instance == instances.c.seq, deliveries.c.state.in_(("due", "held")))
+    .exists()
+)
+_DONE = select(instances.c.id).where(instances.c.seq == bindparam("the_instance"), ~_OPEN)
 _MINE = update(deliveries).where(
     deliveries.c.seq == bindparam("the_seq"),
     deliveries.c.lease_owner == bindparam("the_owner"),

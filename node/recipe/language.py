@@ -150,6 +150,8 @@ def _rule(line: str, where: str) -> Rule | None:
         action = Action(word.upper())
     except ValueError:
         raise Problem(f"{word} is no action.", nearest(word, Action)) from None
+    if not field and rest:
+        raise Problem("A quote is not closed.", 'Write (gggg,"CREATOR",ee).')
     if not field:
         raise Problem(f"{action} names no field.", f"Write {action} PatientName, for example.")
     if field.startswith("(") and field.endswith(","):

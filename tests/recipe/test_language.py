@@ -116,7 +116,7 @@ def test_no_recipe_at_all_is_refused():
         "REMOVE startswith:0010",
         "REMOVE endswith:ID$",
         "REMOVE select:VR:LO",
-        "REMOVE select:VR:long",
+        "REMOVE select:VR:LOng",
         "REMOVE select:group:0x10",
         "REMOVE except:Modality",
         "REMOVE all",
@@ -125,10 +125,6 @@ def test_no_recipe_at_all_is_refused():
 )
 def test_every_way_to_name_an_element_reaches_it(line):
     source = dataset(Modality="CT", PatientID="1")
-    if line == "REMOVE select:VR:long":
-        with pytest.raises(RecipeError):
-            recipe("REMOVE select:VR:ZZ")
-        line = "REMOVE select:VR:LOng"
     assert "PatientID" not in cleaned(source, line)
 
 
@@ -170,10 +166,7 @@ def test_private_elements_are_found_by_creator_whatever_their_block():
         'REMOVE (0033,"MITRA: OBJECT 1.0",1E)',
         'REMOVE 0033,"mitra: object 1.0",1e',
         "REMOVE (0033,131E)",
-        'REMOVE contains:(0033,"MITRA:',
     ):
-        if line.endswith("MITRA:"):
-            continue
         again = cleaned(source, line)
         assert 0x0033121E in again, line
         assert 0x0033131E not in again, line
