@@ -157,32 +157,42 @@ def _text(value: bytes) -> str:
 def _elements(head: bytes | memoryview) -> tuple[dict[int, bytes], int]:
     """Return the values of group 0002 by element number, and the offset behind it."""
     values: dict[int, bytes] = {}
-    position, total = 132, len(head)
-    end: int | None = None  # where (0002,0000) says that the group ends
+    position, end = 132, _group_end(head)
     while position != end:
-        if position + 8 > total:
-            if position == total and values and end is None:
-                break  # a file that has no data set
-            raise DatasetError("file meta information is truncated")
-        group, element, vr, length = struct.unpack_from("<HH2sH", head, position)
-        if group != 2 and end is None and values:
+        if end < 0 and _group_is_over(head, position):
             break
-        path = f"({group:04X},{element:04X})"
-        if group != 2 or not vr.isupper():
-            raise DatasetError("file meta information is malformed", path if group == 2 else "")
-        position += 8
-        if vr in _LONG_VRS:
-            if position + 4 > total:
-                raise DatasetError("file meta information is truncated", path)
-            (length,) = struct.unpack_from("<L", head, position)
-            position += 4
-        limit = total if end is None else end
-        if position + length > limit:
-            raise DatasetError("a length goes beyond the file meta information", path)
-        values[element] = bytes(head[position : position + length])
-        position += length
-        if element == 0 and end is None and len(values) == 1 and length == 4:
-            end = position + int.from_bytes(values[0], "little")
-            if end > total:
-                raise DatasetError("file meta information is truncated", path)
+        element, start, length = _header(head, position)
+        position = start + length
+        if position > (end if end >= 0 else len(head)):
+            raise DatasetError("a length goes beyond the file meta information", f"(0002,{element:04X})")
+        values[element] = bytes(head[start:position])
     return values, position
+
+
+def _group_end(head: bytes | memoryview) -> int:
+    """Return where (0002,0000) says that the group ends, or -1 where it is missing."""
+    element, start, length = _header(head, 132)
+    if element != 0 or length != 4:
+        return -1
+    end = start + 4 + int.from_bytes(head[start : start + 4], "little")
+    if end > len(head):
+        raise DatasetError("file meta information is truncated", "(0002,0000)")
+    return end
+
+
+def _group_is_over(head: bytes | memoryview, position: int) -> bool:
+    return position == len(head) or (position > 132 and bytes(head[position : position + 2]) != b"\x02\0")
+
+
+def _header(head: bytes | memoryview, position: int) -> tuple[int, int, int]:
+    """Return element number, and offset and length of the value, of an element of group 0002."""
+    if position + 8 > len(head):
+        raise DatasetError("file meta information is truncated")
+    group, element, vr, length = struct.unpack_from("<HH2sH", head, position)
+    if group != 2 or not vr.isupper():
+        raise DatasetError("file meta information is malformed")
+    if vr not in _LONG_VRS:
+        return element, position + 8, length
+    if position + 12 > len(head):
+        raise DatasetError("file meta information is truncated")
+    return element, position + 12, struct.unpack_from("<L", head, position + 8)[0]

@@ -14,8 +14,8 @@ from node.errors import Fault
 ROUTE_OPTIONS = ("unknown_sop_class", "documents", "pixel_risk", "gate")
 DEFAULTS: dict[KeyPath, Value] = {
     ("web", "enabled"): False,
-    ("duplicates", "same"): "once",
-    ("duplicates", "header"): "hold",
+    ("duplicates", "same"): "resend",
+    ("duplicates", "header"): "both",
     ("peers",): {},
     ("functions",): (),
 }

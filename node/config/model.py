@@ -268,8 +268,8 @@ class Web(Section):
 class Duplicates(Section):
     """What happens to an instance that came before; other values are not in this version."""
 
-    same: Literal["once", "resend"] = "once"
-    header: Literal["hold", "replace", "both"] = "hold"
+    same: Literal["once", "resend"] = "resend"
+    header: Literal["hold", "replace", "both"] = "both"
 
 
 class Config(Section):

@@ -28,13 +28,15 @@ def load_secret(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise StartError(f"The secret {path} cannot be read: {error.strerror}.") from None
-    with os.fdopen(descriptor, "rb") as file:
-        state = os.fstat(file.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise StartError(f"The secret {path} is no file.")
-        if stat.S_IMODE(state.st_mode) & 0o077:
-            raise StartError(f"The secret {path} can be read by others; run: chmod 600 {path}")
-        content = file.read(1024)
+    try:
+        state = os.fstat(descriptor)
+        content = os.read(descriptor, 1024) if stat.S_ISREG(state.st_mode) else b""
+    finally:
+        os.close(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        raise StartError(f"The secret {path} is no file.")
+    if stat.S_IMODE(state.st_mode) & 0o077:
+        raise StartError(f"The secret {path} can be read by others; run: chmod 600 {path}")
     if not _HEX.match(content):
         raise StartError(f"The secret {path} is malformed: 64 hexadecimal digits are expected.")
     return bytes.fromhex(content.decode("ascii"))

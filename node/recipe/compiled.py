@@ -20,6 +20,7 @@ from node.recipe.dictionary import (
     private_entry,
 )
 from node.recipe.language import Action, Rule, Source
+from node.recipe.program import REMOVED, Outcome
 from node.recipe.selectors import NO_INDEX, Field, Step
 
 MAX_DECISIONS = 50_000  # a sender of ever new private creators must not fill the memory
@@ -36,14 +37,18 @@ KEPT = 7  # goes out as it came, whatever it holds
 
 
 class Decision:
-    """What happens to an element: its kind, effective VR and program (rules in order), and what is below it."""
+    """What happens to an element: its kind, effective VR and program (rules in order), and what is below it.
 
-    __slots__ = ("_children", "kind", "program", "vr")
+    `fixed` is the program's outcome where it is the same for every value, else None.
+    """
+
+    __slots__ = ("_children", "fixed", "kind", "program", "vr")
 
     def __init__(self, kind: int, vr: str, program: tuple[Rule, ...]) -> None:
         self.kind = kind
         self.vr = vr
         self.program = program
+        self.fixed = _fixed(program)
         self._children: dict[int, Level] = {}
 
     def below(self, level: Level, tag: int, item: int) -> Level:
@@ -54,6 +59,15 @@ class Decision:
             found = Level(level.rules, (*level.parents, Step(tag, index)), level.signed)
             self._children[index] = found
         return found
+
+
+def _fixed(program: tuple[Rule, ...]) -> Outcome | None:
+    if len(program) != 1:
+        return None
+    rule = program[0]
+    if rule.value is None:
+        return REMOVED if rule.action is Action.REMOVE else ""
+    return rule.value.text if rule.action in (Action.ADD, Action.REPLACE) and _is_literal(rule) else None
 
 
 UNTOUCHED = Decision(LEAF, "", ())
@@ -80,6 +94,7 @@ class Rules:
         self.added = sorted({r.selector.tag for r in rules if r.action is Action.ADD and r.selector.tag is not None})
         self.items = max((r.selector.items for r in rules), default=NO_INDEX)
         self.decided = 0
+        self._added_programs: dict[int, tuple[tuple[Rule, ...], str]] = {}
 
     def program(self, field: Field) -> tuple[tuple[Rule, ...], bool]:
         """Return what is done with an element, and whether KEEP holds it (its items are then left alone)."""
@@ -100,10 +115,14 @@ class Rules:
 
         What the lines before the ADD say does not matter: there was nothing for them.
         """
+        known = self._added_programs.get(tag)
+        if known is not None:
+            return known
         adding = next(r for r in self.all if r.action is Action.ADD and r.selector.tag == tag)
         vr = "ST" if adding.selector.form == "digits" else adding.selector.vr or "UN"
         program, _ = self.program(Field((), tag, None, vr))
-        return tuple(_from_add(list(program))), vr
+        self._added_programs[tag] = found = tuple(_from_add(list(program))), vr
+        return found
 
     def _means(self, rule: Rule, field: Field, only_named: bool) -> bool:
         if rule.action is Action.ADD:

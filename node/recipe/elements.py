@@ -115,12 +115,13 @@ class Elements:
     def act(self, element: Element, decision: Decision, level: Level, place: Place, end: int) -> tuple[int, int]:
         """Do what was decided for an element that must end at or before `end`."""
         if decision.program:
-            where = self._where(element[0] >> 16)
-            outcome = self._program.run(decision.program, decision.vr, element, place.read, where)
+            outcome = decision.fixed
+            if outcome is None:
+                where = self._where(element[0] >> 16)
+                outcome = self._program.run(decision.program, decision.vr, element, place.read, where)
             if outcome is REMOVED:
                 return self._remove(element, place, end)
             if outcome is not UNCHANGED:
-                assert isinstance(outcome, str)
                 return self._write(element, decision, outcome, place, end)
         return self._leave(element, decision, level, place, end)
 
@@ -146,7 +147,7 @@ class Elements:
                     break
                 following = self._walker.element(position, end, place.coding, place.depth)
                 size, position = size + following[4] - position, following[4]
-            self._output.replace(element, place.coding.pack_length(size), place.coding, self._where(element[0] >> 16))
+            self._output.replace(element, place.coding.pack_length(size), place.coding)
 
     def _remove(self, element: Element, place: Place, end: int) -> tuple[int, int]:
         element = self._complete(element, place, end)
@@ -156,18 +157,15 @@ class Elements:
 
     def _write(self, element: Element, decision: Decision, text: str, place: Place, end: int) -> tuple[int, int]:
         element = self._complete(element, place, end)
-        tag = element[0] >> 16
-        where = self._where(tag)
         coding = IMPLICIT_CODING if is_un(self._walker, element, place.coding) else place.coding
         if not self._path:
-            self._output.note(tag, text)
+            self._output.note(element[0] >> 16, text)
         try:
             value = encode(decision.vr, text, place.write, little=coding.little) if text else b""
+            return element[4], self._output.replace(element, value, place.coding)
         except ValueError as error:
-            rule = decision.program[-1]
-            problem = f"{where}: {rule.where}: VR {decision.vr}: {error}"
+            problem = f"{self._where(element[0] >> 16)}: {decision.program[-1].where}: VR {decision.vr}: {error}"
             raise HoldInstance(HoldReason.ACTION_FAILED, problem) from None
-        return element[4], self._output.replace(element, value, place.coding, where)
 
     def _complete(self, element: Element, place: Place, end: int) -> Element:
         if element[3] != UNDEFINED or element[4] != element[2]:
@@ -202,12 +200,11 @@ class Elements:
         raw = bytes(self._buffer[element[2] : element[4]])
         if raw.isascii() and b"\x1b" not in raw:
             return 0
-        where = self._where(tag)
         try:
             new = place.write.encode(place.read.decode(raw).rstrip(" \0"))
-        except CharsetError as error:
-            raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: {error}") from None
-        return self._output.replace(element, new + b" " * (len(new) & 1), place.coding, where)
+            return self._output.replace(element, new + b" " * (len(new) & 1), place.coding)
+        except ValueError as error:
+            raise HoldInstance(HoldReason.ACTION_FAILED, f"{self._where(tag)}: {error}") from None
 
     # Items.
 

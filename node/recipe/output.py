@@ -15,6 +15,7 @@ from node.recipe.coding import SEQUENCE, SHORT_CODES, Coding
 from node.recipe.encoded import UNDEFINED, Element, EncodedDataset
 
 Segment: TypeAlias = bytes | tuple[int, int]
+SMALL = 2048  # bytes; a shorter range between two edits is read, because a copy of its own would cost more
 Edit: TypeAlias = tuple[int, int, bytes]
 """`start, end, bytes`: what stands between the offsets of the source is replaced; equal offsets insert."""
 
@@ -76,8 +77,11 @@ class Output:
         position = next((e[1] for e in self._dataset.elements if e[0] >> 16 > tag), self._dataset.end)
         self._edits.append((position, position, encoded))
 
-    def replace(self, element: Element, value: bytes, coding: Coding, where: str) -> int:
-        """Give an element another value. Return by how many bytes the data set grows."""
+    def replace(self, element: Element, value: bytes, coding: Coding) -> int:
+        """Give an element another value. Return by how many bytes the data set grows.
+
+        Raises ValueError where the length field cannot hold the value's length.
+        """
         key, _, offset, length, end = element
         if length == UNDEFINED:
             return self._replace_undefined(element, value, coding)
@@ -87,7 +91,7 @@ class Output:
             return 0
         width = 2 if key & 0xFFFF in SHORT_CODES else 4
         if len(value) > (0xFFFE if width == 2 else UNDEFINED - 1):
-            raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: a value is too long for its VR")
+            raise ValueError("a value is too long for its VR")
         field_at = offset - width
         self._edits.append((field_at, end, len(value).to_bytes(width, coding.order) + value))
         return len(value) - length
@@ -115,9 +119,11 @@ class Output:
         literal: list[bytes] = []
         position = dataset.start
         for start, end, new in edits:
-            if start > position:
+            if start - position > SMALL:
                 _flush(segments, literal)
                 segments.append((position, start - position))
+            elif start > position:
+                literal.append(bytes(dataset.buffer[position:start]))
             literal.append(new)
             position = end
         _flush(segments, literal)

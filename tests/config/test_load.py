@@ -156,8 +156,8 @@ def test_what_is_wrong_is_refused_with_file_and_problem(tmp_path, text):
     ("text", "key"),
     [
         (GOOD + "web: {enabled: true}\n", "web.enabled"),
-        (GOOD + "duplicates: {same: resend}\n", "duplicates.same"),
-        (GOOD + "duplicates: {header: both}\n", "duplicates.header"),
+        (GOOD + "duplicates: {same: once}\n", "duplicates.same"),
+        (GOOD + "duplicates: {header: hold}\n", "duplicates.header"),
         (GOOD + "peers: {A: 'h:1'}\n", "peers"),
         (GOOD + "functions: [my.py]\n", "functions"),
         (GOOD + "    query: {ae_title: Q, address: 'h:1'}\n", "destinations.archive.query"),
@@ -177,7 +177,7 @@ def test_what_is_settled_but_not_built_is_refused_and_never_ignored(tmp_path, te
 
 
 def test_what_only_states_the_default_is_accepted(tmp_path):
-    defaults = "web: {enabled: false}\nduplicates: {same: once, header: hold}\npeers: {}\nfunctions: []\n"
+    defaults = "web: {enabled: false}\nduplicates: {same: resend, header: both}\npeers: {}\nfunctions: []\n"
     assert faults(tmp_path, GOOD + defaults) == []
 
 

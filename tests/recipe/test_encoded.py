@@ -21,11 +21,12 @@ FILES = sorted((Path(pydicom.__file__).parent / "data/test_files").glob("*.dcm")
 EMPTY = recipe()
 BUSY = recipe(
     "REPLACE select:VR:UI func:generate_uid",
-    "REPLACE contains:Patient X",
+    "REPLACE PatientID func:pseudonym",
     "BLANK select:VR:PN",
     "REMOVE contains:Date",
     "REMOVE select:private",
-    "KEEP select:VR:SQ",
+    "REMOVE contains:Sequence",
+    "KEEP IconImageSequence",
     "ADD PatientIdentityRemoved YES",
 )
 
@@ -179,11 +180,11 @@ def test_an_icon_inside_a_sequence_keeps_its_pixel_data():
 
 
 def test_palettes_and_voi_luts_keep_their_values_and_lose_what_else_is_inside():
-    lut = dataset(LUTExplanation="Dr. X", LUTData=b"12")
+    lut = dataset(LUTDescriptor=[1, 0, 16], LUTExplanation="Dr. X", LUTData=b"12")
     source = dataset(VOILUTSequence=[lut], RedPaletteColorLookupTableData=b"12", PatientID="1")
     again = cleaned(source, "REMOVE ALL")
     assert [e.keyword for e in again] == ["RedPaletteColorLookupTableData", "VOILUTSequence"]
-    assert [e.keyword for e in again.VOILUTSequence[0]] == ["LUTData"]
+    assert [e.keyword for e in again.VOILUTSequence[0]] == ["LUTDescriptor", "LUTData"]
 
 
 def test_pixel_data_is_not_read(tmp_path):
@@ -212,9 +213,6 @@ def _file_pages() -> int:
     [(b"ISO_IR 100", "Müller".encode("latin-1")), (b"ISO_IR 192", "Müller".encode()), (b"", b"Mueller")],
 )
 def test_text_is_decoded_by_its_character_set(charset, raw):
-    source = dataset(PatientID="x")
-    source.SpecificCharacterSet = charset.decode()
-    data = encode(source).replace(b"x ", raw + b" " * (len(raw) % 2)) if len(raw) == 2 else None
     element = struct.pack("<HH2sH", 0x10, 0x20, b"LO", len(raw) + len(raw) % 2) + raw + b"\0" * (len(raw) % 2)
     head = struct.pack("<HH2sH", 8, 5, b"CS", len(charset) + len(charset) % 2) + charset + b" " * (len(charset) % 2)
     data = head + element

@@ -1,0 +1,84 @@
+"""UIDs, pseudonyms and date shifts from the secret."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.uid import UID
+
+from node.identity import PatientKey, ProjectKeys, fingerprint
+
+SECRET = bytes(range(32))
+KEYS = ProjectKeys(SECRET, "demo")
+PAGE = (Path(__file__).parents[2] / "docs/identity.md").read_text(encoding="utf-8")
+
+
+def vectors() -> list[list[str]]:
+    rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if "|" in line]
+    return [row for row in rows if len(row) == 5 and row[0] in ("uid", "pseudonym", "shift")]
+
+
+@pytest.mark.parametrize(("what", "project", "epoch", "original", "result"), vectors())
+def test_the_page_and_the_program_agree(what, project, epoch, original, result):
+    keys = ProjectKeys(SECRET, project, int(epoch))
+    if what == "uid":
+        assert keys.uid(original) == result
+        return
+    issuer, _, patient_id = original.partition(" / ")
+    patient = PatientKey(issuer.strip("-"), patient_id)
+    assert (keys.pseudonym(patient) if what == "pseudonym" else str(keys.shift_days(patient))) == result
+
+
+def test_the_page_has_vectors_of_each_kind():
+    assert {row[0] for row in vectors()} == {"uid", "pseudonym", "shift"}
+    assert len(vectors()) >= 8
+    assert fingerprint(SECRET) in PAGE
+
+
+@given(st.text(min_size=1, max_size=64))
+def test_a_uid_is_a_uuid_of_version_8_under_2_25(original):
+    replaced = KEYS.uid(original)
+    if not original.strip("\0 "):
+        assert replaced == ""
+        return
+    assert UID(replaced).is_valid
+    number = uuid.UUID(int=int(replaced.removeprefix("2.25.")))
+    assert (number.version, number.variant) == (8, uuid.RFC_4122)
+
+
+def test_padding_does_not_matter_and_empty_stays_empty():
+    assert KEYS.uid("1.2.3\0") == KEYS.uid(" 1.2.3 ") == KEYS.uid("1.2.3")
+    assert KEYS.uid("") == KEYS.uid(" \0") == ""
+    assert PatientKey(" H\0", "Mu\u0308ller ") == PatientKey("H", "Müller")
+
+
+def test_projects_epochs_secrets_and_issuers_share_nothing():
+    patient = PatientKey("A", "1")
+    all_keys = [KEYS, ProjectKeys(SECRET, "demo2"), ProjectKeys(SECRET, "demo", 2), ProjectKeys(bytes(32), "demo")]
+    assert len({keys.uid("1.2.3") for keys in all_keys}) == 4
+    assert len({keys.pseudonym(patient) for keys in all_keys}) == 4
+    assert len({keys.shift_days(patient) for keys in all_keys}) == 4
+    assert KEYS.pseudonym(PatientKey("", "1")) != KEYS.pseudonym(patient)
+    assert KEYS.pseudonym(PatientKey("A1", "2")) != KEYS.pseudonym(PatientKey("A", "12"))
+
+
+@given(st.text(min_size=1, max_size=64).filter(lambda text: text.strip("\0 ")))
+def test_a_pseudonym_is_13_letters_and_digits_and_a_shift_goes_into_the_past(patient_id):
+    patient = PatientKey("", patient_id)
+    assert re.fullmatch("[0-9A-HJKMNP-TV-Z]{13}", KEYS.pseudonym(patient))
+    assert -3650 <= KEYS.shift_days(patient) <= -1
+
+
+def test_a_patient_without_id_and_a_weak_key_are_refused():
+    for call in (KEYS.pseudonym, KEYS.shift_days):
+        with pytest.raises(ValueError, match="no id"):
+            call(PatientKey("A", " "))
+    with pytest.raises(ValueError, match="32 bytes"):
+        ProjectKeys(b"short", "demo")
+    with pytest.raises(ValueError, match="no name"):
+        ProjectKeys(SECRET, "")
