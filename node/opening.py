@@ -11,12 +11,13 @@ import contextlib
 import fcntl
 import os
 import secrets
+import time
 from pathlib import Path
 
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 
 from node.config import Config
-from node.errors import StartError
+from node.errors import LedgerError, StartError
 from node.identity import create_secret, fingerprint, load_secret
 from node.ledger.database import Database
 from node.ledger.schema import meta
@@ -24,11 +25,13 @@ from node.spool import Spool, sync_folder
 
 _SPOOL_ID = "spool_id"
 _FINGERPRINT = "secret_fingerprint"
+_REBUILDING = "rebuilding"
+_DYING_SECONDS = 5.0
 
 
 def make_spool(config: Config) -> Spool:
     """The spool of a configuration, with its floor of free space in bytes."""
-    config.node.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(config.node.spool)
     disk = os.statvfs(config.node.spool)
     return Spool(config.node.spool, config.node.min_free_disk.bytes_of(disk.f_blocks * disk.f_frsize))
 
@@ -39,20 +42,51 @@ def lock_spool(spool: Spool) -> int:
     Raises
     ------
     StartError
-        Another node has it.
+        Another node has it, or it cannot be written.
     """
-    descriptor = os.open(spool.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        descriptor = os.open(spool.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartError(f"the spool {spool.root} cannot be used ({error.strerror})") from None
+    deadline = time.monotonic() + _DYING_SECONDS
+    while not _locked(descriptor):
         owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+        if not _is_alive(owner) and time.monotonic() < deadline:
+            # Its children die with it, but not in the same instant; so does a command that asks who has the lock.
+            time.sleep(0.02)
+            continue
         os.close(descriptor)
         raise StartError(
             f"another node (process {owner}) uses the spool {spool.root}: stop it, or give this one a spool of its own"
-        ) from None
+        )
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StartError(f"the folder {folder} cannot be made ({error.strerror})") from None
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def running_node(config: Config) -> int | None:
@@ -82,7 +116,11 @@ def open_node(config: Config, spool: Spool) -> None:
     database = Database(config.node.ledger)
     try:
         used_before = _read_id(spool) is not None or database.exists()
-        if not database.exists() and not spool.is_empty():
+        if is_rebuilding(database):
+            raise StartError(
+                f"the ledger {database.path} is only partly made again from the spool: let `deid-node rebuild` end it"
+            )
+        if is_new(database) and not spool.is_empty():
             raise StartError(
                 f"the spool {spool.root} holds instances, but there is no ledger at {database.path}: put the ledger "
                 f"back, or make a new one from the spool with `deid-node rebuild`"
@@ -93,8 +131,32 @@ def open_node(config: Config, spool: Spool) -> None:
         database.close()
 
 
-def create_ledger(config: Config, spool: Spool, database: Database, *, may_make_secret: bool) -> None:
-    """Bring the ledger to the program's version, and tie it to spool and secret.
+def is_new(database: Database) -> bool:
+    """Whether there is no ledger, or one that a start has begun and not tied to a spool."""
+    try:
+        return database.version() is None or database.get(_SPOOL_ID) is None
+    except LedgerError:
+        return False  # no ledger at all, as `migrate` says more clearly
+
+
+def is_rebuilding(database: Database) -> bool:
+    """Whether the ledger is one that `deid-node rebuild` has begun and not finished."""
+    try:
+        return database.version() is not None and database.get(_REBUILDING) is not None
+    except LedgerError:
+        return False
+
+
+def end_rebuilding(database: Database) -> None:
+    """Note that the ledger is complete."""
+    with database.write(durable=True) as connection:
+        connection.execute(delete(meta).where(meta.c.key == _REBUILDING))
+
+
+def create_ledger(
+    config: Config, spool: Spool, database: Database, *, may_make_secret: bool, rebuilding: bool = False
+) -> None:
+    """Bring the ledger to the program's version, and tie it to spool and secret; a new one may be marked as rebuilding.
 
     Raises
     ------
@@ -102,20 +164,16 @@ def create_ledger(config: Config, spool: Spool, database: Database, *, may_make_
         It belongs to another spool or another secret.
     """
     secret = _secret(config.node.secret_file, may_make_secret)
-    database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = not database.exists()
+    _make_folder(database.path.parent)
     database.migrate()
     spool_id = _read_id(spool)
     known_id, known_secret = database.get(_SPOOL_ID), database.get(_FINGERPRINT)
     if known_id is None and known_secret is None:
-        fresh = True
-    if fresh:
-        spool_id = spool_id or _write_id(spool)
+        values = {_SPOOL_ID: spool_id or _write_id(spool), _FINGERPRINT: fingerprint(secret)}
+        if rebuilding:
+            values[_REBUILDING] = "1"
         with database.write(durable=True) as connection:
-            connection.execute(
-                insert(meta),
-                [{"key": _SPOOL_ID, "value": spool_id}, {"key": _FINGERPRINT, "value": fingerprint(secret)}],
-            )
+            connection.execute(insert(meta), [{"key": key, "value": value} for key, value in values.items()])
         return
     if spool_id != known_id:
         raise StartError(
@@ -137,7 +195,7 @@ def _secret(path: Path, may_make: bool) -> bytes:
             f"the secret {path} is missing, and this node was used before: put the file back (from the backup); a new "
             f"secret would give every patient a second pseudonym"
         )
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(path.parent)
     return create_secret(path)
 
 

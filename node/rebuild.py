@@ -18,8 +18,9 @@ from node.config import Config
 from node.errors import DatasetError, HoldReason, StartError
 from node.ledger.cleaning import add_deliveries
 from node.ledger.database import Database
+from node.ledger.reception import known_ids
 from node.ledger.schema import deliveries, instances
-from node.opening import create_ledger, lock_spool, make_spool
+from node.opening import create_ledger, end_rebuilding, is_new, is_rebuilding, lock_spool, make_spool
 from node.spool import Spool
 from node.sweeper import Sweeper
 
@@ -41,7 +42,7 @@ def rebuild(config: Config, *, send: bool = False, assume_delivered: bool = Fals
     """
     database = Database(config.node.ledger)
     try:
-        if database.exists():
+        if not is_new(database) and not is_rebuilding(database):
             if not (send or assume_delivered):
                 raise StartError(
                     f"there is a ledger at {database.path}: move it away if it is damaged; a good one needs no rebuild"
@@ -51,8 +52,10 @@ def rebuild(config: Config, *, send: bool = False, assume_delivered: bool = Fals
         spool = make_spool(config)
         lock_spool(spool)
         spool.prepare()
-        create_ledger(config, spool, database, may_make_secret=False)
-        return _rebuild(config, spool, database) | _decide(database, send if send or assume_delivered else None)
+        create_ledger(config, spool, database, may_make_secret=False, rebuilding=True)
+        done = _rebuild(config, spool, database)
+        end_rebuilding(database)
+        return done | _decide(database, send if send or assume_delivered else None)
     finally:
         database.close()
 
@@ -64,7 +67,7 @@ def _rebuild(config: Config, spool: Spool, database: Database) -> dict[str, Any]
     taken = 0
     for start in range(0, len(originals), _BATCH):
         rows = []
-        for name in originals[start : start + _BATCH]:
+        for name in _unknown(database, originals[start : start + _BATCH]):
             try:
                 rows.append(sweeper.read_original(name).row())
             except (DatasetError, OSError):
@@ -73,10 +76,9 @@ def _rebuild(config: Config, spool: Spool, database: Database) -> dict[str, Any]
             with database.write(durable=True) as connection:
                 connection.execute(insert(instances), rows)
         taken += len(rows)
-    known, cleaned = set(originals), 0
-    for name, _ in spool.list_cleaned():
-        if name in known:
-            continue  # made again from its original, with the same bytes
+    cleaned = 0
+    # Where the original is known, the cleaned file is made again from it, with the same bytes.
+    for name in _unknown(database, [name for name, _ in spool.list_cleaned()]):
         try:
             row, route = sweeper.read_cleaned(name)
         except (DatasetError, OSError):
@@ -86,6 +88,14 @@ def _rebuild(config: Config, spool: Spool, database: Database) -> dict[str, Any]
             _take_in(connection, row, tuple(route.to) if route is not None else ())
         cleaned += 1
     return {"originals": taken, "cleaned": cleaned, "unreadable": unreadable}
+
+
+def _unknown(database: Database, names: list[str]) -> list[str]:
+    """Those that the ledger has no row of: not read above, nor by a rebuild that did not come to its end."""
+    known: set[str] = set()
+    for start in range(0, len(names), _BATCH):
+        known |= known_ids(database, names[start : start + _BATCH])
+    return [name for name in names if name not in known]
 
 
 def _take_in(connection: Connection, row: dict[str, object], names: tuple[str, ...]) -> None:

@@ -12,7 +12,6 @@ import mmap
 import os
 import select
 import struct
-import tempfile
 import threading
 import time
 
@@ -47,7 +46,7 @@ class Places:
         self._limit = limit
         self.taken = Numbers(processes)
         # A file lock and not a semaphore: it ends with its holder, however that dies.
-        self._turn = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as the node
+        self._turn = os.memfd_create("places", os.MFD_CLOEXEC)
         self._thread_turn = threading.Lock()
 
     def take(self, slot: int) -> bool:

@@ -9,6 +9,7 @@ Guarantees
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -126,10 +127,16 @@ class Supervisor:
     def _start(self, role: Role) -> None:
         role.owner = f"{role.label}-{secrets.token_hex(4)}"
         work = self._work(role)
-        settings = self.config.node.log
-        pid = os.fork()
+        settings, me = self.config.node.log, os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            # No room for a process now: the others go on, and it is tried again.
+            event(LOGGER, "not-started", level=logging.ERROR, role=role.label, error=os.strerror(error.errno or 0))
+            self._later(role)
+            return
         if pid == 0:
-            _be_a_child(role.label, settings.format, settings.level, work)
+            _be_a_child(me, role.label, settings.format, settings.level, work)
         role.pid, role.started, role.leaving = pid, time.monotonic(), False
         event(LOGGER, "started", level=logging.DEBUG, role=role.label, pid=pid)
 
@@ -226,11 +233,9 @@ class Supervisor:
             return
         if self.ending:
             return
-        lived = time.monotonic() - role.started
-        role.back_off = (
-            _FIRST_BACK_OFF if lived > _WELL_AFTER else min(_LONGEST_BACK_OFF, role.back_off * 2 or _FIRST_BACK_OFF)
-        )
-        role.start_at = time.monotonic() + role.back_off
+        if time.monotonic() - role.started > _WELL_AFTER:
+            role.back_off = 0.0
+        self._later(role)
         event(LOGGER, "died", level=logging.ERROR, role=role.label, exit=code, again_in=round(role.back_off, 1))
         seq = self.in_hand[role.slot] if role.name == "cleaner" else 0
         if role.name == "cleaner":
@@ -239,11 +244,17 @@ class Supervisor:
             owner = role.owner
             self._job(lambda: self._recover(owner, seq))
 
+    @staticmethod
+    def _later(role: Role) -> None:
+        role.back_off = min(_LONGEST_BACK_OFF, role.back_off * 2 or _FIRST_BACK_OFF)
+        role.start_at = time.monotonic() + role.back_off
+
     def _recover(self, owner: str, seq: int) -> None:
         database = Database(self.config.node.ledger)
-        free_leases(database, owner)
-        if seq and strike(database, seq):
+        # The strike first: once the lease is free, another takes the instance without knowing of it.
+        if seq and strike(database, seq, owner):
             event(LOGGER, "held", level=logging.ERROR, seq=seq, reason="poison")
+        free_leases(database, owner)
         database.close()
 
     def _job(self, job: Callable[[], None]) -> None:
@@ -251,7 +262,7 @@ class Supervisor:
         settings = self.config.node.log
         try:
             _in_a_child(job, settings.format, settings.level)
-        except NodeError as error:
+        except (NodeError, OSError) as error:
             event(LOGGER, "recovery-failed", level=logging.ERROR, error=str(error))
 
     # -- reload and end --------------------------------------------------------------------------------------------
@@ -289,6 +300,8 @@ class Supervisor:
 
     def _end(self) -> None:
         event(LOGGER, "ending")
+        # From now on a sender is refused at once, where it would wait in vain in the backlog.
+        self.listener.close()
         drain = self.config.node.drain + _LAST_SECONDS
         for names, seconds in (
             (("receiver", _LEAVING), drain),
@@ -297,7 +310,6 @@ class Supervisor:
             (("keeper", "sink"), _LAST_SECONDS),
         ):
             self._end_roles(names, seconds)
-        self.listener.close()
         event(LOGGER, "ended")
 
     def _end_roles(self, names: tuple[str, ...], seconds: float) -> None:
@@ -305,6 +317,8 @@ class Supervisor:
         for role in roles:
             if role.pid:
                 _signal(role.pid, signal.SIGTERM)
+        for bell in (self.received, self.cleaned):
+            bell.ring()  # who waits for work sees that there is none to come
         deadline = time.monotonic() + seconds
         while any(role.pid for role in roles) and time.monotonic() < deadline:
             signal.sigtimedwait((signal.SIGCHLD,), 0.2)
@@ -333,30 +347,28 @@ def serve(config_path: Path, config: Config) -> int:
     setup_logging(config.node.log.format, config.node.log.level, "supervisor")
     recipes = compile_routes(config)
     spool = make_spool(config)
-    lock = lock_spool(spool)
-    listener = _listen(config.node.listen, "node.listen")
-    trial = None
-    if config.trial_destination is not None and config.trial_destination.enabled:
-        trial = _listen(config.trial_destination.listen, "trial_destination.listen")
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    settings = config.node.log
-    _in_a_child(lambda: _open(config, spool), settings.format, settings.level)
-    workers = config.node.workers
-    supervisor = Supervisor(
-        config_path,
-        config,
-        recipes,
-        spool,
-        listener,
-        trial,
-        Places(config.node.max_associations, workers * 4),
-        Numbers(workers),
-    )
-    _announce(config)
-    try:
+    with contextlib.ExitStack() as open_ones:
+        open_ones.callback(os.close, lock_spool(spool))
+        listener = open_ones.enter_context(_listen(config.node.listen, "node.listen"))
+        trial = None
+        if config.trial_destination is not None and config.trial_destination.enabled:
+            trial = open_ones.enter_context(_listen(config.trial_destination.listen, "trial_destination.listen"))
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        settings = config.node.log
+        _in_a_child(lambda: _open(config, spool), settings.format, settings.level)
+        workers = config.node.workers
+        supervisor = Supervisor(
+            config_path,
+            config,
+            recipes,
+            spool,
+            listener,
+            trial,
+            Places(config.node.max_associations, workers * 4),
+            Numbers(workers),
+        )
+        _announce(config)
         return supervisor.run()
-    finally:
-        os.close(lock)
 
 
 def _open(config: Config, spool: Spool) -> None:
@@ -412,11 +424,11 @@ def _signal(pid: int, number: int) -> None:
         return
 
 
-def _be_a_child(label: str, log_format: str, level: str, work: Work) -> None:
-    """Never returns: does the work of a role, and ends the process."""
+def _be_a_child(parent: int, label: str, log_format: str, level: str, work: Work) -> None:
+    """Never returns: does the work of a role, and ends the process, at the latest along with its parent."""
     code = 1
     try:
-        _die_with_the_supervisor()
+        _die_with(parent)
         stop = Stop()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         signal.signal(signal.SIGUSR1, lambda *_: stop.when_done())
@@ -437,7 +449,7 @@ def _be_a_child(label: str, log_format: str, level: str, work: Work) -> None:
 def _in_a_child(job: Callable[[], None], log_format: str, level: str) -> None:
     """Run `job` in a process of its own; a NodeError there is raised here as a StartError of the same text."""
     reader, writer = os.pipe()
-    pid = os.fork()
+    me, pid = os.getpid(), os.fork()
     if pid == 0:
         os.close(reader)
 
@@ -447,7 +459,7 @@ def _in_a_child(job: Callable[[], None], log_format: str, level: str) -> None:
             except NodeError as error:
                 os.write(writer, str(error).encode())
 
-        _be_a_child("opening", log_format, level, work)
+        _be_a_child(me, "opening", log_format, level, work)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         text = pipe.read().decode()
@@ -458,8 +470,7 @@ def _in_a_child(job: Callable[[], None], log_format: str, level: str) -> None:
         raise StartError("the spool or the ledger could not be opened; the log above has the traceback")
 
 
-def _die_with_the_supervisor() -> None:
-    parent = os.getppid()
+def _die_with(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        os._exit(1)
+        os._exit(1)  # it was gone before it could be bound to

@@ -6,7 +6,8 @@ Guarantees
     from the dictionaries, else it is UN; so does a value too long for its VR's length field (PS3.5 6.2.2).
 
 Refuses
-    With DatasetError whatever cannot be parsed, a compressed source, and a deflated or big endian target.
+    With DatasetError whatever cannot be parsed, a compressed source, a deflated or big endian target, and big endian
+    Pixel Data of other than 8 or 16 bits a sample, for which the order of its 16-bit words is not certain (PS3.5 8.1).
 """
 
 from __future__ import annotations
@@ -14,14 +15,24 @@ from __future__ import annotations
 import array
 import mmap
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.deflated import inflate, write_all
 from node.errors import DatasetError
 from node.recipe.coding import FRAGMENTS, IMPLICIT_CODING, Coding, coding_of
 from node.recipe.compiled import effective_vr
-from node.recipe.dictionary import PIXEL_DATA, SHORT_VRS, is_creator, is_private
-from node.recipe.encoded import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, EncodedDataset, Walker
+from node.recipe.dictionary import PIXEL_DATA, SHORT_VRS, is_creator, is_private, show
+from node.recipe.encoded import (
+    ITEM,
+    ITEM_END,
+    MAX_DEPTH,
+    SEQUENCE_END,
+    UNDEFINED,
+    Element,
+    EncodedDataset,
+    Walker,
+)
 from node.spool import as_spool_error
 from node.syntaxes import DEFLATED_LE, EXPLICIT_LE, IMPLICIT_LE, lookup
 
@@ -31,6 +42,7 @@ _WIDTHS = {
     **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), "Q"),
 }
 _CHUNK = 1 << 20
+_BITS_ALLOCATED = 0x00280100
 _GATHERED = 256 * 1024
 _LONGEST_SHORT = 0xFFFE
 
@@ -64,6 +76,16 @@ def transcode(
         return writer.total
 
 
+@dataclass(slots=True)
+class _Level:
+    """One data set or item: how it is encoded, how deep it lies, and what its elements have told so far."""
+
+    coding: Coding
+    depth: int
+    bits: int = 0
+    creators: dict[int, str] = field(default_factory=dict)
+
+
 class _Writer:
     """Writes elements one after the other in the target's coding."""
 
@@ -79,35 +101,31 @@ class _Writer:
 
     def level(self, position: int, end: int, coding: Coding, depth: int, *, closed: bool = True) -> int:
         """Write the elements of a data set or item; return where it ends."""
-        creators: dict[int, str] = {}
+        here = _Level(coding, depth)
         while not (closed and position == end):
             if not closed:
                 tag, length = self._walker.item_header(position, end, coding)
                 if tag == ITEM_END and not length:
                     return position + 8
-            key, start, value, length, after = self._walker.element(position, end, coding, depth)
-            self._element((key, start, value, length, after), coding, creators, depth)
-            position = after
+            element = self._walker.element(position, end, coding, depth)
+            self._element(element, here)
+            position = element[4]
         return position
 
-    def _element(
-        self, element: tuple[int, int, int, int, int], coding: Coding, creators: dict[int, str], depth: int
-    ) -> None:
+    def _element(self, element: Element, here: _Level) -> None:
         key, start, value, length, after = element
-        tag = key >> 16
+        tag, coding = key >> 16, here.coding
         if not tag & 0xFFFF:
             return  # a group length, which would be wrong now
         if key & 0xFFFF == FRAGMENTS:
             raise DatasetError("encapsulated Pixel Data in an uncompressed transfer syntax")
-        if is_creator(tag):
-            creators[tag & 0xFFFF] = bytes(self._buffer[value:after]).decode("latin-1").strip(" \0")
-        creator = creators.get(tag >> 8 & 0xFF) if is_private(tag) else None
+        creator = self._note(element, here)
         vr = "OW" if tag == PIXEL_DATA and coding.implicit else effective_vr(key, creator, self._signed)[0]
         named_un = not coding.implicit and bytes(self._buffer[start + 4 : start + 6]) == b"UN"
         if vr == "SQ" and not (named_un and length != UNDEFINED):
             inner = IMPLICIT_CODING if named_un else coding
             self._put(self._head(tag, "SQ", UNDEFINED))
-            self._items(value, after, inner, depth + 1, closed=length != UNDEFINED)
+            self._items(value, after, inner, here.depth + 1, closed=length != UNDEFINED)
             self._put(self._head(SEQUENCE_END, "", 0))
             return
         if named_un:
@@ -117,16 +135,30 @@ class _Writer:
         self._put(self._head(tag, vr, length))
         self._value(value, after, "" if coding.little else _WIDTHS.get(vr, ""))
 
+    def _note(self, element: Element, here: _Level) -> str | None:
+        """Remember what later elements of the level depend on; return the private creator of this one."""
+        tag, value, after = element[0] >> 16, element[2], element[4]
+        if tag == _BITS_ALLOCATED:
+            here.bits = int.from_bytes(self._buffer[value : value + 2], here.coding.order)
+        elif tag == PIXEL_DATA and not here.coding.little and here.bits not in (8, 16):
+            raise DatasetError("big endian Pixel Data of other than 8 or 16 bits", show(tag))
+        elif is_creator(tag):
+            creator = bytes(self._buffer[value : min(after, value + 256)]).decode("latin-1").strip(" \0")
+            here.creators[(tag >> 16) << 8 | (tag & 0xFF)] = creator
+        return here.creators.get(tag >> 8) if is_private(tag) else None
+
     def _items(self, position: int, end: int, coding: Coding, depth: int, *, closed: bool) -> None:
+        if depth > MAX_DEPTH:
+            raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}")
         while not (closed and position == end):
             tag, length = self._walker.item_header(position, end, coding)
             position += 8
             if tag == SEQUENCE_END:
                 return
-            if tag != ITEM:
-                raise DatasetError("no item where an item must stand")
-            self._put(self._head(ITEM, "", UNDEFINED))
             known = length != UNDEFINED
+            if tag != ITEM or (known and position + length > end):
+                raise DatasetError("an item does not fit its sequence")
+            self._put(self._head(ITEM, "", UNDEFINED))
             position = self.level(position, position + length if known else end, coding, depth, closed=known)
             self._put(self._head(ITEM_END, "", 0))
 

@@ -158,12 +158,15 @@ class Cleaning:
         try:
             size = os.fstat(source).st_size
             meta, offset = read_file_meta(os.pread(source, 65536, 0))
+            envelope = json.loads(meta.private_information.rstrip(b"\0") or b"{}")
+        except (DatasetError, ValueError):
+            return Held(claimed, HoldReason.FILE_MISSING, "no original is in the spool, and a damaged cleaned file")
         finally:
             os.close(source)
         return Clean(
             claimed,
             plan.destinations,
-            str(json.loads(meta.private_information.rstrip(b"\0") or b"{}").get("recipe", "")),
+            str(envelope.get("recipe", "")),
             meta.sop_class_uid,
             meta.sop_instance_uid,
             meta.transfer_syntax_uid,

@@ -6,6 +6,7 @@ Python; short ones and literals are gathered. A deflated data set that changed i
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import zlib
@@ -20,6 +21,8 @@ Segment = bytes | tuple[int, int]
 _COPIED_BY_KERNEL = 32 * 1024
 _GATHERED = 256 * 1024
 _CHUNK = 1 << 20
+# Sandboxes and some file systems have no copy_file_range; sendfile is the second best.
+_CANNOT_COPY = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.EPERM})
 
 
 def write_segments(target: int, head: bytes, segments: Iterable[Segment], source: int, buffer: mmap.mmap) -> int:
@@ -90,7 +93,12 @@ def _write_all(target: int, pieces: list[bytes]) -> None:
 
 def _copy(source: int, offset: int, length: int, target: int) -> None:
     while length:
-        done = os.copy_file_range(source, target, length, offset)
+        try:
+            done = os.copy_file_range(source, target, length, offset)
+        except OSError as error:
+            if error.errno not in _CANNOT_COPY:
+                raise
+            done = os.sendfile(target, source, offset, length)
         if done == 0:
             raise OSError(5, "the file is shorter than it was")
         offset += done

@@ -26,6 +26,20 @@ _GRACE_UNASSOCIATED = 1.0  # seconds that a drain leaves a connection whose A-AS
 _GRACE_ABORT = 5.0  # seconds in which aborted associations end: their A-ABORT lingers, an instance in hand concludes
 _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SHORTAGE_PAUSE = 100  # milliseconds
+# Faults of a connection, not of the listener, that Linux passes on (accept(2): to be treated like EAGAIN).
+_GONE_BEFORE = frozenset(
+    {
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENONET,
+    }
+)
 
 
 class AssociationServer:
@@ -91,6 +105,8 @@ class AssociationServer:
         except (BlockingIOError, ConnectionError):
             return  # another process was faster, or the peer has gone again
         except OSError as error:
+            if error.errno in _GONE_BEFORE:
+                return
             if error.errno not in _SHORTAGE:
                 raise
             event(logger, "no connection accepted", logging.WARNING, error=os.strerror(error.errno or 0))

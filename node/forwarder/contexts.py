@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from node.dicomnet import VERIFICATION
+from node.dicomnet.requestor import MAX_CONTEXTS
 from node.errors import HoldReason
 from node.syntaxes import DEFLATED_LE, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
 
 # Encodings of the same data set: one is converted into another where the destination takes only that.
 CONVERTIBLE = frozenset({IMPLICIT_LE.uid, EXPLICIT_LE.uid, EXPLICIT_BE.uid, DEFLATED_LE.uid})
+# Proposed beside the others: some acceptors reject an association of which they take no context (DCMTK's dcmrecv), and
+# the destination would seem out of reach for what is only an object that it does not take.
+_ECHO = (VERIFICATION, (EXPLICIT_LE.uid, IMPLICIT_LE.uid))
 _TARGETS = (EXPLICIT_LE.uid, IMPLICIT_LE.uid)
 _TRANSFER_SYNTAXES_NOT_SUPPORTED = 4  # PS3.8 Table 9-18
 
@@ -24,13 +29,21 @@ class Negotiated(Protocol):
 
 
 def propose(pairs: Iterable[Pair]) -> list[tuple[str, tuple[str, ...]]]:
-    """Return (abstract syntax, transfer syntaxes) of all contexts of a batch: the own syntax alone, then the others."""
+    """Return (abstract syntax, transfer syntaxes) of all contexts of a batch: the own syntax alone, then the others.
+
+    Verification comes last.
+    """
     contexts: dict[tuple[str, tuple[str, ...]], None] = {}
     for sop_class_uid, syntax in sorted(pairs):
         contexts[sop_class_uid, (syntax,)] = None
         if syntax in CONVERTIBLE:
             contexts[sop_class_uid, _others(syntax)] = None
-    return list(contexts)
+    return [*contexts, _ECHO]
+
+
+def fits(pairs: Iterable[Pair]) -> bool:
+    """Whether one association has room for the contexts of all pairs."""
+    return len(propose(pairs)) <= MAX_CONTEXTS
 
 
 def choose(association: Negotiated, pair: Pair) -> tuple[int, str] | HoldReason:

@@ -2,8 +2,9 @@
 
 Guarantees
     A destination that cannot be reached is paused as a whole, and when its time comes one lane alone tries it, until
-    it answers. An outage counts once, however many lanes ran into it. Its deliveries are not touched by that. A pause by a person holds until it is taken back. Waiting is measured on the
-    monotonic clock, so that a stepped clock neither stalls nor hurries it.
+    it answers. An outage counts once, however many lanes ran into it; deliveries are not touched by it. A pause by a
+    person holds until it is taken back. Waiting is measured on the monotonic clock, so that a stepped clock neither
+    stalls nor hurries it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 
 from node.config import Destination
 from node.dicomnet import RequestedAssociation, Timeouts, associate
-from node.dicomnet.requestor import MAX_CONTEXTS
 from node.errors import (
     AssociationRejected,
     ConnectionFailed,
@@ -28,7 +27,7 @@ from node.errors import (
     NetworkError,
     SpoolError,
 )
-from node.forwarder.contexts import Pair, choose, propose
+from node.forwarder.contexts import Pair, choose, fits, propose
 from node.forwarder.gate import Gate
 from node.forwarder.outcome import DUPLICATE_SOP_INSTANCE, judge
 from node.forwarder.retry import delay
@@ -95,7 +94,7 @@ class Lane:
             if self.stop.is_set() or self._fails() or not self._ready_for(rest):
                 settlements += [Settlement(one, Verdict.UNTOUCHED) for one in rest]
                 break
-            settlements.append(self._send(due))
+            settlements.append(self._send_safely(due))
             if time.monotonic() - self._settled_at > _SETTLE_SECONDS:
                 settlements = self._settle(settlements)
         self._settle(settlements)
@@ -138,7 +137,16 @@ class Lane:
     def _with_earlier(self, pairs: set[Pair]) -> set[Pair]:
         """Ask also for what came before, so that a mixed trickle does not open an association for each instance."""
         together = pairs | self._proposed
-        return together if len(propose(together)) <= MAX_CONTEXTS else pairs
+        return together if fits(together) else pairs
+
+    def _send_safely(self, due: Due) -> Settlement:
+        try:
+            return self._send(due)
+        except Exception:  # noqa: BLE001 -- the boundary around one instance: it is held, and the others go on
+            event(LOGGER, "send-failed", level=logging.ERROR, instance=due.id, destination=self.name, exc_info=True)
+            if self._association is not None:
+                self._association.abort()
+            return self._hold(due, HoldReason.INTERNAL, "a fault of the node; its log has the traceback")
 
     def _send(self, due: Due) -> Settlement:
         association = self._association
@@ -186,8 +194,11 @@ class Lane:
 
     def _judge(self, due: Due, status: int, milliseconds: int) -> Settlement:
         code = f"{status:04X}H"
-        # Asked only where it matters: the same content may have come twice, as two instances.
-        offered = status == DUPLICATE_SOP_INSTANCE and (due.offered_before or self.ledger.offered_content(due))
+        try:
+            # Asked only where it matters: the same content may have come twice, as two instances.
+            offered = status == DUPLICATE_SOP_INSTANCE and (due.offered_before or self.ledger.offered_content(due))
+        except LedgerError as error:
+            return self._again(due, str(error), status)
         match judge(status, offered_before=offered):
             case Verdict.DELIVERED:
                 event(LOGGER, "delivered", instance=due.id, destination=self.name, status=code, ms=milliseconds)

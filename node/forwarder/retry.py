@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 _SPREAD = 0.25
@@ -29,6 +30,7 @@ def delay(pace: Pace, failures: int, chance: float) -> float:
     The wait is never longer than the cap, and at most a quarter shorter or longer than the pace says.
     """
     steps = max(0, failures - 1)
-    # Where the power would overflow, the cap has long been reached.
-    grown = pace.cap if steps * (pace.factor - 1) > 1e4 else pace.first * pace.factor ** min(steps, 1000)
-    return min(pace.cap, min(pace.cap, grown) * (1 - _SPREAD + 2 * _SPREAD * chance))
+    # By logarithms: a destination that is down for a weekend makes the power overflow.
+    reached = steps * math.log(pace.factor) >= math.log(pace.cap / pace.first)
+    grown = pace.cap if reached else pace.first * pace.factor**steps
+    return min(pace.cap, grown * (1 - _SPREAD + 2 * _SPREAD * chance))

@@ -291,13 +291,13 @@ def free_leases(database: Database, owner: str | None = None) -> None:
             connection.execute(statement.values(lease_owner=None, lease_until=None))
 
 
-def strike(database: Database, seq: int) -> bool:
-    """Count that cleaning this instance killed its worker; the second time hold it as poison, and say so."""
+def strike(database: Database, seq: int, owner: str) -> bool:
+    """Count that cleaning this instance killed `owner`; the second time hold it as poison, and say so."""
     now = time.time()
     with database.write(durable=True) as connection:
         row = connection.execute(
             update(instances)
-            .where(instances.c.seq == seq, instances.c.state == "received")
+            .where(instances.c.seq == seq, instances.c.state == "received", instances.c.lease_owner == owner)
             .values(strikes=instances.c.strikes + 1, lease_owner=None, lease_until=None)
             .returning(instances.c.strikes)
         ).first()

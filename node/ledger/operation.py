@@ -147,7 +147,16 @@ class Ledger:
                 update(deliveries)
                 .where(deliveries.c.instance == seq.scalar_subquery(), deliveries.c.state == "held")
                 .where(deliveries.c.reason.not_in([str(reason) for reason in _UNRELEASABLE]))
-                .values(state="due", due_at=now, changed_at=now, refused=0, reason=None, detail=None, lease_owner=None)
+                .values(
+                    state="due",
+                    due_at=now,
+                    changed_at=now,
+                    tries=0,
+                    refused=0,
+                    reason=None,
+                    detail=None,
+                    lease_owner=None,
+                )
             ).rowcount
         return released > 0
 
@@ -189,6 +198,12 @@ class Ledger:
 
     def resume(self, destination: str) -> None:
         """Send to a destination again, at once."""
+        now = time.time()
+        later = update(deliveries).where(
+            deliveries.c.destination == destination, deliveries.c.state == "due", deliveries.c.due_at > now
+        )
+        with self.database.write(durable=False) as connection:
+            connection.execute(later.values(due_at=now))
         self._set_paused(destination, 0)
 
     def _set_paused(self, destination: str, paused: int) -> None:
@@ -237,16 +252,21 @@ class Ledger:
             )
         for name, one in found.items():
             if one["waiting"] and one["next_try"] is None:
-                soonest = select(func.min(deliveries.c.due_at)).where(
-                    deliveries.c.destination == name, deliveries.c.state == "due"
-                )
-                one["next_try"] = iso(connection.execute(soonest).scalar())
+                one.update(_waiting(connection, name, one["last_error"]))
         return found
 
 
 def iso(seconds: float | None) -> str | None:
     """Seconds since 1970 as ISO 8601 in UTC, to the millisecond."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _waiting(connection: Connection, name: str, last_error: str | None) -> dict[str, str | None]:
+    """When the next delivery is tried to a destination that answers, and what kept the last one back."""
+    queue = select(deliveries).where(deliveries.c.destination == name, deliveries.c.state == "due")
+    soonest = connection.execute(queue.order_by(deliveries.c.due_at, deliveries.c.seq).limit(1)).one()
+    latest = connection.execute(queue.order_by(deliveries.c.due_at.desc(), deliveries.c.seq.desc()).limit(1)).one()
+    return {"next_try": iso(soonest.due_at), "last_error": latest.last_error or last_error}
 
 
 def _held(row: Any, destination: str | None) -> dict[str, Any]:

@@ -9,17 +9,20 @@ Guarantees
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import ColumnElement, Float, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import HoldReason
 from node.ledger.database import Database
-from node.ledger.leases import LEASE_SECONDS, is_due, is_free
-from node.ledger.schema import deliveries, destinations, instances
+from node.ledger.leases import LEASE_SECONDS, LONGEST_DELAY, is_free
+from node.ledger.schema import deliveries, delivery_tallies, destinations, instances
+
+_SAME_CONTENT = ("project", "sop_instance_uid", "digest", "size", "transfer_syntax_uid", "recipe_hash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +77,25 @@ class DestinationState:
 
 @dataclass(frozen=True, slots=True)
 class SendingLedger:
-    """What a forwarder asks of the ledger for one destination."""
+    """What a forwarder asks of the ledger for one destination.
+
+    `longest_delay` is the longest that a delivery ever waits there, in seconds: one that is due later than that was
+    written before the clock was set back, and is due now.
+    """
 
     database: Database
     destination: str
+    longest_delay: float = LONGEST_DELAY
 
     def claim(self, owner: str, limit: int) -> list[Due]:
         """Take up to `limit` due deliveries, longest due first, and note that they are about to be offered."""
-        bound = {"now": time.time(), "the_owner": owner, "the_destination": self.destination, "the_limit": limit}
+        bound = {
+            "now": time.time(),
+            "longest": self.longest_delay,
+            "the_owner": owner,
+            "the_destination": self.destination,
+            "the_limit": limit,
+        }
         with self.database.read() as connection:
             if connection.execute(_DUE, bound | {"the_limit": 1}).first() is None:
                 return []
@@ -106,6 +120,23 @@ class SendingLedger:
                 if settlement.verdict is Verdict.DELIVERED:
                     done += connection.execute(_DONE, {"the_instance": settlement.due.instance}).scalars()
         return done
+
+    def offered_content(self, due: Due) -> bool:
+        """Whether the very bytes of this instance were offered to the destination as another instance.
+
+        The same original under the same recipe gives the same bytes, so that these two tell.
+        """
+        mine, other = instances.alias("mine"), instances.alias("other")
+        query = (
+            select(deliveries.c.seq)
+            .select_from(mine)
+            .join(other, and_(*(mine.c[name] == other.c[name] for name in _SAME_CONTENT)))
+            .join(deliveries, deliveries.c.instance == other.c.seq)
+            .where(mine.c.seq == due.instance, other.c.seq != due.instance)
+            .where(deliveries.c.destination == self.destination, deliveries.c.offered == 1)
+        )
+        with self.database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
 
     def state(self) -> DestinationState:
         """The destination's state."""
@@ -138,6 +169,48 @@ class SendingLedger:
             connection.execute(statement.on_conflict_do_update(index_elements=[destinations.c.name], set_=values))
 
 
+def renew_leases(database: Database, owner: str) -> None:
+    """Lengthen the leases of all lanes of `owner`, so that nobody else takes what is slowly being sent."""
+    mine = deliveries.c.lease_owner.startswith(f"{owner}/", autoescape=True)
+    with database.read() as connection:
+        held = connection.execute(select(deliveries.c.seq).where(deliveries.c.lease_owner.is_not(None), mine).limit(1))
+        if held.first() is None:
+            return
+    with database.write(durable=False) as connection:
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.lease_owner.is_not(None), mine, deliveries.c.state == "due")
+            .values(lease_until=time.time() + LEASE_SECONDS)
+        )
+
+
+def hold_gone(database: Database, known: Collection[str]) -> dict[str, int]:
+    """Hold what waits for destinations that the configuration no longer has; return how many, by destination."""
+    query = select(delivery_tallies.c.destination).where(
+        delivery_tallies.c.state == "due", delivery_tallies.c.n > 0, delivery_tallies.c.destination.not_in(list(known))
+    )
+    with database.read() as connection:
+        gone = list(connection.execute(query).scalars())
+    held: dict[str, int] = {}
+    for name in gone:
+        now = time.time()
+        with database.write(durable=True) as connection:
+            held[name] = connection.execute(
+                update(deliveries)
+                .where(deliveries.c.destination == name, deliveries.c.state == "due")
+                .where(is_free(deliveries.c.lease_owner, deliveries.c.lease_until))
+                .values(
+                    state="held",
+                    reason=str(HoldReason.DESTINATION_GONE),
+                    detail=f"the configuration has no destination {name}",
+                    changed_at=now,
+                    lease_owner=None,
+                ),
+                {"now": now, "the_owner": ""},
+            ).rowcount
+    return held
+
+
 def _values(settlement: Settlement, owner: str, now: float) -> dict[str, object]:
     due = settlement.due
     values: dict[str, object] = {"the_seq": due.seq, "the_owner": owner, "lease_owner": None, "changed_at": now}
@@ -167,6 +240,14 @@ def _values(settlement: Settlement, owner: str, now: float) -> dict[str, object]
     return values
 
 
+_NOW: ColumnElement[Any] = bindparam("now", type_=Float)
+# What was never tried waits for nothing, whatever its time says, and nothing waits longer than it ever would: both
+# only look later than now because the clock was set back.
+_IS_DUE = or_(
+    deliveries.c.due_at <= _NOW,
+    deliveries.c.tries == 0,
+    deliveries.c.due_at > _NOW + bindparam("longest", type_=Float),
+)
 _DUE = (
     select(
         deliveries.c.seq,
@@ -183,7 +264,7 @@ _DUE = (
     )
     .join(instances, instances.c.seq == deliveries.c.instance)
     .where(deliveries.c.destination == bindparam("the_destination"), deliveries.c.state == "due")
-    .where(is_due(deliveries.c.due_at))
+    .where(_IS_DUE)
     .where(is_free(deliveries.c.lease_owner, deliveries.c.lease_until))
     .order_by(deliveries.c.due_at, deliveries.c.seq)
     .limit(bindparam("the_limit"))

@@ -26,6 +26,7 @@ LOGGER = logging.getLogger("node.receiver")
 
 LIMIT_REACHED = Rejection(2, 3, 2, "all associations of the node are taken (node.max_associations)")
 _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1, leniently: scanners do send components with leading zeros
+_CLASS_UID = re.compile(r"[0-9.]{0,64}")  # without one an instance can be kept: it is held, for its UIDs differ
 _MOST_KINDS_OF_REFUSAL = 1000
 
 
@@ -105,19 +106,11 @@ class NodePolicy:
     def begin(self, peer: Peer, request: StoreRequest) -> SpoolWriter | StoreAnswer:
         """Return a writer for an instance, or the answer that it gets instead."""
         route = self._router.route(peer.called_ae_title, peer.calling_ae_title, peer.address)
+        # Without a UID there is nothing to keep it under; the value may be anything and is not logged.
         if route is None or not _UID.fullmatch(request.sop_instance_uid):
-            # Without a UID there is nothing to keep it under; the value may be anything and is not logged.
-            self._refusals.count(_refusal("sop-instance-uid", peer))
-            event(
-                LOGGER,
-                "refused-instance",
-                level=logging.WARNING,
-                association=peer.association,
-                calling_ae_title=peer.calling_ae_title,
-                status="C000H",
-                error="no valid SOP Instance UID",
-            )
-            return StoreAnswer(CANNOT_UNDERSTAND, "no valid SOP Instance UID")
+            return self._not_understood(peer, "sop-instance-uid", "no valid SOP Instance UID")
+        if not _CLASS_UID.fullmatch(request.sop_class_uid):
+            return self._not_understood(peer, "sop-class-uid", "no valid SOP Class UID")
         try:
             self._intake.spool.check_room()
             writer = SpoolWriter(self._intake, Origin(peer, self._listening, route.name, route.project), request)
@@ -136,6 +129,19 @@ class NodePolicy:
             return StoreAnswer(OUT_OF_RESOURCES, comment)
         self._counts[peer.association] = self._counts.get(peer.association, 0) + 1
         return writer
+
+    def _not_understood(self, peer: Peer, kind: str, why: str) -> StoreAnswer:
+        self._refusals.count(_refusal(kind, peer))
+        event(
+            LOGGER,
+            "refused-instance",
+            level=logging.WARNING,
+            association=peer.association,
+            calling_ae_title=peer.calling_ae_title,
+            status="C000H",
+            error=why,
+        )
+        return StoreAnswer(CANNOT_UNDERSTAND, why)
 
     def refused_contexts(self, peer: Peer, refused: list[tuple[str, list[str]]]) -> None:
         """Count what the sender proposed and could not have: those instances never come."""

@@ -8,6 +8,7 @@ import time
 
 from node.config import Config
 from node.dicomnet import AcceptorLimits, AssociationServer
+from node.errors import NetworkError
 from node.ledger.database import Database
 from node.ledger.reception import GroupCommit
 from node.receiver.policy import NodePolicy, Refusals
@@ -34,6 +35,8 @@ def receive(
     serving.start()
     while not stop.wait(_FLUSH_SECONDS):
         refusals.flush()
+        if not serving.is_alive():
+            raise NetworkError("the receiver no longer accepts connections")
     server.stop()
     serving.join()
     # Only closed, never shut down: the listener is shared with every other receiver.

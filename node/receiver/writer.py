@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from node.dicomnet import Peer, StoreAnswer, StoreRequest
 from node.errors import LedgerError, LedgerUncertain, SpoolError
-from node.ledger.reception import GroupCommit, Received
+from node.ledger.reception import GroupCommit, Received, known_ids
 from node.log import event
 from node.part10 import FileMeta, encode_file_meta
 from node.shared import Bell
@@ -61,8 +61,9 @@ class SpoolWriter:
         self._digest = hashlib.sha256()
         self._size = 0
         self._trouble: SpoolError | None = None
+        envelope = self._envelope()
         self._file = intake.spool.create(self._id, "part")
-        self._write(self._envelope())
+        self._write(envelope)
 
     def write(self, fragment: memoryview) -> None:
         """Write a fragment; after a failure the rest is read and thrown away, so that it can be answered."""
@@ -76,20 +77,23 @@ class SpoolWriter:
         spool, trouble = self._intake.spool, self._trouble
         if trouble is None:
             try:
+                # Room for its cleaned copy too: originals that fill the disk to its floor could never be cleaned.
+                spool.check_room(self._size)
                 spool.publish_original(self._file, self._id)
             except SpoolError as error:
                 trouble = error
         os.close(self._file)
         if trouble is not None:
-            spool.abandon(self._id, "part")
+            self._remove()
             return self._refuse(str(trouble))
         try:
             self._intake.commits.add(self._row())
         except LedgerUncertain as error:
-            # There may be a row: then the file must be there. If there is none, the sweeper adopts the file.
+            if self._is_unknown():
+                self._remove()
             return self._refuse(str(error))
         except LedgerError as error:
-            spool.original(self._id).unlink(missing_ok=True)
+            self._remove()
             return self._refuse(str(error))
         event(
             LOGGER,
@@ -106,6 +110,22 @@ class SpoolWriter:
         """The association ended in the middle: leave no trace."""
         os.close(self._file)
         self._intake.spool.abandon(self._id, "part")
+
+    def _is_unknown(self) -> bool:
+        """Whether the ledger surely has no row after a commit that failed.
+
+        Where there may be one the file must stay, and is adopted later if there is none. Where there is none, each
+        repetition of a sender would leave a file: on a full disk that is just what must not happen.
+        """
+        try:
+            return not known_ids(self._intake.commits.database, [self._id])
+        except LedgerError:
+            return False
+
+    def _remove(self) -> None:
+        # It lies in either folder: the disk may also have failed between the new name and its sync.
+        self._intake.spool.abandon(self._id, "part")
+        self._intake.spool.original(self._id).unlink(missing_ok=True)
 
     def _write(self, data: bytes | memoryview) -> None:
         try:

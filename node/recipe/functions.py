@@ -1,9 +1,7 @@
-"""The functions that `func:NAME` calls.
+"""The functions that `func:NAME` calls, and what any function is given.
 
-Guarantees that each gives a text for the element it is asked for, the same one for the same original and keys. Refuses
-with HoldInstance what it cannot replace: the original never takes the place of a result.
-
-A function gets a `Call`; more can be added to it (the lookup of variables, the data set) without changing a function.
+Guarantees that each built-in function gives a text for the element it is asked for, the same one for the same original
+and keys. Refuses with HoldInstance what it cannot replace: the original never takes the place of a result.
 """
 
 from __future__ import annotations
@@ -11,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from node.errors import HoldInstance, HoldReason
 from node.recipe.values import parse_date, split_datetime
+
+if TYPE_CHECKING:
+    from node.recipe.instance import Instance
 
 STANDARD_ROOT = "1.2.840.10008"
 
@@ -41,24 +42,48 @@ class Call:
 
     Parameters
     ----------
-    value
-        The element's current value as text, values separated by backslashes; "" where it is absent or empty.
+    read
+        Gives the element's current value as text, values separated by backslashes; "" where it is absent or empty.
+        Raises HoldInstance where it has no text.
     vr
         Its VR.
-    seed
-        A text that belongs to this element of this instance alone, for an element that `ADD` makes and that has no
-        value to start from; None where the element exists.
+    path
+        Its tag path, `(0040,0275)__0__(0010,0020)`.
     where
         Tag path and recipe line, for the detail of a hold.
-    identities
-        The instance's identities.
+    exists
+        False for an element that `ADD` makes.
+    changed
+        The value is not the original one any more.
+    instance
+        The instance: its data set, identities and variables.
     """
 
-    value: str
+    read: Callable[[], str]
     vr: str
-    seed: str | None
+    path: str
     where: str
-    identities: Identities
+    exists: bool
+    changed: bool
+    instance: Instance
+
+    @property
+    def value(self) -> str:
+        """The element's current value as text."""
+        return self.read()
+
+    @property
+    def identities(self) -> Identities:
+        """What replaces the identity of the instance."""
+        return self.instance.identities
+
+    @property
+    def seed(self) -> str:
+        """A text that belongs to this element of this instance alone, where there is no value to start from."""
+        return self.instance.seed(self.path)
+
+
+Function = Callable[[Call], str]
 
 
 def generate_uid(call: Call) -> str:
@@ -66,12 +91,14 @@ def generate_uid(call: Call) -> str:
 
     Well-known UIDs (1.2.840.10008…) and empty values stay. An element that `ADD` makes gets a UID of its own.
     """
-    if not call.value and call.seed is not None:
+    value = call.value
+    if not value and not call.exists:
         return call.identities.uid(call.seed)
-    return "\\".join(_replaced(part.strip("\0 "), call.identities) for part in call.value.split("\\"))
+    return "\\".join(replaced(part.strip("\0 "), call.identities) for part in value.split("\\"))
 
 
-def _replaced(uid: str, identities: Identities) -> str:
+def replaced(uid: str, identities: Identities) -> str:
+    """Return the keyed replacement of one UID; a well-known or empty one stays."""
     if uid == STANDARD_ROOT or uid.startswith(f"{STANDARD_ROOT}."):
         return uid
     return identities.uid(uid) if uid else ""
@@ -84,9 +111,8 @@ def pseudonym(call: Call) -> str:
 
 def shift_date(call: Call) -> str:
     """Move each date of a DA or DT value by the patient's days; time and zone stay, empty stays empty."""
-    if not call.value.strip("\0 "):
-        return ""
-    return shifted(call.value, call.vr, call.identities.shift_days(), call.where)
+    value = call.value
+    return shifted(value, call.vr, call.identities.shift_days(), call.where) if value.strip("\0 ") else ""
 
 
 def shifted(value: str, vr: str, days: int, where: str) -> str:
@@ -109,7 +135,5 @@ def _moved(part: str, vr: str, days: int) -> str:
     moved = parse_date(day) + timedelta(days=days)
     return f"{moved.year:04d}{moved.month:02d}{moved.day:02d}{rest}"
 
-
-Function = Callable[[Call], str]
 
 BUILT_IN: dict[str, Function] = {"generate_uid": generate_uid, "pseudonym": pseudonym, "shift_date": shift_date}

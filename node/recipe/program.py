@@ -6,18 +6,20 @@ fails, a date that is none never leaves the original in place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
 from node.errors import HoldInstance, HoldReason
 from node.recipe.charset import CharsetError, Codec
 from node.recipe.dictionary import show
-from node.recipe.encoded import MAX_TEXT, UNDEFINED, Element, EncodedDataset
-from node.recipe.functions import BUILT_IN, Call, Identities, shifted
-from node.recipe.language import Action, Rule, Source, Value
-
-SOP_INSTANCE_UID = 0x00080018
+from node.recipe.encoded import MAX_TEXT, UNDEFINED, Element
+from node.recipe.functions import Call, Function, shifted
+from node.recipe.header import Action, Rule, Source, Value
+from node.recipe.instance import Instance
+from node.recipe.site_functions import as_text, runner
+from node.recipe.texts import ARRAYS, BYTES, values_of
 
 
 class Fate(Enum):
@@ -32,91 +34,148 @@ UNCHANGED: Final[Literal[Fate.UNCHANGED]] = Fate.UNCHANGED
 REMOVED: Final[Literal[Fate.REMOVED]] = Fate.REMOVED
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The element that lines are run for.
+
+    Parameters
+    ----------
+    vr
+        Its effective VR.
+    element
+        Where it lies; None for one that ADD makes.
+    tag
+        Its tag.
+    read
+        Its codec.
+    little
+        Byte order of its numbers.
+    where
+        Its tag path.
+    holds
+        For a sequence: tells whether a value of a list stands inside of it when a line is reached; else None.
+    """
+
+    vr: str
+    element: Element | None
+    tag: int
+    read: Codec
+    little: bool
+    where: str
+    holds: Callable[[Rule], bool] | None = None
+
+
 class Program:
-    """The lines' view of one instance: its data set, its identities, the route's variables."""
+    """The lines' view of one instance."""
 
-    __slots__ = ("_dataset", "_identities", "_variables")
+    __slots__ = ("_instance",)
 
-    def __init__(self, dataset: EncodedDataset, identities: Identities, variables: Mapping[str, str]) -> None:
-        self._dataset = dataset
-        self._identities = identities
-        self._variables = variables
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
 
-    def run(self, rules: tuple[Rule, ...], vr: str, element: Element | None, read: Codec, where: str) -> Outcome:
-        """Return the new value as text, or what else becomes of the element.
-
-        Parameters
-        ----------
-        rules
-            The element's lines, in order.
-        vr
-            Its effective VR.
-        element
-            Where it lies; None for one that ADD makes.
-        read
-            Its codec.
-        where
-            Its tag path, for the detail of a hold.
-        """
-        state: Outcome = UNCHANGED if element is not None else REMOVED
+    def run(self, rules: tuple[Rule, ...], subject: Subject) -> Outcome:
+        """Return the new value as text, or what else becomes of the element."""
+        state: Outcome = UNCHANGED if subject.element is not None else REMOVED
         for rule in rules:
             if state is REMOVED and rule.action is not Action.ADD:
                 continue
-            state = self._step(rule, state, vr, element, read, where)
+            if rule.selector.guarded and not self._meant(rule, state, subject):
+                continue
+            state = self._step(rule, state, subject)
         return state
 
-    def _step(self, rule: Rule, state: Outcome, vr: str, element: Element | None, read: Codec, where: str) -> Outcome:
+    def _meant(self, rule: Rule, state: Outcome, subject: Subject) -> bool:
+        """Tell whether the lists of the instance mean the element."""
+        lists, name = self._instance.lists, rule.selector.group
+        if rule.selector.form == "fields":
+            return lists.has_tag(name, subject.tag)
+        if isinstance(state, str):
+            return lists.occur_in(name, state)
+        if subject.holds is not None:
+            # A sequence takes no value; its elements are met one by one.
+            return rule.action in (Action.REMOVE, Action.BLANK) and subject.holds(rule)
+        assert subject.element is not None
+        texts = self.original_values(subject, whole=True)
+        return lists.occur_in(name, "\\".join(texts))
+
+    def original_values(self, subject: Subject, *, whole: bool = False) -> tuple[str, ...]:
+        """Return an element's original values.
+
+        Raises HoldInstance where it has no text. `whole` is for searching, which arrays have no text for, and bytes
+        of any length.
+        """
+        assert subject.element is not None
+        key, _, value, length, end = subject.element
+        arrays = whole and (subject.vr in ARRAYS or length == UNDEFINED)
+        if arrays:
+            return ()
+        limited = not (whole and subject.vr in BYTES)
+        if length == UNDEFINED or subject.vr == "SQ" or (limited and end - value > MAX_TEXT):
+            raise HoldInstance(HoldReason.ACTION_FAILED, f"{subject.where}: {show(key >> 16)} has no text value")
+        try:
+            raw = bytes(self._instance.dataset.buffer[value:end])
+            return values_of(subject.vr, raw, subject.read, little=subject.little)
+        except CharsetError as error:
+            raise HoldInstance(HoldReason.ACTION_FAILED, f"{subject.where}: {error}") from None
+        except ValueError:
+            raise HoldInstance(HoldReason.ACTION_FAILED, f"{subject.where}: VR {subject.vr} has other lengths") from None
+
+    def _step(self, rule: Rule, state: Outcome, subject: Subject) -> Outcome:
         if rule.action is Action.BLANK:
             return ""
-        spot = f"{where}: {rule.where}"
+        spot = f"{subject.where}: {rule.where}"
         if rule.action is Action.REMOVE:
-            return REMOVED if self._holds(rule, state, vr, element, read, spot) else state
+            met = rule.value is None or bool(self._text(rule.value, state, subject, spot))
+            return REMOVED if met else state
         assert rule.value is not None
         if rule.action is Action.JITTER:
-            current = self._current(state, element, read, spot)
+            current = self._current(state, subject)
             if not current.strip("\0 "):
                 return state
-            return shifted(current, vr, self._days(rule.value, spot), spot)
-        return self._text(rule.value, state, vr, element, read, spot)
+            return shifted(current, subject.vr, self._days(rule.value, state, subject, spot), spot)
+        return self._text(rule.value, state, subject, spot)
 
-    def _holds(self, rule: Rule, state: Outcome, vr: str, element: Element | None, read: Codec, spot: str) -> bool:
-        """Tell whether REMOVE's condition is met; it is when there is none."""
-        return rule.value is None or bool(self._text(rule.value, state, vr, element, read, spot))
-
-    def _text(self, value: Value, state: Outcome, vr: str, element: Element | None, read: Codec, spot: str) -> str:
+    def _text(self, value: Value, state: Outcome, subject: Subject, spot: str) -> str:
         if value.source is Source.LITERAL:
             return value.text
         if value.source is Source.VARIABLE:
-            return self._variable(value.text, spot)
-        current = self._current(state, element, read, spot)
-        seed = f"{self._dataset.text(SOP_INSTANCE_UID) or ''}/{spot[:11]}" if element is None else None
-        result = BUILT_IN[value.text](Call(current, vr, seed, spot, self._identities))
-        if not isinstance(result, str):
-            raise HoldInstance(HoldReason.FUNCTION_FAILED, f"{spot}: {value.text} returned no text")
-        return result
+            return self._variable(value.text, subject.vr, spot)
+        call = Call(
+            read=lambda: self._current(state, subject),
+            vr=subject.vr,
+            path=subject.where,
+            where=spot,
+            exists=subject.element is not None,
+            changed=state is not UNCHANGED,
+            instance=self._instance,
+        )
+        return (value.run or self._given(value, spot))(call)
 
-    def _variable(self, name: str, spot: str) -> str:
-        if name not in self._variables:
+    def _given(self, value: Value, spot: str) -> Function:
+        """Return a function that came with the instance, outside the node."""
+        function = self._instance.lookup.get(value.text)
+        if not callable(function):
+            raise HoldInstance(HoldReason.FUNCTION_FAILED, f"{spot}: there is no function {value.text}")
+        return runner(value.text, function, value.written)
+
+    def _variable(self, name: str, vr: str, spot: str) -> str:
+        found = self._instance.lookup.get(name)
+        text = None if found is None or callable(found) else as_text(found, vr)
+        if text is None:
             raise HoldInstance(HoldReason.VARIABLE_MISSING, f"{spot}: the route sets no variable {name}")
-        return self._variables[name]
+        return text
 
-    def _days(self, value: Value, spot: str) -> int:
-        text = value.text if value.source is Source.LITERAL else self._variable(value.text, spot)
+    def _days(self, value: Value, state: Outcome, subject: Subject, spot: str) -> int:
+        text = self._text(value, state, subject, spot)
         try:
             return int(text)
         except ValueError:
             raise HoldInstance(HoldReason.ACTION_FAILED, f"{spot}: {value.text} is no whole number") from None
 
-    def _current(self, state: Outcome, element: Element | None, read: Codec, spot: str) -> str:
+    def _current(self, state: Outcome, subject: Subject) -> str:
         """Return the value as the lines before have left it."""
         if isinstance(state, str):
             return state
-        if element is None or state is REMOVED:
+        if subject.element is None or state is REMOVED:
             return ""
-        key, _, value, length, end = element
-        if length == UNDEFINED or end - value > MAX_TEXT:
-            raise HoldInstance(HoldReason.ACTION_FAILED, f"{spot}: {show(key >> 16)} has no text value")
-        try:
-            return read.decode(bytes(self._dataset.buffer[value:end])).rstrip("\0 ")
-        except CharsetError as error:
-            raise HoldInstance(HoldReason.ACTION_FAILED, f"{spot}: {error}") from None
+        return "\\".join(self.original_values(subject))

@@ -19,7 +19,7 @@ from functools import cached_property
 from node.recipe.dictionary import VRS, Target, entry, is_private, nearest, private_entry, show, target
 
 EXPANDERS = ("contains", "endswith", "except", "select", "startswith")
-LATER = ("fields", "values")
+LISTS = ("fields", "values")
 NO_INDEX = -1  # the item number of a path where no rule asks for it
 
 
@@ -89,6 +89,11 @@ def _keyword(tag: int) -> str:
     return found.keyword if found else ""
 
 
+def path_name(path: str) -> str:
+    """Return a tag path `(0040,0275)__0__(0010,0020)` in keywords, without item numbers; unknown ones are empty."""
+    return "__".join(_keyword(_number(part)) for part in path.split("__") if part.startswith("("))
+
+
 @dataclass(frozen=True, slots=True)
 class Selector:
     """One parsed field of a line.
@@ -106,9 +111,13 @@ class Selector:
     tag
         The one tag that it means, at whatever level, or None.
     form
-        `keyword`, `digits`, `tag`, `private`, `path` or `expander`.
+        `keyword`, `digits`, `tag`, `private`, `path`, `expander`, `fields` or `values`.
     items
         Highest item number that it asks for, or NO_INDEX.
+    group
+        The name of the list that it refers to.
+    guarded
+        Whether an element is meant shows only in the instance: its lists decide.
     """
 
     text: str
@@ -118,6 +127,8 @@ class Selector:
     tag: int | None
     form: str
     items: int = NO_INDEX
+    group: str = ""
+    guarded: bool = False
 
 
 _EXPANDER = re.compile(r'([^:"]*(?:"[^"]*"[^:"]*)*):(.*)\Z', re.DOTALL)
@@ -127,16 +138,27 @@ _DIGITS = re.compile(r"[0-9A-Fa-f]{8}\Z")
 _ALMOST_TAG = re.compile(r"(?:0x)?\(?[0-9A-Fa-f]{4},?\s*[0-9A-Fa-f]{4}\)?\Z|\([0-9A-Fa-f]{4},\Z")
 
 
-def parse_selector(text: str) -> Selector:
-    """Return the selector of a field as it is written. Raises Problem."""
+def parse_selector(text: str, *, meta: bool = False) -> Selector:
+    """Return the selector of a field as it is written; `meta` allows group 0002. Raises Problem."""
+    selector = _parse(text, meta)
+    if selector.tag is not None:
+        allowed(selector.tag, meta=meta)
+    return selector
+
+
+def _parse(text: str, meta: bool) -> Selector:
     if text.lower() == "all":
         return Selector(text, lambda _: True, False, None, None, "expander")
     expander = _EXPANDER.match(text)
     if expander:
-        return _expander(text, expander[1].lower(), expander[2])
+        return _expander(text, expander[1].lower(), expander[2], meta)
     private = _PRIVATE.match(text)
     if private:
         return _private(text, int(private[2], 16), private[3], int(private[4], 16))
+    return _plain(text)
+
+
+def _plain(text: str) -> Selector:
     if _TAG.match(text) or _DIGITS.match(text):
         return _tag(text)
     if "__" in text:
@@ -148,7 +170,6 @@ def parse_selector(text: str) -> Selector:
 
 def _by_keyword(text: str) -> Selector:
     found = _target(text)
-    allowed(found.tag)
     return Selector(
         text, lambda field: found.covers(field.tag), True, found.vr, None if found.repeats else found.tag, "keyword"
     )
@@ -164,10 +185,10 @@ def _target(keyword: str) -> Target:
 _FORBIDDEN = frozenset((0, 1, 3, 5, 6, 7, 0xFFFE, 0xFFFF))  # PS3.5 7.1, 7.5, 7.8.1
 
 
-def allowed(tag: int) -> None:
-    """Raise Problem for a tag that no line may name."""
+def allowed(tag: int, *, meta: bool = False) -> None:
+    """Raise Problem for a tag that no line may name; `meta` allows file meta information."""
     group = tag >> 16
-    if group == 2:
+    if group == 2 and not meta:
         raise Problem(f"{show(tag)} is file meta information, which the node writes itself.", "Remove the line.")
     if group in _FORBIDDEN:
         raise Problem(f"{show(tag)} cannot stand in a data set.", "Remove the line.")
@@ -181,7 +202,6 @@ def _number(text: str) -> int:
 
 def _tag(text: str) -> Selector:
     tag = _number(text)
-    allowed(tag)
     found = entry(tag)
     form = "digits" if _DIGITS.match(text) else "tag"
     return Selector(text, lambda field: field.tag == tag, True, found.vr if found else None, tag, form)
@@ -212,7 +232,6 @@ def _path(text: str) -> Selector:
     last = targets[-1]
     if last is None:
         raise Problem("A path ends with the keyword of an element.")
-    allowed(last.tag)
 
     def matches(field: Field) -> bool:
         tags = [*(step.tag for step in field.parents), field.tag]
@@ -233,7 +252,6 @@ def _tag_path(text: str, parts: list[str]) -> Selector:
     numbers = [_number(tag) for tag in tags]
     steps = tuple(Step(tag, int(item)) for tag, item in zip(numbers, items, strict=False))
     last = numbers[-1]
-    allowed(last)
     found = entry(last)
     return Selector(
         text,
@@ -246,13 +264,15 @@ def _tag_path(text: str, parts: list[str]) -> Selector:
     )
 
 
-def _expander(text: str, expander: str, expression: str) -> Selector:
-    if expander in LATER:
-        raise Problem(f"{expander}: is not supported by this version.")
+def _expander(text: str, expander: str, expression: str, meta: bool) -> Selector:
+    if expander in LISTS:
+        if not expression:
+            raise Problem(f"{expander}: names no list.", f"Write {expander}:NAME, and a section %{expander} NAME.")
+        return Selector(text, lambda _: False, True, None, None, expander, group=expression)
     if expander == "select":
-        return _select(text, expression)
+        return _select(text, expression, meta)
     if expander not in EXPANDERS:
-        raise Problem(f"{expander}: is no expander.", nearest(expander, EXPANDERS))
+        raise Problem(f"{expander}: is no expander.", nearest(expander, (*EXPANDERS, *LISTS)))
     form = {"startswith": "^(%s)", "endswith": "(%s)$"}.get(expander, "%s")
     try:
         pattern = re.compile(form.replace("%s", expression), re.IGNORECASE)
@@ -266,7 +286,7 @@ def _expander(text: str, expander: str, expression: str) -> Selector:
     return Selector(text, matches, False, None, None, "expander")
 
 
-def _select(text: str, expression: str) -> Selector:
+def _select(text: str, expression: str, meta: bool) -> Selector:
     attribute, _, value = expression.partition(":")
     attribute = attribute.lower()
     if attribute == "private" and not value:
@@ -278,7 +298,7 @@ def _select(text: str, expression: str) -> Selector:
             group = int(value, 16)
         except ValueError:
             raise Problem(f"{value} is no group.", "Write select:group:0010, for example.") from None
-        allowed(group << 16 | 1)
+        allowed(group << 16 | 1, meta=meta)
         return Selector(text, lambda field: field.tag >> 16 == group, False, None, None, "expander")
     raise Problem(f"select:{attribute} is no selector.", nearest(attribute, ("VR", "group", "private", "standard")))
 

@@ -33,7 +33,7 @@ _FLOATS = {"FL": "f", "FD": "d"}
 NUMBER_VRS = frozenset(_INTEGERS) | frozenset(_FLOATS)
 _BINARY = NUMBER_VRS | {"AT"}
 _BYTES = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
-_SINGLE = frozenset(("LT", "ST", "UT", "UR"))  # a backslash is a character like any other (PS3.5 6.4)
+SINGLE = frozenset(("LT", "ST", "UT", "UR"))  # a backslash is a character like any other (PS3.5 6.4)
 _CHARACTERS = {"LO": 64, "SH": 16, "ST": 1024, "LT": 10240}
 BY_CHARSET = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 """VRs whose text depends on the Specific Character Set (PS3.5 6.1.2.2)."""
@@ -96,7 +96,7 @@ def _encode_text(vr: str, text: str, codec: Codec) -> bytes:
     check = _CHECKS.get(vr)
     if check is None:
         raise ValueError("no text can be a sequence" if vr == "SQ" else "an unknown VR")
-    for part in (text,) if vr in _SINGLE else text.split("\\"):
+    for part in (text,) if vr in SINGLE else text.split("\\"):
         check(part)
     if vr in BY_CHARSET:
         return _padded(codec.encode(text), b" ")

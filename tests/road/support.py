@@ -12,7 +12,7 @@ from typing import Any
 import pydicom
 from pydicom.data import get_testdata_file
 from pydicom.dataelem import RawDataElement
-from pynetdicom import AE, _config
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
@@ -29,7 +29,6 @@ EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
 FRAGMENT = 16000
 
-# Touches four elements, whatever the instance is: all others have to leave as they came.
 RECIPE = """\
 FORMAT dicom
 %header
@@ -38,23 +37,23 @@ REPLACE PatientID REMOVED
 REPLACE StudyInstanceUID func:generate_uid
 REPLACE SOPInstanceUID func:generate_uid
 """
-TOUCHED = frozenset({0x00100010, 0x00100020, 0x0020000D, 0x00080018})
 
 
-def test_file(name: str) -> Path:
+def shipped_file(name: str) -> Path:
     """A file that comes with pydicom; nothing is ever downloaded."""
     path = get_testdata_file(name, download=False)
     assert isinstance(path, str), name
     return Path(path)
 
 
-test_file.__test__ = False  # type: ignore[attr-defined]
-
-
-def shipped_or(node: RunningNode, text: str = RECIPE) -> None:
-    """Let the node's routes use the shipped recipe where there is one, else `text`."""
+def prefer_shipped(node: RunningNode) -> None:
+    """Let the node's routes use the shipped recipe where there is one, else a small one without the planted values."""
     if not (REPOSITORY / "recipes/research.dicom").exists():
-        use_recipe(node, text)
+        use_recipe(node, RECIPE + "REMOVE InstitutionName\nREMOVE ReferringPhysicianName\n")
+        return
+    for route in node.config["routes"]:
+        route["recipe"] = ["research"]
+    node.write_config()
 
 
 def use_recipe(node: RunningNode, text: str = RECIPE, routes: slice = slice(None)) -> None:
@@ -93,10 +92,8 @@ def elements_of(path: Path) -> dict[int, bytes]:
         starts.append((int(told) - _header(dataset, item), int(tag)))
     starts.sort()
     encoded = data_set_of(path)
-    if dataset.file_meta.TransferSyntaxUID == DEFLATED:
-        begin = 0
-    else:
-        begin = path.stat().st_size - len(encoded)
+    inflated = dataset.file_meta.TransferSyntaxUID == DEFLATED
+    begin = 0 if inflated else path.stat().st_size - len(encoded)
     assert starts[0][0] == begin, "the first element stands at the beginning"
     ends = [start for start, _ in starts[1:]] + [begin + len(encoded)]
     return {tag: encoded[start - begin : end - begin] for (start, tag), end in zip(starts, ends, strict=True)}
@@ -144,6 +141,26 @@ def send(port: int, *paths: Path, calling: str = "SENDER", called: str = "DEIDNO
     """Send files verbatim over one association; return the statuses that were answered."""
     with associated(port, *paths, calling=calling, called=called) as association:
         return [int(association.send_c_store(path).Status) for path in paths]
+
+
+@contextlib.contextmanager
+def verbatim_archive(port: int, *pairs: tuple[str, str]) -> Iterator[list[tuple[str, bytes]]]:
+    """A pynetdicom SCP for the given SOP classes and transfer syntaxes; yield (syntax, data set) of what has come."""
+    came: list[tuple[str, bytes]] = []
+
+    def store(event: evt.Event) -> int:
+        came.append((str(event.context.transfer_syntax), event.request.DataSet.getvalue()))
+        return SUCCESS
+
+    ae = AE(ae_title="DEST")
+    for sop_class, syntax in pairs:
+        ae.add_supported_context(sop_class, syntax)
+    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
+    try:
+        yield came
+    finally:
+        server.shutdown()
+        ae.shutdown()
 
 
 class RawSender(RawPeer):

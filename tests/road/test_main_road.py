@@ -6,7 +6,7 @@ import shutil
 
 import pydicom
 
-from tests.road.support import data_set_of, send, shipped_or
+from tests.road.support import data_set_of, prefer_shipped, send
 from tests.support import free_port, make_ct, storescu, wait_for
 
 NOTHING_LEFT = {"incoming": 0, "originals": 0, "cleaned": 0}
@@ -15,7 +15,7 @@ NOTHING_LEFT = {"incoming": 0, "originals": 0, "cleaned": 0}
 def test_a_series_is_answered_0000h_and_arrives_cleaned(road):
     archive = road.archive()
     node = road.node(archive)
-    shipped_or(node)
+    prefer_shipped(node)
     node.start()
     sent = make_ct(road.folder / "sent", 5)
     done = storescu(node.port, *sent)
@@ -50,7 +50,7 @@ def test_the_trial_destination_writes_study_series_instance(road):
         "folder": "var/archive",
     }
     node.write_config()
-    shipped_or(node)
+    prefer_shipped(node)
     node.start()
     assert storescu(node.port, *make_ct(road.folder / "sent", 3)).returncode == 0
     node.wait_delivered(3)
@@ -77,7 +77,7 @@ def test_two_nodes_with_one_secret_give_the_same_bytes(road):
     (sent,) = make_ct(road.folder / "sent", 1)
     nodes = [road.node(archive, f"node{i}") for i, archive in enumerate(archives)]
     for node in nodes:
-        shipped_or(node)
+        prefer_shipped(node)
     nodes[0].start()
     assert send(nodes[0].port, sent) == [0]
     nodes[0].wait_delivered(1)
@@ -93,7 +93,7 @@ def test_two_nodes_with_one_secret_give_the_same_bytes(road):
 def test_the_same_file_again_gives_the_same_bytes_and_is_counted(road):
     archive = road.archive()
     node = road.node(archive)
-    shipped_or(node)
+    prefer_shipped(node)
     node.start()
     (sent,) = make_ct(road.folder / "sent", 1)
     assert send(node.port, sent, sent) == [0, 0]

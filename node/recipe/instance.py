@@ -1,0 +1,70 @@
+"""What the lines of a recipe know of one instance: its data set, identities, variables, and lists.
+
+Guarantees that the data set as pydicom shows it is made only when a function asks for it, and once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from node.recipe.encoded import EncodedDataset
+from node.recipe.functions import Call, Identities
+from node.recipe.lists import Lists
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+SOP_INSTANCE_UID = 0x00080018
+
+
+class Instance:
+    """One instance under one recipe; `lookup` holds the values of `var:`, outside the node functions too."""
+
+    def __init__(self, dataset: EncodedDataset, identities: Identities, lookup: Mapping[str, Any]) -> None:
+        self.dataset = dataset
+        self.identities = identities
+        self.lookup = lookup
+        self.lists = Lists()
+
+    @cached_property
+    def _original(self) -> Dataset:
+        from node.recipe.original import Original
+
+        return Original(self.dataset)
+
+    def original(self) -> Dataset:
+        """Return the original data set, which is read when it is looked into."""
+        return self._original
+
+    def seed(self, path: str) -> str:
+        """Return a text that belongs to one element of this instance alone."""
+        return f"{self.dataset.text(SOP_INSTANCE_UID) or ''}/{path}"
+
+    def element(self, call: Call) -> Any:
+        """Return the element of a call as pydicom shows it, with its current value; None where it does not exist."""
+        parts = call.path.split("__")
+        element = self._find(parts) if call.exists else None
+        if element is None or not call.changed:
+            return element
+        element = copy(element)
+        element.__class__ = type(element).__bases__[0]
+        element.value = call.value
+        return element
+
+    def _find(self, parts: list[str]) -> Any:
+        current: Any = self._original
+        for part in parts:
+            try:
+                current = current[int(part)] if part.isdecimal() else current[_tag(part)]
+            except (KeyError, IndexError, TypeError):
+                return None
+            if not part.isdecimal() and part is not parts[-1]:
+                current = current.value
+        return current
+
+
+def _tag(text: str) -> int:
+    return int(text[1:5] + text[6:10], 16)

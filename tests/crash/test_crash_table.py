@@ -1,0 +1,168 @@
+"""Each row of the crash table: the process is killed exactly there, a child alone and the node as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash.support import Background, Deadly, Sender, audit, clean_start, rows, tiny_cts, uid_of
+from tests.support import StoreSCP, wait_for
+
+COUNT = 6
+
+
+class Trial:
+    """A node that dies once while six instances are sent, and what is to be seen of it."""
+
+    def __init__(self, node: Deadly, scp: StoreSCP, folder: Path) -> None:
+        self.node = node
+        self.scp = scp
+        self.files = tiny_cts(folder / "in", COUNT)
+        self.sender = Sender(node.port)
+        self.left: dict[str, int] = {}
+
+    @property
+    def repeated(self) -> int:
+        """How often the sender had to send something again."""
+        return sum(self.sender.attempts.values()) - COUNT
+
+    def run(self, point: str, who: str, number: int = 3) -> None:
+        """Send everything to a node that dies at `point`; a node that died as a whole is started again."""
+        self.node.dies_at(point, number, who).start()
+        sending = Background(lambda: self.sender.send(self.files))
+        if who == "node":
+            wait_for(self.node.died, "the node dies")
+            self.left = self.node.spool_files()
+            self.node.lives().start()
+        else:
+            wait_for(lambda: '"died"' in self.node.log(), "a child dies")
+        sending.join()
+        assert self.sender.acknowledged == {uid_of(path) for path in self.files}
+
+    def finish(self) -> tuple[int, int]:
+        """Audit all, before and after a restart; return how many repeats the ledger has, and how many the sink."""
+        audit(self.node, self.scp, self.sender, self.files)
+        clean_start(self.node)
+        found = audit(self.node, self.scp, self.sender, self.files)
+        return len(rows(self.node)) - COUNT, sum(found.copies.values()) - COUNT
+
+
+@pytest.fixture
+def trial(node: Deadly, scp: StoreSCP, tmp_path: Path) -> Trial:
+    return Trial(node, scp, tmp_path)
+
+
+both = pytest.mark.parametrize("who", ["child", "node"])
+
+
+@both
+@pytest.mark.parametrize("point", ["data-partly-written", "data-written"])
+def test_a_death_before_the_file_is_durable_leaves_no_instance_and_the_sender_repeats(
+    trial: Trial, point: str, who: str
+) -> None:
+    trial.run(point, who)
+    if who == "node":
+        assert trial.left["incoming"] == 1
+    assert trial.repeated == 1, "one was repeated"
+    assert trial.finish() == (0, 0)
+
+
+@both
+def test_a_death_after_the_file_is_durable_adopts_it_and_the_repeat_gets_the_same_uid_and_bytes(
+    trial: Trial, who: str
+) -> None:
+    trial.run("original-durable", who)
+    if who == "child":
+        # Within the grace period it is not touched: for all that is known its receiver is about to write the row.
+        trial.node.wait_delivered(COUNT)
+        assert trial.node.spool_files()["originals"] == 1
+        assert len(rows(trial.node)) == COUNT
+    clean_start(trial.node)
+    assert '"adopted"' in trial.node.log()
+    assert trial.finish() == (1, 1)
+
+
+@both
+@pytest.mark.parametrize("point", ["row-committed", "answer-due"])
+def test_a_death_before_the_answer_goes_on_and_the_repeat_gets_the_same_uid_and_bytes(
+    trial: Trial, point: str, who: str
+) -> None:
+    trial.run(point, who)
+    assert trial.repeated == 1
+    assert trial.finish() == (1, 1)
+
+
+@both
+def test_a_death_after_the_answer_loses_nothing_and_repeats_nothing(trial: Trial, who: str) -> None:
+    trial.run("answered", who)
+    repeats, copies = trial.finish()
+    # The next may have come into a process that was about to go; no answer was sent to it.
+    assert repeats == copies == 0
+    assert trial.repeated <= 1
+
+
+@both
+@pytest.mark.parametrize("point", ["claimed", "clean-written", "clean-durable", "in-the-commit"])
+def test_a_death_while_cleaning_frees_the_lease_at_once_and_is_done_again(trial: Trial, point: str, who: str) -> None:
+    trial.run(point, who, number=1)
+    if who == "node" and point == "clean-written":
+        assert trial.left["incoming"] >= 1
+    if who == "node" and point in {"clean-durable", "in-the-commit"}:
+        assert trial.left["cleaned"] >= 1
+    repeats, copies = trial.finish()
+    assert repeats == copies <= trial.repeated, "only what the sender repeated"
+    struck = sorted(row.strikes for row in rows(trial.node))
+    expected = 1 if who == "child" and point in {"clean-written", "clean-durable"} else 0
+    assert struck[-1] == sum(struck) == expected, "a strike only for the instance in hand, and only under a supervisor"
+
+
+@both
+def test_a_death_after_the_deliveries_are_committed_leaves_an_original_which_is_removed(trial: Trial, who: str) -> None:
+    trial.run("deliveries-committed", who, number=1)
+    if who == "child":
+        trial.node.wait_delivered(COUNT)
+        assert trial.node.spool_files()["originals"] >= 1
+    else:
+        assert trial.left["originals"] >= 1
+    repeats, copies = trial.finish()
+    assert repeats == copies <= trial.repeated
+
+
+@both
+@pytest.mark.parametrize("point", ["offered", "destination-answered"])
+def test_a_death_before_a_delivery_is_settled_sends_again_the_same_bytes(trial: Trial, point: str, who: str) -> None:
+    trial.run(point, who, number=1)
+    repeats, copies = trial.finish()
+    assert repeats <= trial.repeated
+    if point == "destination-answered":
+        # Two lanes: the other may have been answered as well.
+        assert 1 <= copies - repeats <= 2
+    else:
+        assert copies - repeats <= 1
+
+
+@both
+def test_a_death_after_a_delivery_is_settled_sends_nothing_again_and_the_file_is_removed(
+    trial: Trial, who: str
+) -> None:
+    trial.run("delivery-settled", who, number=1)
+    if who == "child":
+        trial.node.wait_delivered(COUNT)
+        assert trial.node.spool_files()["cleaned"] >= 1
+    else:
+        assert trial.left["cleaned"] >= 1
+    repeats, copies = trial.finish()
+    assert repeats <= trial.repeated
+    # The other lane may have had one in hand.
+    assert 0 <= copies - repeats <= 1
+
+
+def test_the_lease_of_a_node_that_died_is_free_at_once_for_the_next(trial: Trial) -> None:
+    trial.node.dies_at("claimed", 1, "node").start()
+    sending = Background(lambda: trial.sender.send(trial.files))
+    wait_for(trial.node.died, "the node dies")
+    assert any(row.leased for row in rows(trial.node))
+    trial.node.lives().start()
+    sending.join()
+    trial.finish()

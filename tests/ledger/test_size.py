@@ -1,0 +1,154 @@
+"""A ledger of 100 000 instances: every statement of the hot path goes by an index."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from node.errors import HoldReason
+from node.ledger import Database, Ledger
+from node.ledger.cleaning import CleaningLedger, Held, free_leases, strike
+from node.ledger.reception import GroupCommit, known_ids
+from node.ledger.sending import SendingLedger, Settlement, Verdict, hold_gone, renew_leases
+from node.spool import Spool
+from tests.ledger.support import clean, new_database, received
+
+ROWS = 100_000
+BIG_TABLES = "instances|deliveries|events|uid_map|patient_map|mine|other"
+# These hold but what is still to be done, or to be looked at by a person.
+SMALL_INDEXES = "instances_received|instances_held_at|deliveries_due|deliveries_held_at|deliveries_leased"
+FULL_SCAN = re.compile(rf"SCAN ({BIG_TABLES})\b(?! USING (COVERING )?INDEX ({SMALL_INDEXES})\b)")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    database = new_database(tmp_path_factory.mktemp("large"))
+    fill(database.path)
+    yield database
+    database.close()
+
+
+def fill(path: Path) -> None:
+    """Mostly delivered, 1 of 100 waiting for a later try, 1 of 1000 held or received."""
+    now = time.time()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA synchronous=OFF")
+    triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    rows = []
+    for seq in range(1, ROWS + 1):
+        state = "received" if seq % 1000 == 0 else "held" if seq % 1000 == 1 else "cleaned"
+        outcome = {"received": "in_flight", "held": "held"}.get(state, "in_flight")
+        reason = "unparsable" if state == "held" else None
+        rows.append((seq, f"{seq:032x}", now, now, f"1.2.{seq}", state, outcome, reason, now, f"2.25.{seq}"))
+    connection.executemany(
+        "INSERT INTO instances (seq, id, received_at, changed_at, sop_instance_uid, state, outcome, reason, due_at,"
+        " clean_sop_instance_uid, project, route, calling_ae_title, called_ae_title, address, sop_class_uid,"
+        " transfer_syntax_uid, size, digest, clean_sop_class_uid, clean_transfer_syntax_uid, clean_size, clean_offset)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,'p','r','A','B','127.0.0.1','1.2','1.2',10,x'00','1.2','1.2',10,2)",
+        rows,
+    )
+    sent = [
+        (row[0], now, now, now + 500 if row[0] % 100 == 3 else now, "due" if row[0] % 100 == 3 else "delivered")
+        for row in rows
+        if row[5] == "cleaned"
+    ]
+    connection.executemany(
+        "INSERT INTO deliveries (instance, destination, created_at, changed_at, due_at, state, tries)"
+        " VALUES (?, 'd', ?, ?, ?, ?, 1)",
+        sent,
+    )
+    connection.executemany(
+        "INSERT INTO uid_map VALUES ('p', ?, ?, 'computed')", [(f"1.2.{n}", f"2.25.{n}") for n in range(ROWS)]
+    )
+    connection.execute(
+        "INSERT INTO tallies SELECT route, state, outcome, repeat, count(*) FROM instances GROUP BY 1, 2, 3, 4"
+    )
+    connection.execute("INSERT INTO delivery_tallies SELECT destination, state, count(*) FROM deliveries GROUP BY 1, 2")
+    connection.execute("INSERT INTO events (instance, at, event) SELECT seq, changed_at, state FROM instances")
+    for _, statement in triggers:
+        connection.execute(statement)
+    connection.commit()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+class Plans:
+    """Every statement that the node's code runs, and how SQLite finds the rows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen: dict[str, Any] = {}
+        for engine in (database._reader, database._writer_engine):
+            event.listen(engine, "before_cursor_execute", self._note)
+
+    def _note(self, _c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            self._seen[statement] = parameters[0] if many else parameters
+
+    def check(self, expected: int) -> None:
+        connection = sqlite3.connect(self._database.path)
+        try:
+            assert len(self._seen) >= expected
+            for statement, parameters in self._seen.items():
+                plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+                text = "\n".join(str(row[3]) for row in plan)
+                assert not FULL_SCAN.search(text), f"{statement}\n{text}"
+        finally:
+            connection.close()
+
+
+def test_reception_and_cleaning_go_by_indexes(large: Database) -> None:
+    plans = Plans(large)
+    GroupCommit(large).add(received(uid="1.2.50"))
+    known_ids(large, ["0" * 32, "f" * 32])
+    cleaning = CleaningLedger(large, "c")
+    claimed = cleaning.claim(8)
+    assert len(claimed) == 8
+    cleaning.stored_uid("p", "1.2.77")
+    cleaning.stored_patient("p", "", "x")
+    cleaning.settle([clean(claimed[0], ("d",)), Held(claimed[1], HoldReason.UNPARSABLE)])
+    cleaning.give_back(claimed[2], 5)
+    strike(large, claimed[3].seq, "c")
+    free_leases(large, "c")
+    plans.check(8)
+
+
+def test_sending_goes_by_indexes(large: Database) -> None:
+    plans = Plans(large)
+    ledger = SendingLedger(large, "d")
+    batch = ledger.claim("f/d/0", 16)
+    assert batch, "the one that was just cleaned"
+    ledger.settle("f/d/0", [Settlement(due, Verdict.DELIVERED, status=0) for due in batch])
+    assert ledger.claim("f/d/0", 16) == []
+    ledger.offered_content(batch[0])
+    ledger.next_due()
+    ledger.state()
+    renew_leases(large, "f")
+    free_leases(large, "f")
+    plans.check(6)
+
+
+def test_the_operators_view_goes_by_indexes(large: Database, tmp_path: Path) -> None:
+    plans = Plans(large)
+    ledger, spool = Ledger(large), Spool(tmp_path)
+    spool.prepare()
+    status = ledger.status()
+    assert status["received"] >= ROWS
+    assert status["destinations"]["d"]["waiting"] > 900
+    held = ledger.held(50)
+    assert len(held) == 50
+    assert ledger.held_detail(held[0]["id"])
+    assert ledger.release(held[0]["id"])
+    assert ledger.discard(held[1]["id"], spool)
+    ledger.resume("d")
+    hold_gone(large, ["d"])
+    plans.check(9)

@@ -1,0 +1,208 @@
+"""A disk that is full: A700H, nothing half-written, nothing acknowledged is lost, and it goes on by itself."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.errors import NotReachable
+from tests.road.conftest import RoadNode
+from tests.road.support import OUT_OF_RESOURCES, SUCCESS, associated, send, use_recipe
+from tests.support import REPOSITORY, make_ct, wait_for
+
+MIB = 1 << 20
+
+
+def may_mount() -> bool:
+    command = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(not may_mount(), reason="a tmpfs of one's own cannot be mounted here (unshare -rm)")
+
+
+class NodeOnSmallDisk(RoadNode):
+    """A node that sees a small tmpfs at `small`, in a mount namespace of its own; gone with the node."""
+
+    def on_tmpfs(self, mib: int, small: str = "var") -> None:
+        self.small = self.folder / small
+        self.small.mkdir()
+        mount = f'mount -t tmpfs -o size={mib}m,mode=700 tmpfs "$0" && exec "$@"'
+        self.command = ["unshare", "-rm", "sh", "-c", mount, str(self.small), *self.command]
+
+    def seen(self, path: Path) -> Path:
+        """The same path, as this test can reach it."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/root{path}")
+
+    @property
+    def data(self) -> Path:
+        return self.seen(self.folder / "var") if self.process is not None else self.folder / "var"
+
+    def asked(self, *arguments: str) -> Any:
+        """What the command line prints inside; SQLite would resolve a path through /proc to the file outside."""
+        assert self.process is not None
+        inside = ["nsenter", "--target", str(self.process.pid), "--user", "--mount", "--preserve-credentials", "--"]
+        command = [sys.executable, "-m", "node", *arguments, "--json", "--config", str(self.config_path)]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        done = subprocess.run([*inside, *command], capture_output=True, timeout=30, check=False, env=environment)
+        if done.returncode:
+            raise NotReachable(done.stderr.decode())
+        return json.loads(done.stdout)
+
+    def status(self) -> dict[str, Any]:
+        status = self.asked("status")
+        assert status["received"] == sum(status[name] for name in ("in_flight", "delivered", "held"))
+        return status
+
+    def held(self) -> list[dict[str, Any]]:
+        return self.asked("held", "list")
+
+    def free(self) -> int:
+        disk = os.statvfs(self.seen(self.small))
+        return disk.f_bavail * disk.f_frsize
+
+    def fill(self) -> Path:
+        """Take all room that is left; return the file that takes it."""
+        ballast = self.seen(self.small) / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            for size in (MIB, 4096, 1):
+                try:
+                    while True:
+                        file.write(b"x" * size)
+                except OSError:
+                    continue
+        return ballast
+
+
+@pytest.fixture
+def small(road):
+    """Make a node on a small disk, whose archive does not run yet."""
+    archive = road.archive(start=False)
+
+    def make(mib: int, min_free: str, where: str = "var") -> tuple[NodeOnSmallDisk, object]:
+        folder = road.folder / "small"
+        folder.mkdir()
+        node = NodeOnSmallDisk(folder, {"dest": archive.port})
+        node.config["node"]["min_free_disk"] = min_free
+        use_recipe(node)
+        node.on_tmpfs(mib, where)
+        road.stack.callback(node.close)
+        return node, archive
+
+    return make
+
+
+EMPTY = {"incoming": 0, "originals": 0, "cleaned": 0}
+
+
+def settled(node, acknowledged):
+    return node.wait_status(lambda s: s["delivered"] >= acknowledged and not s["in_flight"], "all acknowledged arrived")
+
+
+def test_below_the_watermark_a700h_and_it_goes_on_by_itself_when_room_is_free(small, road):
+    node, archive = small(20, "12 MiB")
+    node.start()
+    sent = make_ct(road.folder / "sent", 40, rows=512)
+    statuses = send(node.port, *sent)
+    acknowledged = statuses.count(SUCCESS)
+    assert 4 < acknowledged < 40
+    assert set(statuses) == {SUCCESS, OUT_OF_RESOURCES}, "and the association survived"
+    assert node.free() > 4 * MIB, "the floor was kept, but for what was under way"
+    node.wait_status(lambda s: s["received"] == s["in_flight"] == acknowledged, "they wait")
+    log = node.log()
+    assert "min_free_disk" in log
+    archive.start()
+    settled(node, acknowledged)
+    assert len(set(archive.uids())) == len(archive.files()) == acknowledged
+    refused = [path for path, status in zip(sent, statuses, strict=True) if status != SUCCESS]
+    assert send(node.port, *refused[:3]) == [SUCCESS] * 3, "without a restart"
+    settled(node, acknowledged + 3)
+    wait_for(lambda: node.spool_files() == EMPTY, "the spool is empty")
+
+
+def test_no_room_in_the_middle_of_an_instance_is_a700h_and_leaves_nothing(small, road):
+    node, archive = small(24, "1 KiB")
+    node.start()
+    sent = make_ct(road.folder / "sent", 6, rows=1600)
+    statuses = send(node.port, *sent)
+    acknowledged = statuses.count(SUCCESS)
+    assert set(statuses) == {SUCCESS, OUT_OF_RESOURCES}, "and the association survived"
+    assert "the disk is full" in node.log()
+    wait_for(lambda: node.spool_files()["incoming"] == 0, "nothing half-written stays")
+    files = node.spool_files()
+    assert files["originals"] + files["cleaned"] >= acknowledged
+    archive.start()
+    settled(node, acknowledged)
+    assert len(set(archive.uids())) == acknowledged
+    assert send(node.port, sent[-1]) == [SUCCESS], "it goes on by itself"
+    settled(node, acknowledged + 1)
+    wait_for(lambda: node.spool_files() == EMPTY, "the spool is empty")
+
+
+def test_an_instance_without_room_for_its_cleaned_copy_is_a700h_not_stuck(small, road):
+    node, archive = small(24, "1 KiB")
+    node.start()
+    archive.start()
+    (big,) = make_ct(road.folder / "big", 1, rows=2600)
+    (fits,) = make_ct(road.folder / "fits", 1, rows=1800)
+    assert big.stat().st_size > 12 * MIB > 2 * MIB < fits.stat().st_size
+    assert send(node.port, big, fits) == [OUT_OF_RESOURCES, SUCCESS]
+    settled(node, 1)
+    wait_for(lambda: node.spool_files() == EMPTY, "the spool is empty")
+
+
+def test_a_disk_without_any_room_refuses_and_recovers_on_one_association(small, road):
+    node, archive = small(24, "1 KiB")
+    node.start()
+    archive.start()
+    sent = make_ct(road.folder / "sent", 12)
+    assert send(node.port, sent[0]) == [SUCCESS]
+    settled(node, 1)
+    statuses = []
+    with associated(node.port, *sent) as association:
+        ballast = node.fill()
+        statuses += [association.send_c_store(path).Status for path in sent[1:5]]
+        ballast.unlink()
+        statuses += [association.send_c_store(path).Status for path in sent[5:9]]
+    assert set(statuses[:4]) == {OUT_OF_RESOURCES}
+    assert statuses[4:] == [SUCCESS] * 4
+    settled(node, 5)
+    assert len(set(archive.uids())) == 5
+    wait_for(lambda: node.spool_files() == EMPTY, "the spool is empty")
+
+
+def test_a_ledger_without_room_is_a700h_and_no_acknowledged_instance_is_lost(small, road):
+    node, archive = small(4, "1 KiB", "ledger")
+    node.config["node"]["ledger"] = "sqlite:///ledger/ledger.db"
+    node.write_config()
+    archive.start()
+    node.start()
+    sent = make_ct(road.folder / "sent", 3)
+    assert send(node.port, sent[0]) == [SUCCESS]
+    settled(node, 1)
+    acknowledged, refused = 1, 0
+    with associated(node.port, *sent) as association:
+        ballast = node.fill()
+        # What the write-ahead log has already taken of the disk serves some commits; then there is no more.
+        for _ in range(400):
+            status = association.send_c_store(sent[1]).Status
+            assert status in {SUCCESS, OUT_OF_RESOURCES}
+            acknowledged += status == SUCCESS
+            refused += status == OUT_OF_RESOURCES
+            if refused == 5:
+                break
+        assert refused == 5
+        ballast.unlink()
+        wait_for(lambda: association.send_c_store(sent[2]).Status == SUCCESS, "it goes on by itself")
+        acknowledged += 1
+    status = settled(node, acknowledged)
+    assert status["received"] == acknowledged
+    wait_for(lambda: node.spool_files() == EMPTY, "nothing unknown stays behind")
