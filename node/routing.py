@@ -18,7 +18,7 @@ from node.config.units import IPAddress
 from node.errors import Fault, RecipeError
 
 if TYPE_CHECKING:
-    from node.recipe import Recipe, RecipeText
+    from node.recipe import Functions, Recipe, RecipeText
     from node.recipe.conditions import Conditions
 
 
@@ -97,13 +97,14 @@ def compile_routes(config: Config) -> dict[str, Recipe]:
     Raises
     ------
     RecipeError
-        With all faults of all routes: in recipes, in conditions, and variables that a route does not set.
+        With all faults of all routes: in recipes, in the site's functions, in conditions, and variables that a route
+        does not set.
     """
     recipes: dict[str, Recipe] = {}
-    faults: list[Fault] = []
+    functions, faults = _functions(config)
     for index, route in enumerate(config.routes):
         try:
-            recipes[route.name] = recipe = _load_recipe(route.recipe, config.file)
+            recipes[route.name] = recipe = _load_recipe(route.recipe, config.file, functions)
         except RecipeError as error:
             faults += error.faults
         else:
@@ -114,6 +115,16 @@ def compile_routes(config: Config) -> dict[str, Recipe]:
     return recipes
 
 
+def _functions(config: Config) -> tuple[Functions, list[Fault]]:
+    """Return the site's functions, and what is wrong with their files; then any name may be one."""
+    from node.recipe import Functions, load_functions
+
+    try:
+        return load_functions(config.functions), []
+    except RecipeError as error:
+        return Functions({}, complete=False), error.faults
+
+
 def compile_exclusions(config: Config) -> dict[str, Conditions]:
     """Compile the `exclude` conditions of every route, by route name; raises RecipeError as `compile_routes`."""
     from node.recipe.conditions import compile_conditions
@@ -122,17 +133,22 @@ def compile_exclusions(config: Config) -> dict[str, Conditions]:
 
 
 def recipe_faults(recipes: Sequence[tuple[str, ...]], file: Path) -> list[Fault]:
-    """Return what is wrong in lists of recipes, where there is no valid configuration to compile."""
+    """Return what is wrong in lists of recipes, where there is no valid configuration to compile.
+
+    The site's functions are not known then, so that no name of a function is wrong.
+    """
+    from node.recipe import Functions
+
     faults: list[Fault] = []
     for entries in recipes:
         try:
-            _load_recipe(entries, file)
+            _load_recipe(entries, file, Functions({}, complete=False))
         except RecipeError as error:
             faults += error.faults
     return list(dict.fromkeys(faults))
 
 
-def _load_recipe(entries: Sequence[str], file: Path) -> Recipe:
+def _load_recipe(entries: Sequence[str], file: Path, functions: Functions) -> Recipe:
     from node.recipe import load_recipe
 
     faults: list[Fault] = []
@@ -144,7 +160,7 @@ def _load_recipe(entries: Sequence[str], file: Path) -> Recipe:
             faults += error.faults
     if faults:
         raise RecipeError(faults)
-    return load_recipe(texts)
+    return load_recipe(texts, functions=functions)
 
 
 def _text(entry: str, file: Path) -> RecipeText:

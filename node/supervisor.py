@@ -317,10 +317,10 @@ class Supervisor:
         for role in roles:
             if role.pid:
                 _signal(role.pid, signal.SIGTERM)
-        for bell in (self.received, self.cleaned):
-            bell.ring()  # who waits for work sees that there is none to come
         deadline = time.monotonic() + seconds
         while any(role.pid for role in roles) and time.monotonic() < deadline:
+            for bell in (self.received, self.cleaned):
+                bell.ring()  # one who waits for work sees that there is none to come
             signal.sigtimedwait((signal.SIGCHLD,), 0.2)
             self._reap()
         for role in roles:

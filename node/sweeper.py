@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -58,7 +59,8 @@ class Sweeper:
 
     def sweep(self, grace: float = GRACE_SECONDS) -> Swept:
         """One round over the spool; `grace` in seconds. Only a node that is not yet serving may pass 0."""
-        before = time.time() - grace
+        # At the start everything is judged, also what a clock has dated that was set back since.
+        before = time.time() - grace if grace else math.inf
         swept = Swept(incoming=self.spool.sweep_incoming(before))
         for names in _batches(self.spool.list_originals(), before):
             self._sweep_originals(names, swept)

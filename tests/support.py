@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,10 +27,16 @@ QUICK_RETRY = {"first": "200ms", "factor": 1.5, "cap": "1s"}
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nothing listens on.
+
+    None of those that the system gives to outgoing connections: one of them could take it before it is used, or while
+    the node is restarted.
+    """
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
@@ -212,7 +219,7 @@ class StoreSCP:
     def start(self) -> StoreSCP:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
-            ["storescp", *self.options, "--fork", "+xa", "+uf", "-aet", self.aet, "-od", str(self.folder), str(self.port)],
+            ["storescp", *self.options, "--fork", "+xa", "+uf", "-aet", self.aet, "-od", self.folder, str(self.port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "TCP_NODELAY": "1"},
@@ -247,6 +254,7 @@ def storescu(port: int, *files: Path | str, options: tuple[str, ...] = (), timeo
         text=True,
         errors="replace",
         timeout=timeout,
+        check=False,
         env={**os.environ, "TCP_NODELAY": "1"},
     )
 

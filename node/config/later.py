@@ -17,7 +17,6 @@ DEFAULTS: dict[KeyPath, Value] = {
     ("duplicates", "same"): "resend",
     ("duplicates", "header"): "both",
     ("peers",): {},
-    ("functions",): (),
 }
 TLS_PLACES: tuple[KeyPath, ...] = ((), ("node",), ("trial_destination",))
 

@@ -275,7 +275,8 @@ class Duplicates(Section):
 class Config(Section):
     """The whole configuration. `trial_destination` is None where it is absent or not enabled.
 
-    `file` is the file as the user named it, `warnings` what is no fault but hardly meant.
+    `functions` are the site's own Python files, `file` is the file as the user named it, `warnings` what is no fault
+    but hardly meant.
     """
 
     node: NodeSettings
@@ -285,7 +286,7 @@ class Config(Section):
     web: Web = Web()
     duplicates: Duplicates = Duplicates()
     peers: dict[str, str] = {}
-    functions: tuple[str, ...] = ()
+    functions: tuple[FilePath, ...] = ()
     file: Path = Path()
     warnings: tuple[str, ...] = ()
 

@@ -22,6 +22,7 @@ from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.schema import deliveries, instances, patient_map, uid_map
 
 MAX_STRIKES = 2
+_LONGEST_WAIT = 60.0  # seconds; what lies further ahead was received by a clock that has been set back since
 _CACHED = 20_000  # map entries that a process keeps in memory
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -39,6 +40,7 @@ class Claimed:
     sop_instance_uid: str
     transfer_syntax_uid: str
     strikes: int
+    received_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ _COLUMNS = (
     instances.c.sop_instance_uid,
     instances.c.transfer_syntax_uid,
     instances.c.strikes,
+    instances.c.received_at,
 )
 
 
@@ -203,7 +206,7 @@ class CleaningLedger:
             return False
         if isinstance(result, Clean):
             self._write_maps(connection, result)
-            add_deliveries(connection, result.claimed.seq, result.destinations)
+            add_deliveries(connection, result.claimed.seq, result.destinations, result.claimed.received_at)
         return True
 
     @staticmethod
@@ -259,8 +262,8 @@ class CleaningLedger:
             raise Collision("a patient got another pseudonym meanwhile")
 
 
-def add_deliveries(connection: Connection, seq: int, names: Sequence[str], due_in: float = 0.0) -> None:
-    """Make the deliveries of a cleaned instance, due in `due_in` seconds."""
+def add_deliveries(connection: Connection, seq: int, names: Sequence[str], due_at: float | None = None) -> None:
+    """Make the deliveries of a cleaned instance: due since it was received, so that they go in that order, or now."""
     now = time.time()
     connection.execute(
         insert(deliveries),
@@ -271,7 +274,7 @@ def add_deliveries(connection: Connection, seq: int, names: Sequence[str], due_i
                 "state": "due",
                 "created_at": now,
                 "changed_at": now,
-                "due_at": now + due_in,
+                "due_at": now if due_at is None else due_at,
             }
             for name in names
         ],
@@ -332,7 +335,7 @@ def _alone_if_struck(rows: Sequence[Any]) -> Sequence[Any]:
 
 _RECEIVED = (
     select(*_COLUMNS)
-    .where(instances.c.state == "received", is_due(instances.c.due_at))
+    .where(instances.c.state == "received", is_due(instances.c.due_at, _LONGEST_WAIT))
     .where(is_free(instances.c.lease_owner, instances.c.lease_until))
     .order_by(instances.c.seq)
     .limit(bindparam("the_limit"))

@@ -106,6 +106,8 @@ class Database:
                 transaction.commit()
             except DBAPIError as error:
                 self._forget_writer()
+                if _kind(error) == "SQLITE_FULL":
+                    raise LedgerError("the ledger's disk is full") from None  # SQLite has rolled it back
                 raise LedgerUncertain(f"a commit of the ledger failed ({_kind(error)})") from None
 
     def checkpoint(self) -> None:

@@ -25,6 +25,6 @@ def is_free(owner: Column[str], until: Column[float]) -> ColumnElement[bool]:
     )
 
 
-def is_due(due_at: Column[float]) -> ColumnElement[bool]:
-    """The condition that the row may be taken at `now`."""
-    return or_(due_at <= _NOW, due_at > _NOW + LONGEST_DELAY)
+def is_due(due_at: Column[float], longest: float = LONGEST_DELAY) -> ColumnElement[bool]:
+    """The condition that the row may be taken at `now`; it never waits longer than `longest` seconds."""
+    return or_(due_at <= _NOW, due_at > _NOW + longest)

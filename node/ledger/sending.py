@@ -152,7 +152,7 @@ class SendingLedger:
 
     def reached(self) -> None:
         """Note that the destination answers."""
-        self._note(failures=0, next_try=None, last_success_at=time.time())
+        self._note(failures=0, next_try=None, last_error=None, last_success_at=time.time())
 
     def next_due(self) -> float | None:
         """When the next delivery falls due (seconds, UTC), or None where none waits."""

@@ -8,21 +8,28 @@ instance does not allow.
 
 from node.recipe.conditions import Conditions, compile_conditions
 from node.recipe.encoded import EncodedDataset
+from node.recipe.filters import Detection, Finding, Region
 from node.recipe.functions import BUILT_IN, Identities
 from node.recipe.language import RecipeText
 from node.recipe.load import Recipe, load_recipe, read_recipe, shipped_names, shipped_recipe
 from node.recipe.output import Cleaned, Segment
+from node.recipe.site_functions import Functions, load_functions
 
 __all__ = [
     "BUILT_IN",
     "Cleaned",
     "Conditions",
+    "Detection",
     "EncodedDataset",
+    "Finding",
+    "Functions",
     "Identities",
     "Recipe",
     "RecipeText",
+    "Region",
     "Segment",
     "compile_conditions",
+    "load_functions",
     "load_recipe",
     "read_recipe",
     "shipped_names",

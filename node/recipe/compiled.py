@@ -7,6 +7,8 @@ the top level whatever KEEP says. Never refuses: what cannot be decided was refu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from node.recipe.coding import FRAGMENTS, IMPLICIT, SEQUENCE, VR_NAMES
 from node.recipe.dictionary import (
     PROTECTED,
@@ -19,7 +21,8 @@ from node.recipe.dictionary import (
     is_private,
     private_entry,
 )
-from node.recipe.language import Action, Rule, Source
+from node.recipe.header import Action, Rule, Source
+from node.recipe.lists import ListSection, Wanted, wanted
 from node.recipe.program import REMOVED, Outcome
 from node.recipe.selectors import NO_INDEX, Field, Step
 
@@ -39,15 +42,26 @@ KEPT = 7  # goes out as it came, whatever it holds
 class Decision:
     """What happens to an element: its kind, effective VR and program (rules in order), and what is below it.
 
-    `fixed` is the program's outcome where it is the same for every value, else None.
+    `fixed` is the program's outcome where it is the same for every value, else None. `wanted` says which lists take
+    something from the element; `lenient`, that a function's result is written even where the VR does not allow it.
     """
 
-    __slots__ = ("_children", "fixed", "kind", "program", "vr")
+    __slots__ = ("_children", "fixed", "kind", "lenient", "program", "vr", "wanted")
 
-    def __init__(self, kind: int, vr: str, program: tuple[Rule, ...]) -> None:
+    def __init__(
+        self,
+        kind: int,
+        vr: str,
+        program: tuple[Rule, ...],
+        wanted: tuple[Wanted, ...] = (),
+        *,
+        lenient: bool = False,
+    ) -> None:
         self.kind = kind
+        self.lenient = lenient
         self.vr = vr
         self.program = program
+        self.wanted = wanted
         self.fixed = _fixed(program)
         self._children: dict[int, Level] = {}
 
@@ -65,6 +79,8 @@ def _fixed(program: tuple[Rule, ...]) -> Outcome | None:
     if len(program) != 1:
         return None
     rule = program[0]
+    if rule.selector.guarded:
+        return None
     if rule.value is None:
         return REMOVED if rule.action is Action.REMOVE else ""
     return rule.value.text if rule.action in (Action.ADD, Action.REPLACE) and _is_literal(rule) else None
@@ -81,18 +97,30 @@ class Rules:
     ----------
     all
         In order.
+    sections
+        The lists that lines refer to.
+    guarded
+        Whether any line is: what it means shows only in the instance.
+    lenient
+        What a function gives is written even where the VR does not allow it.
     added
-        Tags that ADD names, ascending.
+        Tags that ADD names, ascending; `added_meta` those of file meta information.
     items
         Highest item number that a path names, or NO_INDEX.
     decided
         How many decisions were made; see MAX_DECISIONS.
     """
 
-    def __init__(self, rules: list[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], sections: Sequence[ListSection] = (), *, lenient: bool = False) -> None:
         self.all = tuple(rules)
-        self.added = sorted({r.selector.tag for r in rules if r.action is Action.ADD and r.selector.tag is not None})
-        self.items = max((r.selector.items for r in rules), default=NO_INDEX)
+        self.lenient = lenient
+        self.sections = tuple(sections)
+        self.guarded = any(rule.selector.guarded for rule in rules)
+        added = sorted({r.selector.tag for r in rules if r.action is Action.ADD and r.selector.tag is not None})
+        self.added = [tag for tag in added if tag >> 16 != 2]
+        self.added_meta = [tag for tag in added if tag >> 16 == 2]
+        lines = [line.selector for section in sections for line in section.lines]
+        self.items = max((s.items for s in [*lines, *(r.selector for r in rules)]), default=NO_INDEX)
         self.decided = 0
         self._added_programs: dict[int, tuple[tuple[Rule, ...], str]] = {}
 
@@ -100,15 +128,25 @@ class Rules:
         """Return what is done with an element, and whether KEEP holds it (its items are then left alone)."""
         if _protected(field):
             return (), False
-        only_named = field.tag in STRUCTURAL_UIDS or field.tag == SPECIFIC_CHARACTER_SET
+        only_named = _only_named(field)
         matched = [rule for rule in self.all if self._means(rule, field, only_named)]
         kept = any(rule.action is Action.KEEP for rule in matched)
         matched = [rule for rule in matched if rule.action is not Action.KEEP]
-        if any(rule.action in (Action.REPLACE, Action.JITTER) for rule in matched):
+        # As in the original language, a line on a list does not hold REMOVE back.
+        if any(rule.action in (Action.REPLACE, Action.JITTER) and not rule.selector.group for rule in matched):
             matched = [rule for rule in matched if rule.action is not Action.REMOVE]
         if kept:
             matched = _from_add(matched)
         return tuple(matched), kept and not matched
+
+    def wanted(self, field: Field) -> tuple[Wanted, ...]:
+        """Return the lines of lists that mean an element; none where it is protected or KEEP holds it."""
+        if not self.sections or _protected(field):
+            return ()
+        only_named = _only_named(field)
+        if any(rule.action is Action.KEEP and self._means(rule, field, only_named) for rule in self.all):
+            return ()
+        return wanted(self.sections, field, only_named=only_named)
 
     def added_program(self, tag: int) -> tuple[tuple[Rule, ...], str]:
         """Return what is done at a tag of the top level that the data set does not have, and the new element's VR.
@@ -128,6 +166,11 @@ class Rules:
         if rule.action is Action.ADD:
             return not field.parents and rule.selector.tag == field.tag
         return (rule.selector.named or not only_named) and rule.selector.matches(field)
+
+
+def _only_named(field: Field) -> bool:
+    """Tell whether only a line that names the element reaches it."""
+    return field.tag in STRUCTURAL_UIDS or field.tag == SPECIFIC_CHARACTER_SET
 
 
 def _protected(field: Field) -> bool:
@@ -151,6 +194,14 @@ def _pruned(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
         if rule.action is Action.BLANK or (rule.action in (Action.ADD, Action.REPLACE) and _is_literal(rule)):
             start = number
     return rules[start:]
+
+
+def calls(rules: Sequence[Rule]) -> bool:
+    """Tell whether any of the lines calls a function."""
+    return any(rule.value is not None and rule.value.source in _FUNCTIONS for rule in rules)
+
+
+_FUNCTIONS = (Source.FUNCTION, Source.DEID_FUNCTION)
 
 
 def _is_literal(rule: Rule) -> bool:
@@ -192,15 +243,21 @@ class Level:
         if not tag & 0xFFFF:
             return Decision(GROUP_LENGTH, "UL", ())
         vr, kind = effective_vr(key, creator, self.signed)
-        program, kept = self.rules.program(Field(self.parents, tag, creator, vr))
-        program = _pruned(program)
-        if is_creator(tag) or tag == SPECIFIC_CHARACTER_SET:
-            kind = CHARSET if tag == SPECIFIC_CHARACTER_SET else CREATOR
+        field = Field(self.parents, tag, creator, vr)
+        program, kept = self.rules.program(field)
+        if not self.rules.guarded:
+            program = _pruned(program)
+        takes = self.rules.wanted(field)
+        if tag == SPECIFIC_CHARACTER_SET:
+            kind = CHARSET
         elif kept and kind != LEAF:
             kind = KEPT
-        if kind == LEAF and not program:
+        elif is_creator(tag) and kind == LEAF:
+            kind = CREATOR
+        # Where lists are looked for in sequences, the VR of every element has to be known.
+        if kind == LEAF and not (program or takes or self.rules.guarded):
             return UNTOUCHED
-        return Decision(kind, vr, program)
+        return Decision(kind, vr, program, takes, lenient=self.rules.lenient and calls(program))
 
 
 def effective_vr(key: int, creator: str | None, signed: bool) -> tuple[str, int]:

@@ -49,11 +49,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One test of one element; `joined` says how it meets the result of those before it."""
+    """One test of one element; `joined` says how it meets the result of those before it, `words` are what it says."""
 
     joined: str
     tag: int
     test: Test
+    words: str
 
 
 class Conditions:
@@ -65,7 +66,7 @@ class Conditions:
     def matches(self, dataset: EncodedDataset) -> str | None:
         """Return the text of the first condition that is met, or None. Raises DatasetError for undecodable text."""
         for text, criteria in self._conditions:
-            if _met(criteria, dataset):
+            if met(criteria, dataset):
                 return text
         return None
 
@@ -89,7 +90,7 @@ def compile_conditions(conditions: Sequence[str], name: str) -> Conditions:
     faults: list[Fault] = []
     for number, text in enumerate(conditions, start=1):
         try:
-            compiled.append((text, _chain(_COMMENT.sub("", text).strip())))
+            compiled.append((text, parse_criteria(_COMMENT.sub("", text).strip())))
         except Problem as problem:
             faults.append(Fault(name, number, problem.problem, problem.hint, text))
     if faults:
@@ -97,7 +98,8 @@ def compile_conditions(conditions: Sequence[str], name: str) -> Conditions:
     return Conditions(compiled)
 
 
-def _chain(text: str) -> tuple[Criterion, ...]:
+def parse_criteria(text: str) -> tuple[Criterion, ...]:
+    """Return the criteria of one line, which are judged from left to right. Raises Problem."""
     # Before the first criterion an operator has nothing to join; it means AND everywhere else at a line's start.
     text = re.sub(r"^(?:\|\||\+)\s*", "", text)
     parts = _SPLIT.split(text)
@@ -121,7 +123,7 @@ def _criterion(joined: str, text: str) -> Criterion:
         raise Problem(f"{name} takes no value.")
     if name in _VALUED and vr == "SQ":
         raise Problem(f"{key} is a sequence, which has no text.", "Use present, missing or empty.")
-    return Criterion(joined, tag, _test(name, value))
+    return Criterion(joined, tag, _test(name, value), f"{key} {name} {value}")
 
 
 def _tag_of(key: str) -> tuple[int, str]:
@@ -183,7 +185,8 @@ def _containing(value: str) -> Test:
     return lambda found: found.values is not None and any(map(pattern.search, (found.whole, *found.values)))
 
 
-def _met(criteria: tuple[Criterion, ...], dataset: EncodedDataset) -> bool:
+def met(criteria: tuple[Criterion, ...], dataset: EncodedDataset) -> bool:
+    """Tell whether the criteria of one line are met. Raises DatasetError for undecodable text."""
     result = True
     for criterion in criteria:
         if criterion.joined == "+":

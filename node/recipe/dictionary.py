@@ -27,8 +27,11 @@ PIXEL_REPRESENTATION = 0x00280103
 PIXEL_DATA = 0x7FE00010
 VOI_LUT_SEQUENCE = 0x00283010
 
-PROTECTED = frozenset({PIXEL_DATA, 0x00281201, 0x00281202, 0x00281203, VOI_LUT_SEQUENCE})
-"""Pixel Data, the three palettes, VOI LUT Sequence: no selector reaches them, at any level."""
+PROTECTED = frozenset(
+    {PIXEL_DATA, 0x00281201, 0x00281202, 0x00281203, VOI_LUT_SEQUENCE, 0x00020000, 0x00020001, 0x00020010, 0x00020012}
+)
+"""Pixel Data, the three palettes, VOI LUT Sequence, and of file meta information what says how the file is encoded and
+who wrote it: no selector reaches them, at any level."""
 PROTECTED_IN_VOI_LUT = frozenset({0x00283002, 0x00283006})
 """LUT Descriptor and LUT Data, inside VOI LUT Sequence only: without them the object is not valid."""
 
@@ -36,6 +39,7 @@ PROTECTED_IN_VOI_LUT = frozenset({0x00283002, 0x00283006})
 # (PS3.15 E.3.9). A selector leaves them; a line that names one of them changes it.
 STRUCTURAL_UIDS = frozenset(
     {
+        0x00020002,  # Media Storage SOP Class UID
         0x00041510,  # Referenced SOP Class UID in File
         0x00041512,  # Referenced Transfer Syntax UID in File
         0x0004151A,  # Referenced Related General SOP Class UID in File

@@ -7,7 +7,9 @@ their creator.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from node.errors import DatasetError, HoldInstance, HoldReason
 from node.recipe.charset import CharsetError, Codec, codec
@@ -32,12 +34,14 @@ from node.recipe.encoded import (
     UNDEFINED,
     Element,
     EncodedDataset,
+    Walker,
     inner_coding,
     is_un,
     read_header,
 )
+from node.recipe.header import Rule
 from node.recipe.output import Output
-from node.recipe.program import REMOVED, UNCHANGED, Program
+from node.recipe.program import REMOVED, UNCHANGED, Outcome, Program, Subject
 from node.recipe.values import BY_CHARSET, encode
 
 
@@ -99,13 +103,27 @@ class Owners:
         self.blocks[block] = self._level.block(creator or None)
 
 
+Inside: TypeAlias = Callable[[Element, Decision, Level, "Place", str], Callable[[Rule], bool]]
+"""Gives, for a sequence, what tells whether a line finds a value of a list inside of it."""
+
+
+def items_coding(walker: Walker, element: Element, kind: int, coding: Coding) -> Coding | None:
+    """Return how the items of an element are encoded, or None where there are none to walk."""
+    if kind == WALK:
+        return coding if element[3] != UNDEFINED else inner_coding(walker, element, coding)
+    if kind in (OPAQUE, OPAQUE_SEQUENCE):
+        return walker.is_sequence(element[2], element[4], kind == OPAQUE_SEQUENCE)
+    return None
+
+
 class Elements:
     """The elements of one data set; every step gives the offset behind an element and by how much it grew."""
 
-    __slots__ = ("_buffer", "_dataset", "_output", "_path", "_program", "_walker")
+    __slots__ = ("_buffer", "_dataset", "_inside", "_output", "_path", "_program", "_walker")
 
-    def __init__(self, dataset: EncodedDataset, output: Output, program: Program) -> None:
+    def __init__(self, dataset: EncodedDataset, output: Output, program: Program, inside: Inside) -> None:
         self._dataset = dataset
+        self._inside = inside
         self._buffer = dataset.buffer
         self._walker = dataset.walker
         self._output = output
@@ -117,20 +135,29 @@ class Elements:
         if decision.program:
             outcome = decision.fixed
             if outcome is None:
-                where = self._where(element[0] >> 16)
-                outcome = self._program.run(decision.program, decision.vr, element, place.read, where)
+                outcome = self._run(element, decision, level, place, end)
             if outcome is REMOVED:
                 return self._remove(element, place, end)
             if outcome is not UNCHANGED:
                 return self._write(element, decision, outcome, place, end)
         return self._leave(element, decision, level, place, end)
 
+    def _run(self, element: Element, decision: Decision, level: Level, place: Place, end: int) -> Outcome:
+        tag = element[0] >> 16
+        where, holds = self._where(tag), None
+        little = place.coding.little or is_un(self._walker, element, place.coding)
+        if level.rules.guarded and items_coding(self._walker, element, decision.kind, place.coding) is not None:
+            holds = self._inside(self._complete(element, place, end), decision, level, place, where)
+        subject = Subject(decision.vr, element, tag, place.read, little, where, holds)
+        return self._program.run(decision.program, subject)
+
     def new_codec(self, decision: Decision, element: Element, read: Codec, outer: Codec) -> Codec:
         """Return the codec that (0008,0005) names after cleaning; `outer` where nothing is left of it."""
         if not decision.program:
             return read
-        where = self._where(element[0] >> 16)
-        outcome = self._program.run(decision.program, "CS", element, read, where)
+        tag = element[0] >> 16
+        subject = Subject("CS", element, tag, read, True, self._where(tag))
+        outcome = self._program.run(decision.program, subject)
         if outcome is UNCHANGED:
             return read
         return codec(outcome.encode("latin-1", "replace")) if isinstance(outcome, str) else outer
@@ -160,12 +187,19 @@ class Elements:
         coding = IMPLICIT_CODING if is_un(self._walker, element, place.coding) else place.coding
         if not self._path:
             self._output.note(element[0] >> 16, text)
+        where = f"{self._where(element[0] >> 16)}: {decision.program[-1].where}: VR {decision.vr}"
         try:
             value = encode(decision.vr, text, place.write, little=coding.little) if text else b""
             return element[4], self._output.replace(element, value, place.coding)
         except ValueError as error:
-            problem = f"{self._where(element[0] >> 16)}: {decision.program[-1].where}: VR {decision.vr}: {error}"
-            raise HoldInstance(HoldReason.ACTION_FAILED, problem) from None
+            if not decision.lenient:
+                raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: {error}") from None
+            self._output.warn(f"{where}: {error}")
+        try:
+            value = encode(decision.vr, text, place.write, little=coding.little, strict=False)
+            return element[4], self._output.replace(element, value, place.coding)
+        except ValueError as error:
+            raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: {error}") from None
 
     def _complete(self, element: Element, place: Place, end: int) -> Element:
         if element[3] != UNDEFINED or element[4] != element[2]:
@@ -174,22 +208,13 @@ class Elements:
 
     def _leave(self, element: Element, decision: Decision, level: Level, place: Place, end: int) -> tuple[int, int]:
         """Go past an element that itself stays as it is; what it holds may not."""
-        inner = self._items_coding(element, decision, place)
+        inner = items_coding(self._walker, element, decision.kind, place.coding)
         if inner is not None:
             return self._items(element, decision, level, place, inner, end)
         element = self._complete(element, place, end)
         if place.transcodes and element[3] != UNDEFINED:
             return element[4], self._transcode(element, level, place)
         return element[4], 0
-
-    def _items_coding(self, element: Element, decision: Decision, place: Place) -> Coding | None:
-        """Return how the items of an element are encoded, or None where there are none to walk."""
-        kind = decision.kind
-        if kind == WALK:
-            return place.coding if element[3] != UNDEFINED else inner_coding(self._walker, element, place.coding)
-        if kind in (OPAQUE, OPAQUE_SEQUENCE):
-            return self._walker.is_sequence(element[2], element[4], kind == OPAQUE_SEQUENCE)
-        return None
 
     def _transcode(self, element: Element, level: Level, place: Place) -> int:
         """Write text anew because its Specific Character Set changes."""

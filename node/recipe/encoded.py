@@ -41,7 +41,7 @@ MAX_DEPTH = 64
 MAX_TEXT = 1 << 20  # bytes; a longer value is no text that anything here asks for
 
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_FORBIDDEN_GROUPS = (0x0000, 0x0002)  # command and file meta information (PS3.5 7.1)
+_FORBIDDEN_GROUPS: tuple[int, ...] = (0x0000, 0x0002)  # command and file meta information (PS3.5 7.1)
 _LAST_TAG = 0xFFFE0000  # items and delimiters, and what is behind them
 
 
@@ -52,11 +52,12 @@ _FRAGMENTED = frozenset(map(vr_code, ("OB", "OW", "OD", "OF", "OL", "OV")))
 class Walker:
     """Reads headers of one buffer; every method takes offsets of it and gives offsets back."""
 
-    __slots__ = ("buffer", "end")
+    __slots__ = ("buffer", "end", "forbidden")
 
     def __init__(self, buffer: Buffer, end: int) -> None:
         self.buffer = buffer
         self.end = end
+        self.forbidden = _FORBIDDEN_GROUPS
 
     def element(self, position: int, end: int, coding: Coding, depth: int) -> Element:
         """Return the element at `position`, which lies in `depth` sequences; it must end at or before `end`."""
@@ -158,7 +159,7 @@ def read_header(walker: Walker, position: int, end: int, coding: Coding) -> Elem
         tag, value, code = group << 16 | number, position + 8, coding.short.get(vr, -1)
         if code < 0:
             value, length, code = _long(walker, position, end, vr, coding, tag)
-    if group in _FORBIDDEN_GROUPS or tag >= _LAST_TAG:
+    if group in walker.forbidden or tag >= _LAST_TAG:
         raise DatasetError("an element that cannot stand in a data set", show(tag))
     if length == UNDEFINED:
         return tag << 16 | undefined_code(tag, code), position, value, length, value
@@ -228,10 +229,11 @@ class EncodedDataset:
         self.ordered = True
 
     @classmethod
-    def scan(cls, buffer: Buffer, start: int, syntax: Syntax) -> EncodedDataset:
+    def scan(cls, buffer: Buffer, start: int, syntax: Syntax, *, meta: bool = False) -> EncodedDataset:
         """Find the elements of the data set that starts at `start` and goes to the end of the buffer.
 
-        A deflated data set is inflated by the caller. Raises DatasetError when it cannot be parsed.
+        A deflated data set is inflated by the caller. `meta` allows file meta information, which is a data set of
+        Explicit VR Little Endian too. Raises DatasetError when it cannot be parsed.
         """
         dataset = cls(buffer, start, len(buffer), syntax)
         try:
@@ -240,7 +242,10 @@ class EncodedDataset:
             raise DatasetError("the data set is truncated") from None
         except RecursionError:
             raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}") from None
-        _refuse_forbidden(dataset)
+        if meta:
+            dataset.walker.forbidden = ()
+        else:
+            _refuse_forbidden(dataset)
         if not dataset.ordered and len(dataset._index) != len(dataset.elements):
             raise DatasetError("a tag stands twice in the data set")
         return dataset

@@ -9,44 +9,54 @@ parsed; nothing half done leaves this module.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from node.errors import DatasetError, HoldInstance, HoldReason
 from node.recipe.charset import Codec, codec
-from node.recipe.compiled import GROUP_LENGTH, UNTOUCHED, Level
+from node.recipe.compiled import GROUP_LENGTH, UNTOUCHED, Decision, Level, calls
 from node.recipe.dictionary import SPECIFIC_CHARACTER_SET, show
 from node.recipe.elements import Elements, Owners, Place
 from node.recipe.encoded import MAX_DEPTH, Element, EncodedDataset
-from node.recipe.functions import Identities
+from node.recipe.header import Rule
+from node.recipe.instance import Instance
+from node.recipe.originals import Originals, Seen
 from node.recipe.output import Cleaned, Output
-from node.recipe.program import Program
+from node.recipe.program import Program, Subject
 from node.recipe.values import encode
 
 
 class Engine:
     """One application of a recipe to one data set."""
 
-    __slots__ = ("dataset", "elements", "level", "output", "program")
+    __slots__ = ("added", "dataset", "elements", "level", "originals", "output", "program")
 
-    def __init__(
-        self, level: Level, dataset: EncodedDataset, identities: Identities, variables: Mapping[str, str]
-    ) -> None:
+    def __init__(self, level: Level, dataset: EncodedDataset, instance: Instance, *, meta: bool = False) -> None:
         self.level = level
         self.dataset = dataset
+        self.added = level.rules.added_meta if meta else level.rules.added
         self.output = Output(dataset)
-        self.program = Program(dataset, identities, variables)
-        self.elements = Elements(dataset, self.output, self.program)
+        self.program = Program(instance, dataset)
+        self.originals = Originals(dataset, instance, self.program)
+        self.elements = Elements(dataset, self.output, self.program, self._inside)
+
+    def collect(self) -> None:
+        """Fill the instance's lists from the original data set. Raises HoldInstance and DatasetError."""
+        with _as_dataset_error():
+            self.originals.collect(self.level)
 
     def run(self) -> Cleaned:
         """Return the cleaned data set. Raises HoldInstance and DatasetError."""
-        try:
+        with _as_dataset_error():
             place = self._top()
             self._present(place)
-        except struct.error:
-            raise DatasetError("the data set is truncated") from None
-        except RecursionError:
-            raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}") from None
         return self.output.cleaned(place.write)
+
+    def _inside(
+        self, element: Element, decision: Decision, level: Level, place: Place, path: str
+    ) -> Callable[[Rule], bool]:
+        seen = Seen(element, decision, level, place, path)
+        return lambda rule: self.originals.holds(seen, rule)
 
     def _top(self) -> Place:
         """Return the place of the top level; its last character set has to be known before any text is written."""
@@ -56,9 +66,10 @@ class Engine:
         if found is not None:
             decision = Owners(level, dataset).decide(found, "")
             write = self.elements.new_codec(decision, found, read, codec(b""))
-        elif SPECIFIC_CHARACTER_SET in level.rules.added:
+        elif SPECIFIC_CHARACTER_SET in self.added:
             rules, _ = level.rules.added_program(SPECIFIC_CHARACTER_SET)
-            outcome = self.program.run(rules, "CS", None, read, show(SPECIFIC_CHARACTER_SET))
+            subject = Subject("CS", None, SPECIFIC_CHARACTER_SET, read, True, show(SPECIFIC_CHARACTER_SET))
+            outcome = self.program.run(rules, subject)
             write = _codec_of(outcome) if isinstance(outcome, str) else read
         return Place(dataset.coding, read, write, 0)
 
@@ -89,29 +100,49 @@ class Engine:
 
     def _added(self, place: Place, sizes: dict[int, int]) -> None:
         rules = self.level.rules
-        for tag in rules.added:
+        for tag in self.added:
             if self.dataset.find(tag) is not None:
                 continue
             program, vr = rules.added_program(tag)
             where = show(tag)
-            outcome = self.program.run(program, vr, None, place.read, where)
+            outcome = self.program.run(program, Subject(vr, None, tag, place.read, place.coding.little, where))
             if not isinstance(outcome, str):
                 continue
             spot = f"{where}: {program[0].where}"
-            encoded = _new_element(tag, vr, outcome, place, spot)
+            encoded = self._new(tag, vr, outcome, place, spot, lenient=rules.lenient and calls(program))
             self.output.insert(tag, encoded)
             self.output.note(tag, outcome)
             sizes[tag >> 16] = sizes.get(tag >> 16, 0) + len(encoded)
+
+    def _new(self, tag: int, vr: str, text: str, place: Place, spot: str, *, lenient: bool) -> bytes:
+        try:
+            return _new_element(tag, vr, text, place, spot)
+        except HoldInstance as hold:
+            if not lenient:
+                raise
+            self.output.warn(hold.detail)
+            return _new_element(tag, vr, text, place, spot, strict=False)
+
+
+@contextmanager
+def _as_dataset_error() -> Iterator[None]:
+    try:
+        yield
+    except struct.error:
+        raise DatasetError("the data set is truncated") from None
+    except RecursionError:
+        raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}") from None
 
 
 def _codec_of(text: str) -> Codec:
     return codec(text.encode("latin-1", "replace"))
 
 
-def _new_element(tag: int, vr: str, text: str, place: Place, where: str) -> bytes:
+def _new_element(tag: int, vr: str, text: str, place: Place, where: str, *, strict: bool = True) -> bytes:
+    problem = ""
     for choice in vr.split(" or "):
         try:
-            value = encode(choice, text, place.write, little=place.coding.little)
+            value = encode(choice, text, place.write, little=place.coding.little, strict=strict)
             return place.coding.header(tag, choice, len(value)) + value
         except ValueError as error:
             problem = str(error)

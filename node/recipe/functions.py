@@ -52,9 +52,9 @@ class Call:
     where
         Tag path and recipe line, for the detail of a hold.
     exists
-        False for an element that `ADD` makes.
+        False for an element that `ADD` is about to make.
     changed
-        The value is not the original one any more.
+        A line before has given it another value, or made it.
     instance
         The instance: its data set, identities and variables.
     """

@@ -167,12 +167,13 @@ def _source(text: str, scope: Scope) -> Value:
 
 def _function(name: str, written: str, scope: Scope) -> Function | None:
     """Return the site's function of a name, else the built-in one; outside the node it may come with the instance."""
-    own = scope.used().by_name
+    site = scope.used()
+    own = site.by_name
     if name in own:
         return runner(name, own[name], written)
     if name in BUILT_IN:
         return BUILT_IN[name]
-    if not scope.in_node:
+    if not (scope.in_node and site.complete):
         return None
     raise Problem(f"{name} is no function.", nearest(name, {*BUILT_IN, *own}))
 
@@ -194,8 +195,11 @@ def check(action: Action, selector: Selector, value: Value | None) -> None:
         raise Problem("KEEP has no condition on values.", "Name the fields.")
     if action is Action.JITTER:
         _check_vr(selector, "only DA and DT can be moved")
-    if value is None or action is Action.JITTER or action is Action.REMOVE:
-        return
+    if value is not None and action in (Action.ADD, Action.REPLACE):
+        _check_value(action, selector, value)
+
+
+def _check_value(action: Action, selector: Selector, value: Value) -> None:
     if selector.vr == "SQ":
         raise Problem("A sequence takes no value.", "Write BLANK or REMOVE, or name an element inside.")
     if value.source is Source.LITERAL and selector.vr is not None:

@@ -6,13 +6,14 @@ Guarantees that the data set as pydicom shows it is made only when a function as
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from node.recipe.encoded import EncodedDataset
 from node.recipe.functions import Call, Identities
 from node.recipe.lists import Lists
+from node.recipe.texts import ARRAYS, BYTES
+from node.recipe.values import NUMBER_VRS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -45,14 +46,16 @@ class Instance:
 
     def element(self, call: Call) -> Any:
         """Return the element of a call as pydicom shows it, with its current value; None where it does not exist."""
-        parts = call.path.split("__")
-        element = self._find(parts) if call.exists else None
-        if element is None or not call.changed:
+        element = self._find(call.path.split("__")) if call.exists else None
+        if not call.changed:
             return element
-        element = copy(element)
-        element.__class__ = type(element).__bases__[0]
-        element.value = call.value
-        return element
+        from pydicom.config import IGNORE
+        from pydicom.dataelem import DataElement
+
+        tag = _tag(call.path.rpartition("__")[2])
+        made = DataElement(tag, call.vr.partition(" ")[0], _python(call), validation_mode=IGNORE)
+        made.private_creator = element.private_creator if element is not None else None
+        return made
 
     def _find(self, parts: list[str]) -> Any:
         current: Any = self._original
@@ -64,6 +67,17 @@ class Instance:
             if not part.isdecimal() and part is not parts[-1]:
                 current = current.value
         return current
+
+
+def _python(call: Call) -> Any:
+    """Return the current value of an element as pydicom takes it."""
+    vr = call.vr.partition(" ")[0]
+    if vr in BYTES or vr in ARRAYS:
+        return call.value.encode()
+    if vr not in NUMBER_VRS:
+        return call.value
+    numbers = [float(part) if vr in ("FL", "FD") else int(part) for part in call.value.split("\\") if part]
+    return numbers if len(numbers) != 1 else numbers[0]
 
 
 def _tag(text: str) -> int:

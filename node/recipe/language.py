@@ -1,23 +1,21 @@
-"""The text of a recipe, to rules.
+"""The text of a recipe, to rules, lists and filters.
 
-Guarantees that every line of the text either became a rule, or has no meaning (blank, comment, FORMAT, section), or is
-in the list of faults with its number, its text and the nearest right word. Refuses to guess: what the original
-language drops without a word (misspelled actions, fields, values that a VR does not allow) is a fault.
+Guarantees that every line of the text either became something, or has no meaning (blank, comment, FORMAT, section), or
+is in the list of faults with its number, its text and the nearest right word.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from node.errors import Fault
-from node.recipe.charset import codec
-from node.recipe.dictionary import PROTECTED, nearest, show
-from node.recipe.functions import BUILT_IN
-from node.recipe.selectors import Problem, Selector, parse_selector
-from node.recipe.values import encode
+from node.recipe.dictionary import nearest
+from node.recipe.filters import Label, add_filter_line, unfinished
+from node.recipe.header import COMMENT, VALUED, Action, Rule, Scope, fault, parse_action, parse_rule, split_line
+from node.recipe.lists import ListLine, parse_list_line
+from node.recipe.selectors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,95 +26,92 @@ class RecipeText:
     text: str
 
 
-class Action(StrEnum):
-    """What a line of `%header` does."""
-
-    ADD = "ADD"
-    BLANK = "BLANK"
-    JITTER = "JITTER"
-    KEEP = "KEEP"
-    REMOVE = "REMOVE"
-    REPLACE = "REPLACE"
-
-
-class Source(StrEnum):
-    """Where a value comes from."""
-
-    LITERAL = "literal"
-    VARIABLE = "var"
-    FUNCTION = "func"
-
-
 @dataclass(frozen=True, slots=True)
-class Value:
-    """What a line writes: a literal text, or the name of a variable or function."""
-
-    source: Source
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One line of `%header`; `where` is its file and line number."""
+class LabelLine:
+    """A line of `%labels`: kept for whoever reads the recipe, never carried out."""
 
     action: Action
-    selector: Selector
-    value: Value | None
+    field: str
+    value: str
     where: str
 
 
+@dataclass(slots=True)
+class Parsed:
+    """What one text says, in its order; `lists` and `filters` by kind and name of their sections."""
+
+    rules: list[Rule] = field(default_factory=list)
+    lists: dict[tuple[str, str], list[ListLine]] = field(default_factory=dict)
+    filters: dict[str, list[Label]] = field(default_factory=dict)
+    labels: list[LabelLine] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+
+
 SECTIONS = ("header", "filter", "fields", "values", "labels", "profile")
-_VALUED = frozenset((Action.ADD, Action.REPLACE, Action.JITTER))
-_COMMENT = re.compile(r"(?:^|\s)#.*", re.DOTALL)
-_LINE = re.compile(r'(?P<action>\S+)(?:\s+(?P<field>(?:[^\s"#]|"[^"]*"|(?<=\S)#)+))?(?P<rest>(?:\s.*)?)\Z')
+_NAMED = ("filter", "fields", "values")
 _FORMAT = re.compile(r"format\s*(\S*)(.*)\Z", re.IGNORECASE)
 _SECTION = re.compile(r"%(\S*)\s*(.*)\Z")
-_PREFIX = re.compile(r"(var|func|deid_func):(.*)\Z", re.IGNORECASE)
-_UTF8 = codec(b"ISO_IR 192")
 
 
-def parse(recipe: RecipeText) -> tuple[list[Rule], list[Fault]]:
-    """Return the rules of one text in its order, and everything that is wrong with it."""
-    reader = _Reader(recipe.name)
+def parse(recipe: RecipeText, scope: Scope) -> Parsed:
+    """Return what one text says, and everything that is wrong with it."""
+    reader = _Reader(recipe.name, scope)
     for number, line in _lines(recipe.text):
         try:
             reader.read(number, line)
         except Problem as problem:
-            reader.faults.append(Fault(recipe.name, number, problem.problem, problem.hint, line))
+            reader.parsed.faults.append(fault(recipe.name, number, problem, line))
+    parsed = reader.parsed
     if not reader.declared:
-        reader.faults.append(Fault(recipe.name, None, "The line FORMAT dicom is missing.", "Write it as first line."))
-    return reader.rules, reader.faults
+        parsed.faults.append(Fault(recipe.name, None, "The line FORMAT dicom is missing.", "Write it as first line."))
+    for labels in parsed.filters.values():
+        for label in unfinished(labels):
+            number = int(label.where.rpartition(":")[2])
+            hint = "Write what it asks for, or remove it."
+            parsed.faults.append(
+                Fault(recipe.name, number, "This LABEL has no criterion.", hint, f"LABEL {label.name}")
+            )
+    return parsed
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.removeprefix("﻿").splitlines(), start=1):
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
             yield number, stripped
 
 
 class _Reader:
-    """Reads the lines of one text; keeps the section that it is in."""
+    """Reads the lines of one text; keeps the section that it is in, and its name."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.rules: list[Rule] = []
-        self.faults: list[Fault] = []
+    def __init__(self, file: str, scope: Scope) -> None:
+        self.file = file
+        self.scope = scope
+        self.parsed = Parsed()
         self.declared = False
         self.section = ""
+        self.name = ""
+        self._readers: dict[str, Callable[[str, int], None]] = {
+            "header": self._header,
+            "fields": self._list,
+            "values": self._list,
+            "filter": self._filter,
+            "labels": self._label,
+        }
 
     def read(self, number: int, line: str) -> None:
         if line.startswith("%"):
-            self._open(_COMMENT.sub("", line))
+            self._open(COMMENT.sub("", line))
         elif line[:6].upper() == "FORMAT":
-            self._declare(_COMMENT.sub("", line))
+            self._declare(COMMENT.sub("", line))
         elif not self.section:
             raise Problem("An action stands before any section.", "Write %header before it.")
-        elif self.section == "header":
-            rule = _rule(line, f"{self.name}:{number}")
-            if rule is not None:
-                self.rules.append(rule)
-        # A section that is not supported was reported once; its lines are not.
+        else:
+            # The lines of a section that is refused are passed over: the fault is the section's.
+            reader = self._readers.get(self.section)
+            if reader is not None:
+                reader(line, number)
 
     def _declare(self, line: str) -> None:
         match = _FORMAT.match(line)
@@ -128,111 +123,51 @@ class _Reader:
     def _open(self, line: str) -> None:
         match = _SECTION.match(line)
         assert match is not None
-        name = match[1].lower()
-        self.section = name or "?"
+        name, given = match[1].lower(), " ".join(match[2].split())
+        self.section = "?"
         if name not in SECTIONS:
             raise Problem(f"%{match[1]} is no section.", nearest(name, [f"%{section}" for section in SECTIONS]))
-        if name != "header":
+        if name not in self._readers:
             raise Problem(f"%{name} is not supported by this version.")
-        if match[2].strip():
-            raise Problem("%header takes no name.", "Write %header alone.")
+        if name in _NAMED and not given:
+            raise Problem(f"%{name} has no name.", f"Write %{name} NAME.")
+        if name not in _NAMED and given:
+            raise Problem(f"%{name} takes no name.", f"Write %{name} alone.")
+        if " " in given and name != "filter":
+            raise Problem(f"The name of %{name} has a blank: no line could refer to it.", "Write an underscore.")
+        self.section, self.name = name, given
+        if name == "filter":
+            self.parsed.filters.setdefault(given, [])
+        elif name in _NAMED:
+            self.parsed.lists.setdefault((name, given), [])
 
+    def _header(self, line: str, number: int) -> None:
+        rule = parse_rule(line, f"{self.file}:{number}", self.scope)
+        if rule is not None:
+            self.parsed.rules.append(rule)
 
-def _rule(line: str, where: str) -> Rule | None:
-    match = _LINE.match(line)
-    if match is None:
-        raise Problem("A quote is not closed.", 'Write (gggg,"CREATOR",ee).')
-    word, field = match["action"], match["field"]
-    rest = " ".join(_COMMENT.sub("", match["rest"]).split())
-    if word.upper() == "LABEL":
-        return None
-    try:
-        action = Action(word.upper())
-    except ValueError:
-        raise Problem(f"{word} is no action.", nearest(word, Action)) from None
-    if not field and rest:
-        raise Problem("A quote is not closed.", 'Write (gggg,"CREATOR",ee).')
-    if not field:
-        raise Problem(f"{action} names no field.", f"Write {action} PatientName, for example.")
-    if field.startswith("(") and field.endswith(","):
-        raise Problem("A tag holds a blank.", "Write (gggg,eeee) without blanks.")
-    selector = parse_selector(field)
-    value = _value(action, rest)
-    _check(action, selector, value)
-    return Rule(action, selector, value, where)
+    def _list(self, line: str, number: int) -> None:
+        word, name, rest = split_line(line)
+        if word.upper() in {*Action, "LABEL"}:
+            raise Problem(f"{word} is no line of %{self.section}.", "Write %header before it.")
+        where = f"{self.file}:{number}"
+        found = parse_list_line(self.section, word, name, rest, where, meta=not self.scope.in_node)
+        self.parsed.lists[self.section, self.name].append(found)
 
+    def _filter(self, line: str, number: int) -> None:
+        text = COMMENT.sub("", line).strip()
+        word = text.split()[0].upper() if text else ""
+        if word in set(Action):
+            raise Problem(f"{word} is no line of %filter.", "Write %header before it.")
+        warning = add_filter_line(self.parsed.filters[self.name], text, f"{self.file}:{number}")
+        if warning:
+            self.parsed.warnings.append(Fault(self.file, number, warning, "", line))
 
-def _value(action: Action, text: str) -> Value | None:
-    if not text:
-        if action in _VALUED:
-            raise Problem(f"{action} needs a value.")
-        return None
-    if action in (Action.BLANK, Action.KEEP):
-        raise Problem(f"{action} takes no value.", "Write a comment behind a blank and #.")
-    value = _source(text)
-    if action is Action.REMOVE and value.source is Source.LITERAL:
-        raise Problem("REMOVE has no condition on values.", "Write REMOVE and the field alone, or func: or var:.")
-    if action is Action.JITTER:
-        _check_days(value)
-    return value
-
-
-def _source(text: str) -> Value:
-    match = _PREFIX.match(text)
-    if match is None:
-        return Value(Source.LITERAL, text)
-    prefix, name = match[1], match[2].strip()
-    if prefix != prefix.lower():
-        raise Problem(f"{prefix}: is written in lower case.", f"Write {prefix.lower()}:{name}.")
-    if prefix == "deid_func":
-        raise Problem("deid_func: is not supported by this version.", f"Functions: {', '.join(sorted(BUILT_IN))}.")
-    if not name:
-        raise Problem(f"{prefix}: names nothing.")
-    if prefix == "func" and name not in BUILT_IN:
-        raise Problem(f"{name} is no function.", nearest(name, BUILT_IN))
-    return Value(Source(prefix), name)
-
-
-def _check_days(value: Value) -> None:
-    if value.source is Source.FUNCTION:
-        raise Problem("JITTER takes no function in this version.", "Write REPLACE with func:shift_date.")
-    if value.source is Source.LITERAL and not re.fullmatch(r"[+-]?[0-9]{1,6}", value.text):
-        raise Problem("JITTER takes whole days.", "Write JITTER StudyDate -31, for example.")
-
-
-def _check(action: Action, selector: Selector, value: Value | None) -> None:
-    """Raise Problem for what the dictionary shows to be impossible."""
-    if selector.named and selector.tag in PROTECTED and action is not Action.KEEP:
-        raise Problem(f"{show(selector.tag)} is protected: no line can change it.", "Remove the line.")
-    if action is Action.ADD:
-        _check_add(selector)
-    if action is Action.JITTER:
-        _check_vr(selector, "only DA and DT can be moved")
-    if value is None or action is Action.JITTER or action is Action.REMOVE:
-        return
-    if selector.vr == "SQ":
-        raise Problem("A sequence takes no value.", "Write BLANK or REMOVE, or name an element inside.")
-    if value.source is Source.LITERAL and selector.vr is not None:
-        _check_literal(action, selector, value.text)
-    elif value.text == "shift_date" and value.source is Source.FUNCTION:
-        _check_vr(selector, "shift_date moves DA and DT")
-
-
-def _check_add(selector: Selector) -> None:
-    if selector.form not in ("keyword", "digits"):
-        raise Problem("ADD names one element of the top level.", "Write its keyword, or ggggeeee.")
-    if selector.tag is None:
-        raise Problem(f"{selector.text} stands for many groups.", "Write the tag's digits, 60003000 for example.")
-
-
-def _check_vr(selector: Selector, problem: str) -> None:
-    if selector.vr not in (None, "DA", "DT"):
-        raise Problem(f"{selector.text} has VR {selector.vr}: {problem}.")
-
-
-def _check_literal(action: Action, selector: Selector, text: str) -> None:
-    vr = "ST" if action is Action.ADD and selector.form == "digits" else selector.vr
-    try:
-        encode(vr or "UN", text, _UTF8, little=True)
-    except ValueError as error:
-        raise Problem(f"VR {vr} does not take this value: {error}.") from None
+    def _label(self, line: str, number: int) -> None:
+        word, name, rest = split_line(line)
+        if word.upper() == "LABEL":
+            return
+        action = parse_action(word)
+        if not name or (action in VALUED and not rest):
+            raise Problem(f"{action} lacks a field or a value.")
+        self.parsed.labels.append(LabelLine(action, name, rest, f"{self.file}:{number}"))

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field, replace
 
 from node.errors import HoldInstance, HoldReason
 from node.recipe.dictionary import nearest
+from node.recipe.encoded import Buffer
 from node.recipe.selectors import Field, Problem, Selector, parse_selector
 
 MAX_VALUES = 4096
 """Different values of one list in one instance; each is looked for in every text."""
 MAX_VALUE = 65536  # characters of a value that is looked for
+
+_PIECE = 1 << 20
 
 _OPTION = re.compile(r"""\s*([^=;]*?)\s*=\s*("[^"]*"|'[^']*'|[^;]*?)\s*(?:;|\Z)""")
 _OPTIONS = ("by", "minlength", "splitval")
@@ -159,3 +162,13 @@ class Lists:
         """Tell whether any of the values of `%values` stands in a text."""
         folded = text.casefold()
         return any(value in folded for value in self.values.get(name, ()))
+
+    def occur_in_bytes(self, name: str, buffer: Buffer, start: int, end: int) -> bool:
+        """Tell whether any of the values stands in bytes, read as Latin-1 piece by piece."""
+        values = self.values.get(name, ())
+        overlap = max(map(len, values), default=0)
+        for position in range(start, end, _PIECE):
+            piece = bytes(buffer[position : min(end, position + _PIECE + overlap)]).decode("latin-1").casefold()
+            if any(value in piece for value in values):
+                return True
+        return False

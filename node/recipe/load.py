@@ -9,14 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from node.errors import Fault, RecipeError
+from node.errors import Fault, HoldInstance, HoldReason, RecipeError
+from node.recipe.combine import Combined, combine
 from node.recipe.compiled import MAX_DECISIONS, Level, Rules
 from node.recipe.encoded import EncodedDataset
 from node.recipe.engine import Engine
+from node.recipe.filters import Detection, detect
 from node.recipe.functions import Identities
-from node.recipe.language import RecipeText, Rule, Source, parse
+from node.recipe.header import Rule, Scope, Source
+from node.recipe.instance import Instance
+from node.recipe.language import RecipeText, parse
 from node.recipe.output import Cleaned
+from node.recipe.site_functions import Functions
 
 SUFFIX = ".dicom"
 
@@ -27,20 +33,44 @@ class Recipe:
     Attributes
     ----------
     hash
-        SHA-256 (hexadecimal) over the texts in their order, each with its length in front.
+        SHA-256 (hexadecimal) over the texts in their order, each with its length in front, and over the site's
+        functions where a line calls one.
     variables
         Names that `var:` asks for.
+    rules
+        The lines of `%header`, in order.
+    lists
+        The sections `%fields` and `%values`.
+    filters
+        The sections `%filter`, in order.
+    labels
+        The lines of `%labels`.
+    warnings
+        What is no fault but hardly meant.
     """
 
-    def __init__(self, texts: Sequence[RecipeText], rules: list[Rule]) -> None:
-        self.hash = _hash(texts)
+    def __init__(self, texts: Sequence[RecipeText], combined: Combined, scope: Scope) -> None:
+        rules = combined.rules
+        self.hash = _hash(texts, _used(rules, scope))
         self.variables = frozenset(
             rule.value.text for rule in rules if rule.value is not None and rule.value.source is Source.VARIABLE
         )
-        self._rules = Rules(rules)
+        self.rules = rules
+        self.lists = combined.lists
+        self.filters = combined.filters
+        self.labels = combined.labels
+        self.warnings = combined.warnings
+        self._in_node = scope.in_node
+        self._rules = Rules(rules, combined.used_lists, lenient=not scope.in_node)
         self._roots: dict[bool, Level] = {}
 
-    def apply(self, dataset: EncodedDataset, identities: Identities, variables: Mapping[str, str]) -> Cleaned:
+    def apply(
+        self,
+        dataset: EncodedDataset,
+        identities: Identities,
+        variables: Mapping[str, Any],
+        meta: EncodedDataset | None = None,
+    ) -> Cleaned:
         """Clean one data set.
 
         Parameters
@@ -50,16 +80,42 @@ class Recipe:
         identities
             What replaces the identity of this instance.
         variables
-            Values for `var:`.
+            Values for `var:`; outside the node also functions for `func:`.
+        meta
+            File meta information (group 0002), outside the node: cleaned along with it, and in `meta` of the result.
 
         Raises
         ------
         HoldInstance
-            A line cannot be carried out.
+            A line cannot be carried out, or a filter holds the instance.
         DatasetError
             Items that cannot be parsed.
         """
-        return Engine(self._root(dataset.signed), dataset, identities, variables).run()
+        if self._in_node:
+            self._judge(dataset)
+        instance = Instance(dataset, identities, variables)
+        engines = [Engine(self._root(dataset.signed), dataset, instance)]
+        if meta is not None:
+            engines.append(Engine(self._root(dataset.signed), meta, instance, meta=True))
+        if self._rules.sections:
+            for engine in engines:
+                engine.collect()
+        cleaned, *others = [engine.run() for engine in engines]
+        cleaned.meta = others[0] if others else None
+        return cleaned
+
+    def detect(self, dataset: EncodedDataset) -> Detection:
+        """Judge an image by the filters. Raises DatasetError for undecodable text, HoldInstance for empty regions."""
+        return detect(self.filters, dataset)
+
+    def _judge(self, dataset: EncodedDataset) -> None:
+        sections = [section for section in self.filters if not section.is_whitelist]
+        if not sections:
+            return
+        found = detect(sections, dataset).results
+        if found:
+            detail = f"%filter {found[0].group}: LABEL {found[0].label}"
+            raise HoldInstance(HoldReason.PIXEL_RISK, detail)
 
     def _root(self, signed: bool) -> Level:
         if self._rules.decided > MAX_DECISIONS:
@@ -68,7 +124,7 @@ class Recipe:
         return self._roots.setdefault(signed, Level(self._rules, (), signed))
 
 
-def load_recipe(texts: Sequence[RecipeText], *, in_node: bool = True) -> Recipe:
+def load_recipe(texts: Sequence[RecipeText], *, in_node: bool = True, functions: Functions | None = None) -> Recipe:
     """Return the recipe of one or more texts; the lines of a later text come after those of an earlier one.
 
     Parameters
@@ -76,30 +132,36 @@ def load_recipe(texts: Sequence[RecipeText], *, in_node: bool = True) -> Recipe:
     texts
         At least one.
     in_node
-        File meta information (group 0002) is the node's own. Only True is supported by this version.
+        On the network path: file meta information (group 0002) is the node's own, functions are keyed, all functions
+        are known. False is for files: lines may name group 0002, `deid_func:` gives what pydicom/deid gives, functions
+        may come with the variables.
+    functions
+        The site's own functions.
 
     Raises
     ------
     RecipeError
         With every fault of every text.
     """
-    if not in_node:
-        raise NotImplementedError("recipes for files are not supported by this version")
     if not texts:
         raise RecipeError([Fault("recipe", None, "No recipe is named.", "Name at least one.")])
-    rules: list[Rule] = []
-    faults: list[Fault] = []
-    for text in texts:
-        found, wrong = parse(text)
-        rules += found
-        faults += wrong
-    if faults:
-        raise RecipeError(faults)
-    return Recipe(texts, rules)
+    scope = Scope(in_node, functions)
+    combined = combine([(text, parse(text, scope)) for text in texts], scope)
+    return Recipe(texts, combined, scope)
 
 
-def _hash(texts: Sequence[RecipeText]) -> str:
-    digest = hashlib.sha256()
+def _used(rules: Sequence[Rule], scope: Scope) -> str:
+    """Return the digest of the site's functions where a line calls one."""
+    own = scope.used()
+    called = any(
+        rule.value is not None and rule.value.source is Source.FUNCTION and rule.value.text in own.by_name
+        for rule in rules
+    )
+    return own.digest if called else ""
+
+
+def _hash(texts: Sequence[RecipeText], functions: str) -> str:
+    digest = hashlib.sha256(functions.encode())
     for text in texts:
         encoded = text.text.encode("utf-8")
         digest.update(len(encoded).to_bytes(8, "big") + encoded)

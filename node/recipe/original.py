@@ -42,7 +42,7 @@ class _Elements(dict[Any, Any]):
         raise TypeError("the original data set cannot be changed")
 
     __delitem__ = _refuse
-    __ior__ = _refuse  # type: ignore[assignment]
+    __ior__ = _refuse
     clear = _refuse
     pop = _refuse
     popitem = _refuse

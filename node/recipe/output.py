@@ -30,6 +30,10 @@ class Cleaned:
         The data set in order: literal bytes, or (offset, length) of the source buffer.
     changed
         False where it is byte for byte the source.
+    warnings
+        Values that a function gave and that were written although their VR does not allow them: tag path and line.
+    meta
+        The cleaned file meta information, where it was given.
     """
 
     dataset: EncodedDataset
@@ -37,6 +41,8 @@ class Cleaned:
     changed: bool
     codec: Codec
     _values: dict[int, str | None] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    meta: Cleaned | None = None
 
     def text(self, tag: int) -> str | None:
         """Return a top-level value after cleaning, without padding; None where it is absent. Raises DatasetError."""
@@ -56,12 +62,17 @@ class Cleaned:
 class Output:
     """Collects the edits of one data set."""
 
-    __slots__ = ("_dataset", "_edits", "_values")
+    __slots__ = ("_dataset", "_edits", "_values", "_warnings")
 
     def __init__(self, dataset: EncodedDataset) -> None:
         self._dataset = dataset
         self._edits: list[Edit] = []
         self._values: dict[int, str | None] = {}
+        self._warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        """Remember something that was written although it should not be."""
+        self._warnings.append(text)
 
     def note(self, tag: int, value: str | None) -> None:
         """Remember a top-level element's new value, or that it is gone."""
@@ -129,7 +140,7 @@ class Output:
         _flush(segments, literal)
         if position < dataset.end:
             segments.append((position, dataset.end - position))
-        return Cleaned(dataset, segments, bool(edits), codec, self._values)
+        return Cleaned(dataset, segments, bool(edits), codec, self._values, self._warnings)
 
 
 def _order(edit: Edit) -> tuple[int, int]:

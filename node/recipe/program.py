@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 from node.errors import HoldInstance, HoldReason
 from node.recipe.charset import CharsetError, Codec
 from node.recipe.dictionary import show
-from node.recipe.encoded import MAX_TEXT, UNDEFINED, Element
+from node.recipe.encoded import MAX_TEXT, UNDEFINED, Element, EncodedDataset
 from node.recipe.functions import Call, Function, shifted
 from node.recipe.header import Action, Rule, Source, Value
 from node.recipe.instance import Instance
@@ -66,12 +66,13 @@ class Subject:
 
 
 class Program:
-    """The lines' view of one instance."""
+    """The lines' view of one data set of an instance: its own, or its file meta information."""
 
-    __slots__ = ("_instance",)
+    __slots__ = ("_buffer", "_instance")
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, dataset: EncodedDataset) -> None:
         self._instance = instance
+        self._buffer = dataset.buffer
 
     def run(self, rules: tuple[Rule, ...], subject: Subject) -> Outcome:
         """Return the new value as text, or what else becomes of the element."""
@@ -79,12 +80,12 @@ class Program:
         for rule in rules:
             if state is REMOVED and rule.action is not Action.ADD:
                 continue
-            if rule.selector.guarded and not self._meant(rule, state, subject):
+            if rule.selector.guarded and not self.meant(rule, state, subject):
                 continue
             state = self._step(rule, state, subject)
         return state
 
-    def _meant(self, rule: Rule, state: Outcome, subject: Subject) -> bool:
+    def meant(self, rule: Rule, state: Outcome, subject: Subject) -> bool:
         """Tell whether the lists of the instance mean the element."""
         lists, name = self._instance.lists, rule.selector.group
         if rule.selector.form == "fields":
@@ -95,30 +96,28 @@ class Program:
             # A sequence takes no value; its elements are met one by one.
             return rule.action in (Action.REMOVE, Action.BLANK) and subject.holds(rule)
         assert subject.element is not None
-        texts = self.original_values(subject, whole=True)
-        return lists.occur_in(name, "\\".join(texts))
+        _, _, start, length, end = subject.element
+        if length == UNDEFINED or subject.vr in ARRAYS:
+            return False
+        if subject.vr in BYTES:
+            return lists.occur_in_bytes(name, self._buffer, start, end)
+        return lists.occur_in(name, "\\".join(self.original_values(subject)))
 
-    def original_values(self, subject: Subject, *, whole: bool = False) -> tuple[str, ...]:
-        """Return an element's original values.
-
-        Raises HoldInstance where it has no text. `whole` is for searching, which arrays have no text for, and bytes
-        of any length.
-        """
+    def original_values(self, subject: Subject) -> tuple[str, ...]:
+        """Return an element's original values. Raises HoldInstance where it has no text, or far too much."""
         assert subject.element is not None
         key, _, value, length, end = subject.element
-        arrays = whole and (subject.vr in ARRAYS or length == UNDEFINED)
-        if arrays:
-            return ()
-        limited = not (whole and subject.vr in BYTES)
-        if length == UNDEFINED or subject.vr == "SQ" or (limited and end - value > MAX_TEXT):
+        if length == UNDEFINED or subject.vr == "SQ" or end - value > MAX_TEXT:
             raise HoldInstance(HoldReason.ACTION_FAILED, f"{subject.where}: {show(key >> 16)} has no text value")
         try:
-            raw = bytes(self._instance.dataset.buffer[value:end])
+            raw = bytes(self._buffer[value:end])
             return values_of(subject.vr, raw, subject.read, little=subject.little)
         except CharsetError as error:
             raise HoldInstance(HoldReason.ACTION_FAILED, f"{subject.where}: {error}") from None
         except ValueError:
-            raise HoldInstance(HoldReason.ACTION_FAILED, f"{subject.where}: VR {subject.vr} has other lengths") from None
+            raise HoldInstance(
+                HoldReason.ACTION_FAILED, f"{subject.where}: VR {subject.vr} has other lengths"
+            ) from None
 
     def _step(self, rule: Rule, state: Outcome, subject: Subject) -> Outcome:
         if rule.action is Action.BLANK:
@@ -145,8 +144,8 @@ class Program:
             vr=subject.vr,
             path=subject.where,
             where=spot,
-            exists=subject.element is not None,
-            changed=state is not UNCHANGED,
+            exists=subject.element is not None or isinstance(state, str),
+            changed=isinstance(state, str),
             instance=self._instance,
         )
         return (value.run or self._given(value, spot))(call)

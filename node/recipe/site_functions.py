@@ -37,13 +37,17 @@ _PARAMETERS = ("item", "value", "field", "dicom")
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """Functions by name; `digest` changes with any character of the files that they are from."""
+    """Functions by name; `digest` changes with any character of the files that they are from.
+
+    Not `complete` are those whose files cannot be known now: then any name may be a function.
+    """
 
     by_name: Mapping[str, SiteFunction]
     digest: str = ""
+    complete: bool = True
 
 
-class FieldName(str):
+class FieldName(str):  # noqa: SLOT000 -- it has attributes, which is why it exists
     """The element that a function is called for; as a text it is its keyword, behind those of the sequences around it.
 
     Attributes
@@ -158,7 +162,8 @@ def load_functions(paths: Sequence[Path], *, in_node: bool = True) -> Functions:
 
 def _import(path: Path, source: bytes) -> ModuleType:
     """Run a file as a module of its own, under a name that changes with its text, so that a reload sees the new one."""
-    name = f"deid_node_functions_{path.stem}_{hashlib.sha256(str(path).encode() + b'\0' + source).hexdigest()[:12]}"
+    mark = hashlib.sha256(str(path).encode() + b"\0" + source).hexdigest()[:12]
+    name = f"deid_node_functions_{path.stem}_{mark}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise NodeError("The functions are no Python file: its name ends in .py.")

@@ -57,7 +57,7 @@ def split_datetime(text: str) -> tuple[str, str]:
     return match["date"], match["time"] + match["zone"]
 
 
-def encode(vr: str, text: str, codec: Codec, *, little: bool) -> bytes:
+def encode(vr: str, text: str, codec: Codec, *, little: bool, strict: bool = True) -> bytes:
     """Return the encoded value, padded to an even length.
 
     Parameters
@@ -70,6 +70,8 @@ def encode(vr: str, text: str, codec: Codec, *, little: bool) -> bytes:
         The Specific Character Set that holds where the value goes.
     little
         Byte order of numbers.
+    strict
+        False writes text that the VR does not allow, as far as it can be encoded at all.
 
     Raises
     ------
@@ -81,22 +83,22 @@ def encode(vr: str, text: str, codec: Codec, *, little: bool) -> bytes:
     first, _, others = vr.partition(" or ")
     if others:
         try:
-            return encode(first, text, codec, little=little)
+            return encode(first, text, codec, little=little, strict=strict)
         except ValueError:
-            return encode(others, text, codec, little=little)
+            return encode(others, text, codec, little=little, strict=strict)
     if vr in _BYTES:
         return _padded(text.encode("utf-8"), b"\0")
     if vr in _BINARY:
         mark = "<" if little else ">"
         return b"".join(_number(mark, vr, part) for part in text.split("\\"))
-    return _encode_text(vr, text, codec)
+    return _encode_text(vr, text, codec, strict)
 
 
-def _encode_text(vr: str, text: str, codec: Codec) -> bytes:
+def _encode_text(vr: str, text: str, codec: Codec, strict: bool) -> bytes:
     check = _CHECKS.get(vr)
     if check is None:
         raise ValueError("no text can be a sequence" if vr == "SQ" else "an unknown VR")
-    for part in (text,) if vr in SINGLE else text.split("\\"):
+    for part in ((text,) if vr in SINGLE else text.split("\\")) if strict else ():
         check(part)
     if vr in BY_CHARSET:
         return _padded(codec.encode(text), b" ")

@@ -41,7 +41,7 @@ def test_every_key_is_explained_and_every_explained_key_exists(section):
 
 def test_what_is_not_in_this_version_is_named():
     text = PAGE.split("## Not in this version")[1]
-    assert all(f"`{option}`" in text for option in (*ROUTE_OPTIONS, "web", "duplicates", "functions", "peers", "tls"))
+    assert all(f"`{option}`" in text for option in (*ROUTE_OPTIONS, "web", "duplicates", "peers", "tls"))
 
 
 def test_the_readme_explains_every_reason_for_holding():

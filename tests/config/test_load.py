@@ -159,7 +159,6 @@ def test_what_is_wrong_is_refused_with_file_and_problem(tmp_path, text):
         (GOOD + "duplicates: {same: once}\n", "duplicates.same"),
         (GOOD + "duplicates: {header: hold}\n", "duplicates.header"),
         (GOOD + "peers: {A: 'h:1'}\n", "peers"),
-        (GOOD + "functions: [my.py]\n", "functions"),
         (GOOD + "    query: {ae_title: Q, address: 'h:1'}\n", "destinations.archive.query"),
         (GOOD + "    tls: {}\n", "destinations.archive.tls"),
         (with_node("tls: {}"), "node.tls"),
@@ -179,6 +178,14 @@ def test_what_is_settled_but_not_built_is_refused_and_never_ignored(tmp_path, te
 def test_what_only_states_the_default_is_accepted(tmp_path):
     defaults = "web: {enabled: false}\nduplicates: {same: resend, header: both}\npeers: {}\nfunctions: []\n"
     assert faults(tmp_path, GOOD + defaults) == []
+
+
+def test_the_files_of_functions_count_from_the_folder_of_the_configuration(tmp_path):
+    assert load(tmp_path, GOOD + "functions: [own/my.py, /opt/more.py]\n").functions == (
+        tmp_path / "own/my.py",
+        Path("/opt/more.py"),
+    )
+    assert [fault.key for fault in faults(tmp_path, GOOD + "functions: [1]\n")] == ["functions.0"]
 
 
 def test_options_of_a_route_that_are_built_are_kept(tmp_path):

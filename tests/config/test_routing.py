@@ -125,3 +125,17 @@ def test_a_broken_condition_is_a_fault(tmp_path):
     route = config.routes[0].model_copy(update={"exclude": ("equal Modality SR",)})
     with pytest.raises(RecipeError):
         compile_routes(config.model_copy(update={"routes": (route,)}))
+
+
+def test_recipes_find_the_functions_of_the_site_and_all_faults_of_both_are_named(tmp_path):
+    config = load(tmp_path, routes("{calling_ae: [A]}") + "functions: [own/my.py]\n")
+    own = tmp_path / "own"
+    (own / "careful.dicom").write_text("FORMAT dicom\n%header\nREPLACE PatientID func:site_number\n")
+    (own / "my.py").write_text("def site_number(item, value, field, dicom):\n    return '7'\n")
+    assert set(compile_routes(config)) == {"r0"}
+    (own / "my.py").write_text("import no_such_module\n")
+    (own / "careful.dicom").write_text("FORMAT dicom\n%header\nREPLACE PatientID func:site_number\nREMOVE Foo\n")
+    with pytest.raises(RecipeError) as caught:
+        compile_routes(config)
+    assert [fault.file for fault in caught.value.faults] == [str(own / "my.py"), str(own / "careful.dicom")]
+    assert "no_such_module" in caught.value.faults[0].problem

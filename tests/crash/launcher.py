@@ -1,8 +1,8 @@
 """`deid-node` with a death at one exact point: `launcher.py POINT N WHO COUNTER serve --config …`.
 
-The N-th time that any process of the node comes to POINT, that process ends itself with SIGKILL (WHO is `child`), or the
-supervisor and itself (`node`), so that nothing gets a chance to tidy up. COUNTER is a file that counts across processes
-and restarts, so that each death happens once. Nothing of the node is replaced: calls are passed on as they are.
+The N-th time that any process of the node comes to POINT, that process ends itself with SIGKILL (WHO is `child`),
+or the supervisor and itself (`node`), so that nothing gets a chance to tidy up. COUNTER is a file that counts across
+processes and restarts, so that each death happens once. Nothing of the node is replaced: calls are passed on as is.
 `clean:UID` is the point where that very instance is about to be cleaned, and every call up to the N-th is deadly.
 """
 

@@ -7,10 +7,9 @@ import struct
 import threading
 from pathlib import Path
 
+from tests.forwarding.raw import RawConnection, RawSCP
 from tests.forwarding.support import (
     Forwarding,
-    RawConnection,
-    RawSCP,
     ScriptedSCP,
     destination,
     running,

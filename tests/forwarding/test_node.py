@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
 from sqlalchemy import select
 
@@ -18,6 +17,7 @@ from tests.support import RunningNode, StoreSCP, make_ct, storescu, wait_for
 
 Make = Callable[..., Any]
 ONE_LANE = {"associations": 1}
+RECIPE = "FORMAT dicom\n%header\nREMOVE PatientName\n"
 
 
 @pytest.fixture
@@ -47,6 +47,21 @@ def send(node: RunningNode, files: list[Path]) -> None:
     assert done.stdout.count("Received Store Response (Success)") + done.stderr.count("(Success)") == len(files)
 
 
+def without_uid(node: RunningNode) -> Path:
+    """Give the node a recipe that leaves instances without their UID, so that none can be sent; return its path."""
+    recipe = node.folder / "own.dicom"
+    recipe.write_text(RECIPE + "REMOVE SOPInstanceUID\n")
+    node.config["routes"][0]["recipe"] = ["./own.dicom"]
+    node.write_config()
+    return recipe
+
+
+def at(status: dict[str, Any], destination: str) -> dict[str, Any]:
+    """What a status says of a destination, also before anything came for it."""
+    nothing = {"delivered": 0, "waiting": 0, "held": 0, "next_try": None, "last_error": None}
+    return status["destinations"].get(destination, nothing)
+
+
 def clean_uids(node: RunningNode) -> list[str]:
     """The UIDs under which instances leave, in order of reception."""
     with node.ledger() as ledger, ledger.database.read() as connection:
@@ -64,8 +79,8 @@ def test_a_destination_that_is_down_keeps_nobody_waiting_and_gets_all_of_it_late
     node.write_config()
     node.start()
     send(node, make_ct(tmp_path / "ct", 12))
-    node.wait_status(lambda status: status["destinations"]["up"]["delivered"] == 12, "the other gets everything")
-    found = node.wait_status(lambda status: status["destinations"]["down"]["last_error"], "the error")["destinations"]
+    node.wait_status(lambda status: at(status, "up")["delivered"] == 12, "the other gets everything")
+    found = node.wait_status(lambda status: at(status, "down")["last_error"], "the error")["destinations"]
     assert found["down"]["waiting"] == 12
     assert found["down"]["next_try"] is not None
     assert "no connection" in found["down"]["last_error"]
@@ -74,8 +89,6 @@ def test_a_destination_that_is_down_keeps_nobody_waiting_and_gets_all_of_it_late
     assert node.status()["destinations"]["down"]["waiting"] == 12, "a restart changes nothing"
     assert len(up.uids()) == 12
     expected = clean_uids(node)
-    recent = pydicom.uid.UID("1.2.840.10008.5.1.4.1.1.2")
-    down.contexts = ((str(recent), ("1.2.840.10008.1.2.1",)),)
     down.start()
     node.wait_delivered(12)
     assert down.uids() == expected, "each once, in order of reception"
@@ -104,16 +117,17 @@ def test_a_rude_destination_loses_nothing(tmp_path: Path, made: Make, options: t
         **ONE_LANE,
     ).start()
     send(node, make_ct(tmp_path / "ct", 4))
-    found = node.wait_status(lambda status: status["destinations"]["dest"]["last_error"], "the trouble is shown")
-    assert found["in_flight"] == 4
+    found = node.wait_status(lambda status: at(status, "dest")["last_error"], "the trouble is shown")
+    assert found["in_flight"] > 0, "one that sleeps after its answer has confirmed what it answered"
     assert node.held() == []
     rude.stop()
+    node.wait_status(lambda status: "no connection" in (at(status, "dest")["last_error"] or ""), "it is gone")
+    with node.ledger() as ledger, ledger.database.read() as connection:
+        query = select(instances.c.clean_sop_instance_uid).where(instances.c.outcome == "delivered")
+        confirmed = set(connection.execute(query).scalars())
     good = made(StoreSCP(tmp_path / "good", port=rude.port).start())
     node.wait_delivered(4)
-    expected = clean_uids(node)
-    assert sorted(good.uids()) == sorted(expected), "each is confirmed by the good one, and only once"
-    sent = {str(ds.SOPInstanceUID): ds.PixelData for ds in good.datasets()}
-    assert len(sent) == 4
+    assert sorted(good.uids()) == sorted(set(clean_uids(node)) - confirmed), "what was confirmed is not sent again"
 
 
 def test_pause_and_resume_while_serving(tmp_path: Path, made: Make) -> None:
@@ -123,7 +137,7 @@ def test_pause_and_resume_while_serving(tmp_path: Path, made: Make) -> None:
     assert node.cli("pause", "nowhere").returncode == 1
     wait_for(lambda: "destination-paused" in node.log(), "the forwarder has seen it")
     send(node, make_ct(tmp_path / "ct", 3))
-    node.wait_status(lambda status: status["destinations"]["two"]["delivered"] == 3, "the other goes on")
+    node.wait_status(lambda status: at(status, "two")["delivered"] == 3, "the other goes on")
     done = node.cli("status", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -147,7 +161,7 @@ def test_resume_sends_at_once_what_would_wait_for_long(tmp_path: Path, made: Mak
     scp = made(ScriptedSCP(lambda _uid, _nth: 0xA700 if busy[0] else 0).start())
     node = node_for(made, tmp_path / "node", {"dest": scp.port}, retry={"first": "1h", "cap": "2h"}).start()
     send(node, make_ct(tmp_path / "ct", 2))
-    found = node.wait_status(lambda status: status["destinations"]["dest"]["last_error"], "it is refused")
+    found = node.wait_status(lambda status: at(status, "dest")["last_error"], "it is refused")
     assert found["destinations"]["dest"]["last_error"] == "status A700H"
     wait_for(lambda: len(scp.got) == 2, "both are refused")
     busy[0] = False
@@ -158,10 +172,7 @@ def test_resume_sends_at_once_what_would_wait_for_long(tmp_path: Path, made: Mak
 def test_an_instance_held_at_cleaning_is_cleaned_again_after_the_cause_is_mended(tmp_path: Path, made: Make) -> None:
     archive = made(StoreSCP(tmp_path / "archive").start())
     node = node_for(made, tmp_path / "node", {"dest": archive.port})
-    recipe = node.folder / "own.dicom"
-    recipe.write_text("FORMAT dicom\n%header\nREMOVE PatientName\nREPLACE PatientID var:missing\n")
-    node.config["routes"][0] |= {"recipe": ["./own.dicom"], "variables": {"other": "x"}}
-    node.write_config()
+    recipe = without_uid(node)
     node.start()
     send(node, make_ct(tmp_path / "ct", 2))
     node.wait_status(lambda status: status["held"] == 2, "both are held")
@@ -170,23 +181,22 @@ def test_an_instance_held_at_cleaning_is_cleaned_again_after_the_cause_is_mended
     held = json.loads(done.stdout)
     assert [set(entry) for entry in held] == [{"id", "since", "route", "destination", "reason", "detail"}] * 2
     assert {(entry["reason"], entry["destination"], entry["route"]) for entry in held} == {
-        ("variable-missing", None, "research")
+        ("action-failed", None, "research")
     }
-    assert "MRN-0001" not in done.stdout + node.cli("held", "list").stdout
+    assert "MRN-0001" not in done.stdout
     shown = json.loads(node.cli("held", "show", "--json", held[0]["id"]).stdout)
     assert shown["state"] == "held"
     assert [entry["event"] for entry in shown["events"]] == ["received", "held"]
-    assert node.cli("held", "show", held[0]["id"]).returncode == 0
 
-    assert node.cli("held", "release", held[0]["id"]).returncode == 0
+    with node.ledger() as ledger:
+        assert ledger.release(held[0]["id"])
     wait_for(lambda: len(node.held()) == 2, "nothing is mended: held again")
     assert archive.uids() == []
 
-    node.config["routes"][0]["variables"] = {"missing": "SUBJECT-7"}
-    node.write_config()
+    recipe.write_text(RECIPE + "REPLACE PatientID SUBJECT-7\n")
     node.stop()
     node.start()
-    done = node.cli("held", "release", "--all", "--reason", "variable-missing")
+    done = node.cli("held", "release", "--all", "--reason", "action-failed")
     assert (done.returncode, done.stdout) == (0, "2 released\n")
     node.wait_delivered(2)
     assert {str(ds.PatientID) for ds in archive.datasets()} == {"SUBJECT-7"}
@@ -211,10 +221,13 @@ def test_a_refused_delivery_is_released_and_another_discarded(tmp_path: Path, ma
     assert (done.returncode, done.stdout) == (0, "1 discarded\n")
     assert node.spool_files() == {"incoming": 0, "originals": 0, "cleaned": 1}
     assert node.status()["discarded"] == 1
-    shown = json.loads(node.cli("held", "show", first, "--json").stdout)
+    with node.ledger() as ledger:
+        shown = ledger.held_detail(first)
+    assert shown is not None
     assert (shown["outcome"], shown["deliveries"][0]["state"]) == ("discarded", "discarded")
     assert node.cli("held", "discard", first, "--yes").returncode == 1, "it is gone already"
-    assert node.cli("held", "release", first).returncode == 1
+    with node.ledger() as ledger:
+        assert not ledger.release(first)
 
     refusing[0] = False
     assert node.cli("held", "release", second).returncode == 0
@@ -225,15 +238,12 @@ def test_a_refused_delivery_is_released_and_another_discarded(tmp_path: Path, ma
 
 def test_a_discarded_instance_that_could_not_be_cleaned_leaves_no_file(tmp_path: Path, made: Make) -> None:
     node = node_for(made, tmp_path / "node", {"dest": 9})
-    (node.folder / "own.dicom").write_text("FORMAT dicom\n%header\nREPLACE PatientID var:missing\n")
-    node.config["routes"][0]["recipe"] = ["./own.dicom"]
-    node.config["routes"][0]["variables"] = {"other": "x"}
-    node.write_config()
+    without_uid(node)
     node.start()
     send(node, make_ct(tmp_path / "ct", 1))
     node.wait_status(lambda status: status["held"] == 1, "it is held")
     assert node.spool_files()["originals"] == 1
-    done = node.cli("held", "discard", "--all", "--reason", "variable-missing", "--yes")
+    done = node.cli("held", "discard", "--all", "--reason", "action-failed", "--yes")
     assert (done.returncode, done.stdout) == (0, "1 discarded\n")
     assert node.spool_files() == {"incoming": 0, "originals": 0, "cleaned": 0}
     status = node.status()
@@ -244,16 +254,15 @@ def test_what_waits_for_a_destination_that_is_gone_is_held_and_goes_when_it_is_b
     stays, gone = made(StoreSCP(tmp_path / "stays").start()), made(StoreSCP(tmp_path / "gone"))
     node = node_for(made, tmp_path / "node", {"stays": stays.port, "gone": gone.port}).start()
     send(node, make_ct(tmp_path / "ct", 2))
-    node.wait_status(lambda status: status["destinations"]["stays"]["delivered"] == 2, "one has everything")
+    node.wait_status(lambda status: at(status, "stays")["delivered"] == 2, "one has everything")
     node.stop()
     removed = node.config["destinations"].pop("gone")
     node.config["routes"][0]["to"] = ["stays"]
     node.write_config()
     node.start()
     node.wait_status(lambda status: status["held"] == 2, "a person can see it")
-    held = json.loads(node.cli("held", "list", "--json").stdout)
-    assert {(entry["reason"], entry["destination"]) for entry in held} == {("destination-gone", "gone")}
-    assert json.loads(node.cli("status", "--json").stdout)["destinations"]["gone"]["held"] == 2
+    assert {(entry["reason"], entry["destination"]) for entry in node.held()} == {("destination-gone", "gone")}
+    assert node.status()["destinations"]["gone"]["held"] == 2
     node.config["destinations"]["gone"] = removed
     node.config["routes"][0]["to"] = ["stays", "gone"]
     node.write_config()

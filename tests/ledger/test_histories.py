@@ -164,5 +164,5 @@ class Histories(RuleBasedStateMachine):
             assert last == [(state,)]
 
 
-Histories.TestCase.settings = settings(max_examples=10, stateful_step_count=20, deadline=None)
+Histories.TestCase.settings = settings(max_examples=8, stateful_step_count=20, deadline=None)
 TestHistories = Histories.TestCase

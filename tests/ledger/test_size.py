@@ -27,9 +27,9 @@ SMALL_INDEXES = "instances_received|instances_held_at|deliveries_due|deliveries_
 FULL_SCAN = re.compile(rf"SCAN ({BIG_TABLES})\b(?! USING (COVERING )?INDEX ({SMALL_INDEXES})\b)")
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    database = new_database(tmp_path_factory.mktemp("large"))
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[Database]:
+    database = new_database(tmp_path)
     fill(database.path)
     yield database
     database.close()
@@ -106,7 +106,13 @@ class Plans:
             connection.close()
 
 
-def test_reception_and_cleaning_go_by_indexes(large: Database) -> None:
+def test_every_statement_goes_by_an_index(large: Database, tmp_path: Path) -> None:
+    receive_and_clean(large)
+    send(large)
+    look(large, tmp_path)
+
+
+def receive_and_clean(large: Database) -> None:
     plans = Plans(large)
     GroupCommit(large).add(received(uid="1.2.50"))
     known_ids(large, ["0" * 32, "f" * 32])
@@ -122,7 +128,7 @@ def test_reception_and_cleaning_go_by_indexes(large: Database) -> None:
     plans.check(8)
 
 
-def test_sending_goes_by_indexes(large: Database) -> None:
+def send(large: Database) -> None:
     plans = Plans(large)
     ledger = SendingLedger(large, "d")
     batch = ledger.claim("f/d/0", 16)
@@ -137,7 +143,7 @@ def test_sending_goes_by_indexes(large: Database) -> None:
     plans.check(6)
 
 
-def test_the_operators_view_goes_by_indexes(large: Database, tmp_path: Path) -> None:
+def look(large: Database, tmp_path: Path) -> None:
     plans = Plans(large)
     ledger, spool = Ledger(large), Spool(tmp_path)
     spool.prepare()

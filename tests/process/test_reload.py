@@ -13,7 +13,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from tests.crash.support import CT, EXPLICIT, Deadly, Sender, settled, tiny_cts
+from tests.crash.support import CT, EXPLICIT, Background, Deadly, Sender, audit, settled, tiny_cts
 from tests.support import StoreSCP, can_connect, wait_for
 
 RECIPE = """\
@@ -160,8 +160,6 @@ def _established(port: int, called: str) -> Association | None:
 def test_reloads_while_instances_stream_in_lose_no_association_and_no_instance(
     node: Deadly, scp: StoreSCP, tmp_path: Path
 ) -> None:
-    from tests.crash.support import Background, audit
-
     node.start()
     files = tiny_cts(tmp_path / "in", 150)
     sender = Sender(node.port)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context
 
 from tests.crash.support import CT, EXPLICIT, Background, Deadly, Sender, audit, settled, tiny_cts
-from tests.support import StoreSCP, can_connect, wait_for
+from tests.support import REPOSITORY, StoreSCP, can_connect, free_port, wait_for
 
 ROLES = {"keeper": 1, "forwarder": 1, "cleaner": 2, "receiver": 2}
 
@@ -210,29 +210,21 @@ def test_a_child_whose_supervisor_dies_while_it_is_started_does_not_stay(loud: D
     marker = str(loud.config_path)
     for pause in (0.5, 0.6, 0.7, 0.75, 0.8, 0.9):
         process = subprocess.Popen(
-            loud.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=loud.folder, env=loud_env()
+            loud.command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=loud.folder,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )
         time.sleep(pause)
         process.kill()
         process.wait(10)
 
     def left() -> list[int]:
-        found = []
-        for one in psutil.process_iter(["cmdline"]):
-            if marker in (one.info["cmdline"] or []):
-                found.append(one.pid)
-        return found
+        return [one.pid for one in psutil.process_iter(["cmdline"]) if marker in (one.info["cmdline"] or [])]
 
     wait_for(lambda: not left(), "none stays", 10)
     loud.start()
-
-
-def loud_env() -> dict[str, str]:
-    import os
-
-    from tests.support import REPOSITORY
-
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 def test_an_association_on_a_receiver_that_is_killed_ends_and_its_place_is_free_again(
@@ -250,8 +242,6 @@ def test_an_association_on_a_receiver_that_is_killed_ends_and_its_place_is_free_
 
 
 def test_the_sink_of_the_node_is_replaced_too(make_node: Callable[..., Deadly], tmp_path: Path) -> None:
-    from tests.support import free_port
-
     port = free_port()
     node = make_node({"archive": port})
     node.config["trial_destination"] = {

@@ -33,6 +33,17 @@ def recipe(*lines: str) -> Recipe:
     return load_recipe([RecipeText("r.dicom", "\n".join(["FORMAT dicom", "%header", *lines]))])
 
 
+def text(*lines: str, name: str = "r.dicom") -> RecipeText:
+    """A recipe of whole lines, sections included."""
+    return RecipeText(name, "\n".join(["FORMAT dicom", *lines]))
+
+
+def apply(recipe: Recipe, source: Dataset, syntax: Syntax = EXPLICIT_LE, **variables: object) -> Dataset:
+    """What a recipe makes of a data set."""
+    encoded = EncodedDataset.scan(encode(source, syntax), 0, syntax)
+    return decode(recipe.apply(encoded, Keys(), variables).tobytes(), syntax)
+
+
 def encode(dataset: Dataset, syntax: Syntax = EXPLICIT_LE) -> bytes:
     stream = DicomBytesIO()
     stream.is_implicit_VR = syntax.implicit_vr

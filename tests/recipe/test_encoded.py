@@ -311,3 +311,10 @@ def test_a_private_creator_behind_its_elements_is_refused():
     assert clean(source + creator + element, 'REMOVE (0033,"C",01)').changed
     with pytest.raises(DatasetError):
         clean(source + element + creator, 'REMOVE (0033,"C",01)')
+
+
+def test_a_sequence_at_the_place_of_a_private_creator_is_walked_like_any_other():
+    source = dataset(PatientID="1")
+    source.add_new(0x00070011, "SQ", [dataset(PatientID="2")])
+    again = cleaned(source, "REMOVE PatientID")
+    assert "PatientID" not in again[0x00070011].value[0]

@@ -104,8 +104,9 @@ def write_multi_frame(path: Path, mib: int) -> str:
     """Write a CT of `mib` MiB that no compression of a disk makes smaller; return the hash of its pixel data."""
     ds = pydicom.dcmread(shipped_file("CT_small.dcm"), stop_before_pixels=True)
     ds.NumberOfFrames, ds.Rows, ds.Columns = mib * 2, 512, 512
-    for tag in [tag for tag in ds if tag.group > 0x7FE0]:
-        del ds[tag]
+    for element in list(ds):
+        if element.tag.group > 0x7FE0:
+            del ds[element.tag]
     ds.save_as(path)
     digest, block = hashlib.sha256(), bytearray(os.urandom(MIB))
     with path.open("ab") as file:
