@@ -54,6 +54,8 @@ def check(strict: bool, as_json: bool) -> int:
     ]
     if config is not None:
         findings += _of_node(config)
+        if not faults:
+            findings += _of_recipes(config)
     failed = bool(faults) or any(
         one.kind == "fault" or (strict and one.strict and one.kind == "warning") for one in findings
     )
@@ -88,6 +90,14 @@ def _of_node(config: Config) -> list[Finding]:
         *_room(config),
         *_destinations(config),
     ]
+
+
+def _of_recipes(config: Config) -> list[Finding]:
+    """What is no fault of a recipe but hardly meant."""
+    from node.routing import compile_routes
+
+    found = {str(fault): fault for recipe in compile_routes(config).values() for fault in recipe.warnings}
+    return [Finding("warning", "recipe", text) for text in found]
 
 
 def sqlite_findings(version: str) -> list[Finding]:

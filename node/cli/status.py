@@ -36,7 +36,7 @@ def status(as_json: bool) -> None:
 
 def with_configured(found: dict[str, Any], config: Config) -> dict[str, Any]:
     """Add the routes and destinations of the configuration to which nothing has come yet."""
-    no_instances: dict[str, Any] = dict.fromkeys(("received", *OUTCOMES), 0)
+    no_instances: dict[str, Any] = dict.fromkeys(("received", "cleaned", *OUTCOMES), 0)
     no_deliveries = {"delivered": 0, "waiting": 0, "held": 0, "next_try": None, "last_error": None, "paused": False}
     routes = {route.name: dict(no_instances) for route in config.routes}
     destinations = {name: dict(no_deliveries) for name in config.destinations}
@@ -54,9 +54,10 @@ def equation(found: dict[str, Any]) -> str:
 def _print_routes(screen: Console, routes: dict[str, dict[str, Any]]) -> None:
     from rich.table import Table
 
-    table = Table("route", *(name.replace("_", " ") for name in ("received", *OUTCOMES)))
+    columns = ("received", "cleaned", *OUTCOMES)
+    table = Table("route", *(name.replace("_", " ") for name in columns))
     for name, counts in routes.items():
-        add_row(table, name, *(counts[key] for key in ("received", *OUTCOMES)))
+        add_row(table, name, *(counts[key] for key in columns))
     screen.print(table)
 
 

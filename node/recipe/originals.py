@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from node.errors import DatasetError
 from node.recipe.charset import codec
 from node.recipe.coding import IMPLICIT, IMPLICIT_CODING, SEQUENCE, Coding, vr_code
-from node.recipe.compiled import CHARSET, GROUP_LENGTH, KEPT, Decision, Level
+from node.recipe.compiled import CHARSET, GROUP_LENGTH, KEPT, LEAF, Decision, Level
 from node.recipe.dictionary import show
 from node.recipe.elements import Owners, Place, items_coding
 from node.recipe.encoded import ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, UNDEFINED, Element, EncodedDataset, is_un
@@ -56,7 +56,8 @@ class Originals:
         owners = Owners(level, self._dataset)
         for element in self._dataset.elements:
             decision = level.decisions.get(element[0]) or owners.decide(element, "")
-            self._collect(Seen(element, decision, level, place, show(element[0] >> 16)))
+            if decision.wanted or decision.kind != LEAF:
+                self._collect(Seen(element, decision, level, place, show(element[0] >> 16)))
 
     def _collect(self, seen: Seen) -> None:
         decision, lists = seen.decision, self._instance.lists
@@ -70,7 +71,8 @@ class Originals:
                 lists.add_values(name, wanted.line.parts(values), wanted.line.where)
         if coding is not None and decision.kind != KEPT:
             for child in self._children(seen, coding):
-                self._collect(child)
+                if child.decision.wanted or child.decision.kind != LEAF:
+                    self._collect(child)
 
     def holds(self, seen: Seen, rule: Rule) -> bool:
         """Tell whether a value that a line looks for stands in a sequence when the line is reached."""

@@ -107,7 +107,7 @@ LISTS = (
     ("%values f", "FIELD PatientID", "FIELD StudyInstanceUID"),
     ("%values f", 'SPLIT PatientName by="^";minlength=5'),
     ("%values f", "SPLIT PatientName by=^;minlength=6", "FIELD SOPInstanceUID"),
-    ("%values f", "SPLIT Manufacturer minlength=6", "FIELD AccessionNumber"),
+    ("%values f", "SPLIT StationName minlength=6", "FIELD AccessionNumber"),
     ("%values f", "SPLIT StudyDescription minlength=4", "FIELD AccessionNumber"),
 )
 _LINES = {

@@ -21,7 +21,6 @@ pytest.importorskip("deid")
 
 # Small, and unlike one another: nested, private, character sets, implicit, big endian, encapsulated, UN sequences.
 QUICK = (
-    "693_J2KI.dcm",
     "DICOMDIR-empty.dcm",
     "JPEGLSNearLossless_08.dcm",
     "JPEGLSNearLossless_16.dcm",
@@ -32,7 +31,6 @@ QUICK = (
     "chrH31.dcm",
     "chrSQEncoding.dcm",
     "rtplan.dcm",
-    "rtdose_1frame.dcm",
 )
 LEAST = 2000  # pairs that are compared
 FILES = {path.name: path for path in files()}
@@ -51,7 +49,8 @@ def compare(name: str, folder, start: int = 0, step: int = 1) -> int:
         try:
             mine = by_ours(data, recipe, VARIABLES)
         except HoldInstance as hold:
-            assert "not a full date" in hold.detail, text
+            if "not a full date" not in hold.detail:
+                raise
             continue
         assert without_un(mine, mine) == without_un(theirs, mine), text
         compared += 1

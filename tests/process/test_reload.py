@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import signal
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
+from node.dicomnet.pdus import AssociateRequest, ProposedContext, encode_release_request, encode_request
 from tests.crash.support import CT, EXPLICIT, Background, Deadly, Sender, audit, settled, tiny_cts
 from tests.support import StoreSCP, can_connect, wait_for
 
@@ -241,3 +245,25 @@ def test_what_was_delivered_before_a_reload_keeps_the_recipe_it_was_cleaned_with
     scp.start()
     node.wait_delivered(2)
     assert sorted(str(pydicom.dcmread(path).PatientID) for path in scp.files()) == ["FIRST", "SECOND"]
+
+
+def test_a_connection_that_was_accepted_before_a_reload_gets_its_association_and_keeps_it(node: Deadly) -> None:
+    node.config["node"]["drain"] = "1s"
+    node.write_config()
+    node.start()
+    request = encode_request(AssociateRequest("DEIDNODE", "SLOW", (ProposedContext(1, CT, (EXPLICIT,)),), 16384))
+    associate(node.port).release()  # the receivers run
+    with socket.create_connection(("127.0.0.1", node.port), 10) as peer:
+        peer.settimeout(10)
+        time.sleep(0.5)  # it is accepted, and nothing came on it yet
+        sighup(node, "reloaded")
+        peer.sendall(request)
+        assert peer.recv(1) == b"\x02", "A-ASSOCIATE-AC"
+        peer.settimeout(2.5)  # longer than it may take to drain at SIGTERM
+        with contextlib.suppress(TimeoutError):
+            while answer := peer.recv(4096):
+                assert answer[-10:-9] != b"\x07", "A-ABORT"
+            raise AssertionError("the association was closed by a reload")
+        peer.settimeout(10)
+        peer.sendall(encode_release_request())
+        assert peer.recv(1) == b"\x06", "A-RELEASE-RP"

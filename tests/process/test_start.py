@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +122,16 @@ def test_a_start_that_is_refused_takes_no_time_and_leaves_no_process(node: Deadl
         refused(node)
         listed = subprocess.run(["pgrep", "-f", str(node.config_path)], capture_output=True, text=True, check=False)
     assert not listed.stdout.strip()
+
+
+def test_a_lock_that_the_children_of_a_dead_node_still_hold_is_waited_for(used: Deadly) -> None:
+    hold = "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print(1, flush=True); time.sleep(2.5)"
+    command = [sys.executable, "-c", hold, str(used.spool / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as dying:
+        assert dying.stdout is not None
+        assert dying.stdout.readline()
+        used.start()
+    assert used.stop() == 0
 
 
 # -- what people wrote -----------------------------------------------------------------------------------------------

@@ -197,15 +197,6 @@ def test_sigkill_of_the_supervisor_takes_every_child_along(loud: Deadly) -> None
     assert len(gone) == len(children)
 
 
-def test_a_node_that_was_killed_can_be_started_in_the_same_instant(loud: Deadly) -> None:
-    for _ in range(3):
-        loud.start()
-        assert loud.process is not None
-        loud.process.kill()
-        loud.process.wait(10)  # the supervisor only: what its children still hold is the next one's to wait for
-    loud.start()
-
-
 def test_a_child_whose_supervisor_dies_while_it_is_started_does_not_stay(loud: Deadly) -> None:
     marker = str(loud.config_path)
     for pause in (0.5, 0.6, 0.7, 0.75, 0.8, 0.9):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from node.errors import DatasetError, HoldInstance
-from node.recipe import EncodedDataset
+from node.recipe import EncodedDataset, load_recipe
 from tests.recipe.reference import apply
-from tests.recipe.support import CODINGS, Keys, dataset, decode, encode, recipe
+from tests.recipe.support import CODINGS, Keys, dataset, decode, encode, recipe, text
 
 UID = st.lists(st.integers(0, 99), min_size=2, max_size=5).map(lambda parts: "1." + ".".join(map(str, parts)))
 TEXT = st.text("ABCxyz 019^", max_size=12).map(str.strip)
@@ -141,7 +143,26 @@ ANY = recipe(
 )
 
 
+LISTS = load_recipe(
+    [
+        text(
+            "%fields f",
+            "FIELD contains:Patient",
+            "%values v",
+            "FIELD select:VR:LO",
+            "SPLIT PatientName by=^",
+            "%header",
+            "BLANK fields:f",
+            "REMOVE values:v",
+        )
+    ]
+)
+
+
 def check_garbage(data: bytes, syntax) -> None:
+    with contextlib.suppress(DatasetError, HoldInstance):
+        source = EncodedDataset.scan(data, 0, syntax)
+        EncodedDataset.scan(LISTS.apply(source, Keys(), {}).tobytes(), 0, syntax)
     try:
         source = EncodedDataset.scan(data, 0, syntax)
         recipe().apply(source, Keys(), {})
