@@ -82,6 +82,11 @@ class AssociationServer:
         with self._changed:
             return sum(association.admitted for association in self._associations)
 
+    def connections(self) -> int:
+        """Return the number of open connections, those included on which no association was asked for yet."""
+        with self._changed:
+            return len(self._associations)
+
     def drain(self, seconds: float) -> None:
         """Wait until open associations have ended; those still open after `seconds` get A-ABORT.
 

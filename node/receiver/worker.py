@@ -41,7 +41,8 @@ def receive(
     serving.join()
     # Only closed, never shut down: the listener is shared with every other receiver.
     listener.close()
-    while stop.patient and server.active():
+    # Whoever was accepted is served: an association may be on its way on a connection that has none yet.
+    while stop.patient and server.connections():
         refusals.flush()
         time.sleep(_FLUSH_SECONDS)
     server.drain(config.node.drain)

@@ -223,7 +223,7 @@ def test_the_secret_is_made_once_and_for_its_owner_alone(used: Deadly) -> None:
 
 
 def test_a_first_start_that_is_killed_anywhere_succeeds_the_next_time(node: Deadly) -> None:
-    for step in range(12):
+    for step in range(7):
         process = subprocess.Popen(
             node.command,
             stdout=subprocess.DEVNULL,
@@ -240,7 +240,7 @@ def test_a_first_start_that_is_killed_anywhere_succeeds_the_next_time(node: Dead
         time.sleep(0.002 * (step // len(awaited)))
         process.kill()
         process.wait(10)
-        if step % 4 == 3:
+        if step % 3 == 2:
             node.start()
             node.kill()
             shutil.rmtree(node.data)
