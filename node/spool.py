@@ -15,10 +15,13 @@ Refuses
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import queue
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +31,7 @@ from node.errors import NoRoom, SpoolError
 _ID = re.compile(r"[0-9a-f]{32}")
 _FAN_OUT = [f"{n:02x}" for n in range(256)]
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_REMOVALS = 1024  # files that may wait to be removed
 _ROOM_SEEN_FOR = 0.2  # seconds for which a look at the disk's free space counts
 
 
@@ -63,6 +67,9 @@ class Spool:
         self.originals = root / "originals"
         self.cleaned = root / "cleaned"
         self._room_until = 0.0
+        self._removals: queue.Queue[Path | None] = queue.Queue(_REMOVALS)
+        self._remover: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def prepare(self) -> None:
         """Make all folders and sync their parents, so that no instance ever waits for a folder to become durable."""
@@ -118,6 +125,31 @@ class Spool:
     def cleaned_file(self, name: str) -> Path:
         """Path of a cleaned file."""
         return self._placed(self.cleaned, name)
+
+    def remove_soon(self, path: Path) -> None:
+        """Remove a file that nothing needs any more, beside the work that goes on.
+
+        Giving back a file's blocks can take longer than writing them (a disk mounted with `discard`). What a death
+        leaves behind the sweeper removes: the file's row says that it is not needed.
+        """
+        with self._starting:
+            if self._remover is None:
+                self._remover = threading.Thread(target=self._remove, name="remove", daemon=True)
+                self._remover.start()
+        self._removals.put(path)
+
+    def finish_removals(self) -> None:
+        """Return when everything handed to `remove_soon` is gone."""
+        if self._remover is not None:
+            self._removals.put(None)
+            self._remover.join()
+            self._remover = None
+
+    def _remove(self) -> None:
+        while (path := self._removals.get()) is not None:
+            # A disk that refuses now is the sweeper's to try again.
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def list_originals(self) -> Iterator[tuple[str, float]]:
         """Every id in `originals/` with its file's modification time (seconds, UTC)."""

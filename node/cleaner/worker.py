@@ -46,6 +46,7 @@ class Cleaner:
             except LedgerError as error:
                 event(LOGGER, "ledger-trouble", level=logging.ERROR, error=str(error))
                 self.stopping.wait(_TROUBLE_SECONDS)
+        self.spool.finish_removals()
 
     def _clean_all(self, claimed: list[Claimed]) -> None:
         results: list[Result] = []
@@ -98,4 +99,4 @@ class Cleaner:
             case Excluded():
                 event(LOGGER, "excluded", instance=claimed.id, route=claimed.route, rule=result.rule)
         # Its row says, durably, that the original is no longer needed.
-        self.spool.original(claimed.id).unlink(missing_ok=True)
+        self.spool.remove_soon(self.spool.original(claimed.id))

@@ -262,7 +262,7 @@ class Lane:
         while settlements:
             try:
                 for name in self.ledger.settle(self.owner, settlements):
-                    self.spool.cleaned_file(name).unlink(missing_ok=True)
+                    self.spool.remove_soon(self.spool.cleaned_file(name))
                 break
             except LedgerError as error:
                 event(LOGGER, "ledger-trouble", level=logging.ERROR, destination=self.name, error=str(error))

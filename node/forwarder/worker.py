@@ -91,6 +91,7 @@ def forward(config: Config, spool: Spool, owner: str, bell: Bell, stop: Stop) ->
     alarm.ring()
     for thread in lanes:
         thread.join()
+    spool.finish_removals()
     database.close()
     if failed:
         raise RuntimeError("a lane ended by itself; its traceback is above")
