@@ -22,7 +22,7 @@ from pydicom.uid import generate_uid
 from node.ledger import Database, Ledger
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-SECONDS = 30.0
+SECONDS = 60.0
 QUICK_RETRY = {"first": "200ms", "factor": 1.5, "cap": "1s"}
 
 
