@@ -19,7 +19,6 @@ from node.errors import Fault, RecipeError
 
 if TYPE_CHECKING:
     from node.recipe import Functions, Recipe, RecipeText
-    from node.recipe.conditions import Conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +122,6 @@ def _functions(config: Config) -> tuple[Functions, list[Fault]]:
         return load_functions(config.functions), []
     except RecipeError as error:
         return Functions({}, complete=False), error.faults
-
-
-def compile_exclusions(config: Config) -> dict[str, Conditions]:
-    """Compile the `exclude` conditions of every route, by route name; raises RecipeError as `compile_routes`."""
-    from node.recipe.conditions import compile_conditions
-
-    return {route.name: compile_conditions(list(route.exclude), f"route {route.name}") for route in config.routes}
 
 
 def recipe_faults(recipes: Sequence[tuple[str, ...]], file: Path) -> list[Fault]:
