@@ -131,6 +131,7 @@ class HoldReason(StrEnum):
     FUNCTION_FAILED = "function-failed"  # a recipe function raised or returned nothing
     VARIABLE_MISSING = "variable-missing"  # the recipe names a variable that the route does not set
     PIXEL_RISK = "pixel-risk"  # a filter of the recipe says that the image may show who the patient is
+    MASK_FAILED = "mask-failed"  # a filter of the recipe masks the image, which cannot be done right
     NO_PATIENT_ID = "no-patient-id"  # a pseudonym or date shift needs a Patient ID, and there is none
     COLLISION = "collision"  # two originals would get the same replacement
     ROUTE_GONE = "route-gone"  # the configuration no longer has the route

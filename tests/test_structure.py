@@ -18,6 +18,7 @@ LAYERS = (
     ("spool",),
     ("deflated",),
     ("identity", "recipe"),
+    ("pixels",),
     ("routing",),
     ("ledger",),
     ("transcode",),

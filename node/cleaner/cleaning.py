@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from node.cleaner.identities import InstanceIdentities
+from node.cleaner.masking import masked
 from node.cleaner.output import write_deflated, write_segments
 from node.cleaner.plan import Plan
 from node.deflated import inflate
@@ -109,14 +110,15 @@ class Cleaning:
             return Excluded(claimed, rule)
         identities = InstanceIdentities(plan, self._ledger, original)
         cleaned = plan.recipe.apply(original, identities, plan.variables)
+        segments, syntax, changed = masked(cleaned, self._spool)
         sop_class_uid, sop_instance_uid = _uids(cleaned)
         head = self._head(plan, (sop_class_uid, sop_instance_uid, syntax.uid))
         target = self._spool.create(claimed.id, "clean")
         try:
             if deflated is None:
-                size = write_segments(target, head, cleaned.segments, file, whole)
-            elif cleaned.changed:
-                size = write_deflated(target, head, cleaned.segments, whole)
+                size = write_segments(target, head, segments, file, whole)
+            elif changed:
+                size = write_deflated(target, head, segments, whole)
             else:
                 # A data set that did not change keeps the very stream that it came in.
                 rest = os.fstat(deflated).st_size - start

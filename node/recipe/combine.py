@@ -1,8 +1,7 @@
 """Several recipe texts, to one recipe.
 
 Guarantees that everything of every text is kept: lines in the order of the texts, sections of one name joined. Refuses
-(RecipeError, with every fault of every text) lines that refer to a list that no text has, or to one without lines, and
-on the network path filters that mask.
+(RecipeError, with every fault of every text) lines that refer to a list that no text has, or to one without lines.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from node.errors import Fault, RecipeError
 from node.recipe.dictionary import nearest
 from node.recipe.filters import FilterSection, Label
-from node.recipe.header import Action, Rule, Scope, check
+from node.recipe.header import Action, Rule, check
 from node.recipe.language import LabelLine, Parsed, RecipeText
 from node.recipe.lists import ListLine, ListSection, bound
 from node.recipe.selectors import Problem
@@ -31,7 +30,7 @@ class Combined:
     warnings: tuple[Fault, ...]
 
 
-def combine(parsed: Sequence[tuple[RecipeText, Parsed]], scope: Scope) -> Combined:
+def combine(parsed: Sequence[tuple[RecipeText, Parsed]]) -> Combined:
     """Return one recipe of several texts. Raises RecipeError."""
     faults = [fault for _, one in parsed for fault in one.faults]
     sections, found = _sections(parsed)
@@ -42,8 +41,6 @@ def combine(parsed: Sequence[tuple[RecipeText, Parsed]], scope: Scope) -> Combin
                 rules += _resolved(rule, sections)
             except Problem as problem:
                 faults.append(_fault(text, rule, problem))
-    if scope.in_node:
-        faults += _masking(found)
     if faults:
         raise RecipeError(sorted(faults, key=lambda fault: _place(fault, parsed)))
     numbered = tuple(replace(rule, number=number) for number, rule in enumerate(rules))
@@ -102,16 +99,6 @@ def _fault(text: RecipeText, rule: Rule, problem: Problem) -> Fault:
     number = int(rule.where.rpartition(":")[2])
     line = text.text.removeprefix("\ufeff").splitlines()[number - 1].strip()
     return Fault(text.name, number, problem.problem, problem.hint, line)
-
-
-def _masking(sections: Sequence[FilterSection]) -> Iterator[Fault]:
-    """Give the lines that would mask pixels on the network path."""
-    for section in sections:
-        for label in () if section.is_whitelist else section.labels:
-            for region in label.regions:
-                file, _, number = region.where.rpartition(":")
-                problem = "Pixels cannot be masked by a route in this version."
-                yield Fault(file, int(number), problem, "A LABEL without coordinates holds the image.", "")
 
 
 def _place(fault: Fault, parsed: Sequence[tuple[RecipeText, Parsed]]) -> tuple[int, int]:

@@ -3,6 +3,8 @@
 Guarantees that every image is judged by its own header alone, that the lines of a LABEL must all be met, and that a
 region covers something: what masks nothing is refused when the recipe is loaded (Problem) or, where the rectangle is
 taken from the image, when the image is judged (HoldInstance). A LABEL with regions only is always met.
+
+On the network path (`to_mask`) a match with regions asks for a mask, and a match without any holds the image.
 """
 
 from __future__ import annotations
@@ -214,6 +216,28 @@ def detect(sections: Sequence[FilterSection], dataset: EncodedDataset) -> Detect
         if all(met(line.criteria, dataset) for line in label.lines)
     )
     return Detection(bool(found), found)
+
+
+def to_mask(detection: Detection) -> tuple[Region, ...]:
+    """Return what has to be masked or kept, in order; nothing where no filter is met.
+
+    Raises
+    ------
+    HoldInstance
+        A LABEL is met that says the image shows somebody, but names nothing in it that could be masked.
+    """
+    for finding in detection.results:
+        asked = [found for line, found in finding.regions if not line.keep]
+        if not finding.regions or (asked and not any(asked)):
+            raise _shows_somebody(finding)
+    regions = tuple(region for finding in detection.results for _, found in finding.regions for region in found)
+    if detection.results and all(region.keep for region in regions):
+        raise _shows_somebody(detection.results[0])
+    return regions
+
+
+def _shows_somebody(finding: Finding) -> HoldInstance:
+    return HoldInstance(HoldReason.PIXEL_RISK, f"%filter {finding.group}: LABEL {finding.label}")
 
 
 def _regions(line: RegionLine, dataset: EncodedDataset) -> tuple[Region, ...]:

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from node.errors import Fault, HoldInstance, HoldReason, RecipeError
+from node.errors import Fault, RecipeError
 from node.recipe.combine import Combined, combine
 from node.recipe.compiled import MAX_DECISIONS, Level, Rules
 from node.recipe.encoded import EncodedDataset
 from node.recipe.engine import Engine
-from node.recipe.filters import Detection, detect
+from node.recipe.filters import Detection, Region, detect, to_mask
 from node.recipe.functions import Identities
 from node.recipe.header import Rule, Scope, Source
 from node.recipe.instance import Instance
@@ -87,12 +87,12 @@ class Recipe:
         Raises
         ------
         HoldInstance
-            A line cannot be carried out, or a filter holds the instance.
+            A line cannot be carried out, or a filter holds the instance. What a filter wants masked is in `regions`
+            of the result.
         DatasetError
             Items that cannot be parsed.
         """
-        if self._in_node:
-            self._judge(dataset)
+        regions = self._judge(dataset) if self._in_node else ()
         instance = Instance(dataset, identities, variables)
         engines = [Engine(self._root(dataset.signed), dataset, instance)]
         if meta is not None:
@@ -102,20 +102,16 @@ class Recipe:
                 engine.collect()
         cleaned, *others = [engine.run() for engine in engines]
         cleaned.meta = others[0] if others else None
+        cleaned.regions = regions
         return cleaned
 
     def detect(self, dataset: EncodedDataset) -> Detection:
         """Judge an image by the filters. Raises DatasetError for undecodable text, HoldInstance for empty regions."""
         return detect(self.filters, dataset)
 
-    def _judge(self, dataset: EncodedDataset) -> None:
+    def _judge(self, dataset: EncodedDataset) -> tuple[Region, ...]:
         sections = [section for section in self.filters if not section.is_whitelist]
-        if not sections:
-            return
-        found = detect(sections, dataset).results
-        if found:
-            detail = f"%filter {found[0].group}: LABEL {found[0].label}"
-            raise HoldInstance(HoldReason.PIXEL_RISK, detail)
+        return to_mask(detect(sections, dataset)) if sections else ()
 
     def _root(self, signed: bool) -> Level:
         if self._rules.decided > MAX_DECISIONS:
@@ -146,7 +142,7 @@ def load_recipe(texts: Sequence[RecipeText], *, in_node: bool = True, functions:
     if not texts:
         raise RecipeError([Fault("recipe", None, "No recipe is named.", "Name at least one.")])
     scope = Scope(in_node, functions)
-    combined = combine([(text, parse(text, scope)) for text in texts], scope)
+    combined = combine([(text, parse(text, scope)) for text in texts])
     return Recipe(texts, combined, scope)
 
 

@@ -13,6 +13,7 @@ from node.errors import HoldInstance, HoldReason
 from node.recipe.charset import Codec
 from node.recipe.coding import SEQUENCE, SHORT_CODES, Coding
 from node.recipe.encoded import UNDEFINED, Element, EncodedDataset
+from node.recipe.filters import Region
 
 Segment: TypeAlias = bytes | tuple[int, int]
 SMALL = 2048  # bytes; a shorter range between two edits is read, because a copy of its own would cost more
@@ -34,6 +35,9 @@ class Cleaned:
         Values that a function gave and that were written although their VR does not allow them: tag path and line.
     meta
         The cleaned file meta information, where it was given.
+    regions
+        On the network path: what the filters want masked, in order. Whoever writes the data set masks it
+        (`node.pixels`); `segments` alone still show it.
     """
 
     dataset: EncodedDataset
@@ -43,6 +47,24 @@ class Cleaned:
     _values: dict[int, str | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     meta: Cleaned | None = None
+    regions: tuple[Region, ...] = ()
+    _edits: list[Edit] = field(default_factory=list)
+
+    def span(self, start: int, end: int) -> tuple[int, int, bool]:
+        """Return where a range of the source lies in the cleaned data set: start, end, and whether it was edited.
+
+        Both ends have to be boundaries of elements. What was inserted in front of the range does not belong to it.
+        """
+        first = last = -self.dataset.start
+        touched = False
+        for edit_start, edit_end, new in self._edits:
+            grown = len(new) - (edit_end - edit_start)
+            if edit_end <= start:
+                first += grown
+            if edit_end <= end and (edit_start < end or edit_end <= start):
+                last += grown
+            touched = touched or (edit_start < end and edit_end > start)
+        return start + first, end + last, touched
 
     def text(self, tag: int) -> str | None:
         """Return a top-level value after cleaning, without padding; None where it is absent. Raises DatasetError."""
@@ -140,7 +162,7 @@ class Output:
         _flush(segments, literal)
         if position < dataset.end:
             segments.append((position, dataset.end - position))
-        return Cleaned(dataset, segments, bool(edits), codec, self._values, self._warnings)
+        return Cleaned(dataset, segments, bool(edits), codec, self._values, self._warnings, _edits=edits)
 
 
 def _order(edit: Edit) -> tuple[int, int]:

@@ -1,0 +1,163 @@
+"""Decodes encapsulated pixels frame by frame, masks them, and gives them as native little endian ones.
+
+Guarantees that the samples outside the mask are those that the decoder gives, in the order of Planar Configuration 0;
+JPEG's subsampled YCbCr becomes RGB, as its decoders have it, since native pixels that are not subsampled are never
+YBR_FULL_422 (PS3.3 C.7.6.3.1.2). Each transfer syntax has one decoder, so that two nodes give the same bytes; one
+frame is in memory at a time.
+Refuses with HoldInstance syntaxes without a decoder, frames that it cannot decode, codestreams that contradict the
+header in size, samples, bits or colour, and sizes that native pixels cannot have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.pixels.codestream import size
+from node.pixels.fragments import Range, frames
+from node.pixels.image import BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, Image, refused
+from node.pixels.regions import Band
+from node.recipe import EncodedDataset, Segment
+from node.syntaxes import Syntax
+
+_ROOT = "1.2.840.10008.1.2"
+_JPEG = (f"{_ROOT}.4.50", f"{_ROOT}.4.51")
+_RLE = f"{_ROOT}.5"
+DECODERS = {
+    **dict.fromkeys(_JPEG, "pillow"),
+    **dict.fromkeys((f"{_ROOT}.4.57", f"{_ROOT}.4.70"), "gdcm"),
+    **dict.fromkeys((f"{_ROOT}.4.80", f"{_ROOT}.4.81"), "pyjpegls"),
+    **dict.fromkeys((f"{_ROOT}.4.{n}" for n in (90, 91, 201, 202, 203)), "pylibjpeg"),
+    _RLE: "pydicom",
+}
+"""Transfer syntaxes that are decoded, and pydicom's plugin for each."""
+
+MAX_FRAME = 1 << 29  # bytes; a frame is in memory some times over while it is decoded
+_LONGEST = 0xFFFFFFFE
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What native pixels an image becomes: their photometric interpretation, and their length without padding."""
+
+    photometric: str
+    length: int
+
+
+def decoded(image: Image, syntax: Syntax) -> Decoded:
+    """Return what an image becomes. Raises HoldInstance for one that is not decoded."""
+    if syntax.uid not in DECODERS:
+        raise refused("pixels in this transfer syntax are not decoded", image.tag)
+    if image.allocated not in (8, 16, 32) or image.high_bit + 1 != image.stored:
+        raise refused("compressed pixels of this number of bits are not decoded", BITS_ALLOCATED)
+    frame = image.rows * image.columns * image.samples * image.allocated // 8
+    if frame > MAX_FRAME or frame * image.frames > _LONGEST:
+        raise refused("the pixels are too large to be written uncompressed", image.tag)
+    return Decoded(_photometric(image, syntax), frame * image.frames)
+
+
+def _photometric(image: Image, syntax: Syntax) -> str:
+    if image.samples == 1:
+        return image.photometric
+    if syntax.uid in _JPEG and image.photometric in ("RGB", "YBR_FULL", "YBR_FULL_422"):
+        return "RGB"
+    if DECODERS[syntax.uid] == "pylibjpeg" and image.photometric in ("YBR_ICT", "YBR_RCT"):
+        return "RGB"  # the transformation is part of the codestream, and undone with it (PS3.5 8.2.4)
+    if syntax.uid not in _JPEG and image.photometric in ("RGB", "YBR_FULL"):
+        return image.photometric
+    raise refused("compressed pixels of this Photometric Interpretation are not decoded", PHOTOMETRIC_INTERPRETATION)
+
+
+def masked_frames(
+    dataset: EncodedDataset, image: Image, target: Decoded, bands: Sequence[Band], cells: tuple[int, ...]
+) -> Iterator[Segment]:
+    """Give the native value, a frame at a time. Raises HoldInstance while it is read."""
+    for fragments in frames(dataset, image):
+        pixels = _decode(dataset, image, target, fragments)
+        unsigned = pixels.view(f"u{image.allocated // 8}")
+        for band in bands:
+            for left, right in band.spans:
+                unsigned[band.top : band.bottom, left:right] = cells if image.samples > 1 else cells[0]
+        yield pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+    if target.length % 2:
+        yield b"\0"
+
+
+def _decode(dataset: EncodedDataset, image: Image, target: Decoded, fragments: list[Range]) -> NDArray[Any]:
+    """Return one frame, by rows, columns, and samples where there are several."""
+    frame = b"".join(bytes(dataset.buffer[offset : offset + length]) for offset, length in fragments)
+    uid = dataset.syntax.uid
+    if uid != _RLE:
+        _compare(size(frame), image)
+    pixels, photometric = _plugin(image, frame, uid)
+    if pixels.shape[:2] != (image.rows, image.columns) or pixels.dtype.itemsize * 8 != image.allocated:
+        raise refused("a frame is decoded to another size than the header says", image.tag)
+    half = 1 << (image.stored - 1)
+    low, high = (-half, half - 1) if image.signed else (0, 2 * half - 1)
+    if int(pixels.min()) < low or int(pixels.max()) > high:
+        raise refused("a frame has samples that Bits Stored cannot hold", image.tag)
+    if image.samples == 1:
+        return pixels
+    if uid in _JPEG:
+        pixels = _as_rgb(image, frame, pixels, photometric)
+    elif photometric != target.photometric:
+        raise refused("the colours of a frame contradict the header", PHOTOMETRIC_INTERPRETATION)
+    return np.ascontiguousarray(pixels)
+
+
+def _compare(found: tuple[int, int, int, int] | None, image: Image) -> None:
+    if found is None:
+        raise refused("a frame is no codestream of its transfer syntax", image.tag)
+    rows, columns, samples, bits = found
+    if (rows, columns, samples) != (image.rows, image.columns, image.samples) or bits > image.allocated:
+        raise refused("the size of a frame contradicts the header", image.tag)
+
+
+def _plugin(image: Image, frame: bytes, uid: str) -> tuple[NDArray[Any], str]:
+    """Decode a frame; return its samples, colours as they are in the codestream, and which those are."""
+    from pydicom.encaps import encapsulate
+    from pydicom.pixels.decoders.base import get_decoder
+
+    options: dict[str, Any] = {
+        "rows": image.rows,
+        "columns": image.columns,
+        "samples_per_pixel": image.samples,
+        "number_of_frames": 1,
+        "bits_allocated": image.allocated,
+        "bits_stored": image.stored,
+        "pixel_representation": int(image.signed),
+        "photometric_interpretation": image.photometric,
+        # The header's does not matter for a codestream (PS3.5 8.2); a decoder that gives planes says so itself.
+        "planar_configuration": 0,
+        "pixel_keyword": "PixelData",
+    }
+    source = encapsulate([frame], has_bot=False)
+    try:
+        pixels, properties = get_decoder(uid).as_array(
+            source, index=0, raw=True, decoding_plugin=DECODERS[uid], **options
+        )
+    except Exception:  # noqa: BLE001 -- the boundary around foreign decoders; their texts may quote the data
+        raise refused("a frame cannot be decoded", image.tag) from None
+    return pixels, str(properties["photometric_interpretation"])
+
+
+def _as_rgb(image: Image, frame: bytes, pixels: NDArray[Any], photometric: str) -> NDArray[Any]:
+    """Return RGB of what Pillow gives for a JPEG.
+
+    With Adobe's marker Pillow has converted already, by what the marker says. Without one it gives the components as
+    they are, and the header says what they are, unless a JFIF marker tells pydicom that they are YCbCr.
+    """
+    from PIL import Image as Pillow
+    from pydicom.pixels.processing import convert_color_space
+
+    adobe = Pillow.open(BytesIO(frame)).info.get("adobe_transform")
+    if adobe == 0 and image.photometric != "RGB":
+        raise refused("the colours of a frame contradict the header", PHOTOMETRIC_INTERPRETATION)
+    if adobe is not None or photometric == "RGB":
+        return pixels
+    return convert_color_space(pixels, "YBR_FULL", "RGB")
