@@ -32,7 +32,7 @@ DECODERS = {
     **dict.fromkeys(_JPEG, "pillow"),
     **dict.fromkeys((f"{_ROOT}.4.57", f"{_ROOT}.4.70"), "gdcm"),
     **dict.fromkeys((f"{_ROOT}.4.80", f"{_ROOT}.4.81"), "pyjpegls"),
-    **dict.fromkeys((f"{_ROOT}.4.{n}" for n in (90, 91, 201, 202, 203)), "pylibjpeg"),
+    **dict.fromkeys((f"{_ROOT}.4.{n}" for n in (90, 91)), "pylibjpeg"),
     _RLE: "pydicom",
 }
 """Transfer syntaxes that are decoded, and pydicom's plugin for each."""

@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.errors import HoldInstance, HoldReason, RecipeError
-from node.recipe import Detection, EncodedDataset, load_recipe
+from node.recipe import Detection, EncodedDataset, Region, load_recipe
 from node.syntaxes import EXPLICIT_LE, IMPLICIT_LE
 from tests.recipe.support import Keys, apply, dataset, encode, text
 
@@ -27,9 +27,9 @@ def detect(source: Dataset, *lines: str, syntax=EXPLICIT_LE) -> Detection:
     return recipe.detect(EncodedDataset.scan(encode(source, syntax), 0, syntax))
 
 
-def faults(*lines: str, in_node: bool = False) -> list[str]:
+def faults(*lines: str) -> list[str]:
     with pytest.raises(RecipeError) as refused:
-        load_recipe([text(*lines)], in_node=in_node)
+        load_recipe([text(*lines)], in_node=False)
     return [str(fault) for fault in refused.value.faults]
 
 
@@ -185,7 +185,7 @@ def test_filters_of_one_name_are_joined_over_sections_and_recipes():
     ]
 
 
-def test_in_the_node_a_match_holds_the_image_a_whitelist_does_nothing_and_masking_is_refused():
+def test_in_the_node_a_match_without_coordinates_holds_the_image_and_a_whitelist_does_nothing():
     lines = (
         "%filter blacklist",
         "LABEL Screen shots",
@@ -202,9 +202,52 @@ def test_in_the_node_a_match_holds_the_image_a_whitelist_does_nothing_and_maskin
     assert "Manufacturer" not in apply(
         load_recipe([text(*white, "%filter whitelist", "LABEL r", "coordinates all")]), image()
     )
-    (fault,) = faults(*lines[:3], "coordinates 0,0,1,1", in_node=True)
-    assert fault.startswith("r.dicom:5")
-    assert "cannot be masked" in fault
+
+
+def regions(source: Dataset, *lines: str, in_node: bool = True) -> tuple[Region, ...]:
+    recipe = load_recipe([text(*lines)], in_node=in_node)
+    return recipe.apply(EncodedDataset.scan(encode(source), 0, EXPLICIT_LE), Keys(), {}).regions
+
+
+def test_in_the_node_a_match_with_coordinates_says_what_to_mask_in_order():
+    lines = (
+        "%filter graylist",
+        "LABEL a",
+        "equals Modality US",
+        "coordinates all",
+        "keepcoordinates 1,2,3,4",
+        "%filter whitelist",
+        "LABEL b",
+        "equals Modality US",
+        "coordinates 0,0,5,5",
+        "%filter x",
+        "LABEL c",
+        "equals Modality US",
+        "ctpcoordinates 10,10,5,5",
+        "LABEL d",
+        "equals Modality CT",
+        "coordinates 7,7,8,8",
+    )
+    masks = (Region(False, None), Region(True, (1, 2, 3, 4)), Region(False, (10, 10, 15, 15)))
+    assert regions(image(), *lines) == masks
+    assert regions(dataset(Modality="MR"), *lines) == ()
+    assert regions(image(), *lines, in_node=False) == ()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("LABEL a", "present Modality", "LABEL b", "present Modality", "coordinates all"),
+        ("LABEL a", "present Modality", "coordinates from:SequenceOfUltrasoundRegions"),
+        ("LABEL a", "present Modality", "keepcoordinates 0,0,1,1"),
+    ],
+    ids=["one LABEL names nothing", "the image names no regions", "nothing is masked that could be kept"],
+)
+def test_in_the_node_a_match_that_leaves_nothing_to_mask_holds_the_image(lines):
+    with pytest.raises(HoldInstance) as held:
+        regions(image(), "%filter x", *lines)
+    assert held.value.reason is HoldReason.PIXEL_RISK
+    assert held.value.detail == "%filter x: LABEL a"
 
 
 def test_the_judgment_is_about_the_original():
