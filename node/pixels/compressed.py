@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node.pixels.codestream import size
+from node.pixels.decoding import HELPER, Frame
 from node.pixels.fragments import Range, frames
 from node.pixels.image import BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, Image, refused
 from node.pixels.regions import Band
@@ -79,35 +79,32 @@ def masked_frames(
     """Give the native value, a frame at a time. Raises HoldInstance while it is read."""
     for fragments in frames(dataset, image):
         pixels = _decode(dataset, image, target, fragments)
-        unsigned = pixels.view(f"u{image.allocated // 8}")
+        unsigned = pixels.view(f"<u{image.allocated // 8}")
         for band in bands:
             for left, right in band.spans:
                 unsigned[band.top : band.bottom, left:right] = cells if image.samples > 1 else cells[0]
-        yield pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+        yield pixels.tobytes()
     if target.length % 2:
         yield b"\0"
 
 
 def _decode(dataset: EncodedDataset, image: Image, target: Decoded, fragments: list[Range]) -> NDArray[Any]:
     """Return one frame, by rows, columns, and samples where there are several."""
-    frame = b"".join(bytes(dataset.buffer[offset : offset + length]) for offset, length in fragments)
+    encoded = b"".join(bytes(dataset.buffer[offset : offset + length]) for offset, length in fragments)
     uid = dataset.syntax.uid
     if uid != _RLE:
-        _compare(size(frame), image)
-    pixels, photometric = _plugin(image, frame, uid)
-    if pixels.shape[:2] != (image.rows, image.columns) or pixels.dtype.itemsize * 8 != image.allocated:
-        raise refused("a frame is decoded to another size than the header says", image.tag)
-    half = 1 << (image.stored - 1)
-    low, high = (-half, half - 1) if image.signed else (0, 2 * half - 1)
-    if int(pixels.min()) < low or int(pixels.max()) > high:
-        raise refused("a frame has samples that Bits Stored cannot hold", image.tag)
+        _compare(size(encoded), image)
+    frame = HELPER.decode(encoded, _options(image, uid))
+    if frame is None:
+        raise refused("a frame cannot be decoded", image.tag)
+    pixels = _array(frame, image)
     if image.samples == 1:
         return pixels
     if uid in _JPEG:
-        pixels = _as_rgb(image, frame, pixels, photometric)
-    elif photometric != target.photometric:
+        return _as_rgb(image, frame, pixels)
+    if frame.photometric != target.photometric:
         raise refused("the colours of a frame contradict the header", PHOTOMETRIC_INTERPRETATION)
-    return np.ascontiguousarray(pixels)
+    return pixels
 
 
 def _compare(found: tuple[int, int, int, int] | None, image: Image) -> None:
@@ -118,12 +115,10 @@ def _compare(found: tuple[int, int, int, int] | None, image: Image) -> None:
         raise refused("the size of a frame contradicts the header", image.tag)
 
 
-def _plugin(image: Image, frame: bytes, uid: str) -> tuple[NDArray[Any], str]:
-    """Decode a frame; return its samples, colours as they are in the codestream, and which those are."""
-    from pydicom.encaps import encapsulate
-    from pydicom.pixels.decoders.base import get_decoder
-
-    options: dict[str, Any] = {
+def _options(image: Image, uid: str) -> dict[str, Any]:
+    return {
+        "uid": uid,
+        "plugin": DECODERS[uid],
         "rows": image.rows,
         "columns": image.columns,
         "samples_per_pixel": image.samples,
@@ -136,28 +131,32 @@ def _plugin(image: Image, frame: bytes, uid: str) -> tuple[NDArray[Any], str]:
         "planar_configuration": 0,
         "pixel_keyword": "PixelData",
     }
-    source = encapsulate([frame], has_bot=False)
-    try:
-        pixels, properties = get_decoder(uid).as_array(
-            source, index=0, raw=True, decoding_plugin=DECODERS[uid], **options
-        )
-    except Exception:  # noqa: BLE001 -- the boundary around foreign decoders; their texts may quote the data
-        raise refused("a frame cannot be decoded", image.tag) from None
-    return pixels, str(properties["photometric_interpretation"])
 
 
-def _as_rgb(image: Image, frame: bytes, pixels: NDArray[Any], photometric: str) -> NDArray[Any]:
+def _array(frame: Frame, image: Image) -> NDArray[Any]:
+    """Return the samples as an array of one's own. Raises HoldInstance where they are not what the header says."""
+    shape = (image.rows, image.columns, image.samples)[: 2 if image.samples == 1 else 3]
+    width = image.allocated // 8
+    if frame.shape != shape or len(frame.samples) != image.rows * image.columns * image.samples * width:
+        raise refused("a frame is decoded to another size than the header says", image.tag)
+    pixels = np.frombuffer(bytearray(frame.samples), f"<{'i' if image.signed else 'u'}{width}").reshape(shape)
+    half = 1 << (image.stored - 1)
+    low, high = (-half, half - 1) if image.signed else (0, 2 * half - 1)
+    if int(pixels.min()) < low or int(pixels.max()) > high:
+        raise refused("a frame has samples that Bits Stored cannot hold", image.tag)
+    return pixels
+
+
+def _as_rgb(image: Image, frame: Frame, pixels: NDArray[Any]) -> NDArray[Any]:
     """Return RGB of what Pillow gives for a JPEG.
 
     With Adobe's marker Pillow has converted already, by what the marker says. Without one it gives the components as
     they are, and the header says what they are, unless a JFIF marker tells pydicom that they are YCbCr.
     """
-    from PIL import Image as Pillow
     from pydicom.pixels.processing import convert_color_space
 
-    adobe = Pillow.open(BytesIO(frame)).info.get("adobe_transform")
-    if adobe == 0 and image.photometric != "RGB":
+    if frame.adobe == 0 and image.photometric != "RGB":
         raise refused("the colours of a frame contradict the header", PHOTOMETRIC_INTERPRETATION)
-    if adobe is not None or photometric == "RGB":
+    if frame.adobe is not None or frame.photometric == "RGB":
         return pixels
-    return convert_color_space(pixels, "YBR_FULL", "RGB")
+    return np.ascontiguousarray(convert_color_space(pixels, "YBR_FULL", "RGB"))
