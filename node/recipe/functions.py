@@ -74,7 +74,8 @@ class Call:
 
     @property
     def identities(self) -> Identities:
-        """What replaces the identity of the instance."""
+        """What replaces the identity of the instance; where there is nothing, no function that asks for it is called."""
+        assert self.instance.identities is not None
         return self.instance.identities
 
     @property

@@ -24,7 +24,7 @@ SOP_INSTANCE_UID = 0x00080018
 class Instance:
     """One instance under one recipe; `lookup` holds the values of `var:`, outside the node functions too."""
 
-    def __init__(self, dataset: EncodedDataset, identities: Identities, lookup: Mapping[str, Any]) -> None:
+    def __init__(self, dataset: EncodedDataset, identities: Identities | None, lookup: Mapping[str, Any]) -> None:
         self.dataset = dataset
         self.identities = identities
         self.lookup = lookup
