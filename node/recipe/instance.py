@@ -36,6 +36,10 @@ class Instance:
 
         return Original(self.dataset)
 
+    def item(self) -> dict[str, Any]:
+        """Return the lookup for a function, which may change it without an effect on others."""
+        return self.lookup.copy() if isinstance(self.lookup, dict) else dict(self.lookup)
+
     def original(self) -> Dataset:
         """Return the original data set, which is read when it is looked into."""
         return self._original

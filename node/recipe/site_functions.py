@@ -89,9 +89,7 @@ def runner(name: str, function: SiteFunction, written: str) -> Function:
     def run(call: Call) -> str:
         try:
             field = FieldName(call)
-            result = function(
-                item=dict(call.instance.lookup), value=written, field=field, dicom=call.instance.original()
-            )
+            result = function(item=call.instance.item(), value=written, field=field, dicom=call.instance.original())
         except HoldInstance:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- the boundary around the site's own code
