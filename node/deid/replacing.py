@@ -122,8 +122,8 @@ class _Cleaning:
                 failed[name] = error
             except Exception as error:  # noqa: BLE001 -- the boundary of one file: the others go on
                 failed[name] = NodeError(f"a fault of the program ({type(error).__name__})")
-        for text, count in self.said.items():
-            warnings.warn(f"written as it is: {text} ({count} files)", stacklevel=3)
+        for line, count in self.said.items():
+            warnings.warn(f"written as it is, {count} times: {line}", stacklevel=3)
         if failed:
             raise FilesError(done, failed)
         return done
@@ -150,7 +150,8 @@ class _Cleaning:
         cleaned = self.recipe.apply(source.dataset, identities, self.lookups.get(key, {}), source.meta)
         assert cleaned.meta is not None
         meta = encoded_meta(original, cleaned)
-        self.said.update(dict.fromkeys([*cleaned.warnings, *cleaned.meta.warnings], 1))
+        # Once for a line of the recipe, not for each of its elements.
+        self.said.update(text.partition(": ")[2] for text in (*cleaned.warnings, *cleaned.meta.warnings))
         return Result(source, cleaned, meta)
 
 
