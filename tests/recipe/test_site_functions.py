@@ -146,6 +146,18 @@ def test_results_become_values(functions):
     assert done(functions, "REPLACE PatientID a", "REPLACE PatientID func:current").PatientID == "a!"
 
 
+def test_an_empty_sequence_is_looked_at_like_any_other(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "def f(item, value, field, dicom): return f'{len(dicom.RequestAttributesSequence)}{field.element.VR}'\n"
+        "def g(item, value, field, dicom): return field.element.VR == 'SQ'\n"
+    )
+    source = dataset(PatientID="1", RequestAttributesSequence=[])
+    again = apply(load(load_functions([path]), "REPLACE PatientID func:f", "REMOVE ALL func:g"), source)
+    assert again.PatientID == "0LO"
+    assert "RequestAttributesSequence" not in again
+
+
 def test_nobody_can_change_the_original(functions):
     assert done(functions, "REPLACE PatientID func:changes").PatientID == "SECRET1SECRET2"
 
