@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, Union
@@ -72,6 +73,8 @@ class DeidRecipe:
         self._compiled = load_recipe(self._texts, in_node=False)
         self.deid: Entries = as_entries([parse(text, _OUTSIDE) for text in self._texts])
         self._loaded = copy.deepcopy(self.deid)
+        for warning in self._compiled.warnings:
+            warnings.warn(str(warning), stacklevel=3)
 
     @property
     def texts(self) -> list[RecipeText]:

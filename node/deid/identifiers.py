@@ -117,13 +117,16 @@ def get_identifiers(
     Raises
     ------
     FilesError
-        Files that cannot be read; in `done` are the headers of the others, as pairs of path and header.
+        Files that cannot be read, and data sets that could not be told from one another; in `done` are the headers of
+        the others, as pairs of path and header.
     """
     found: dict[str | None, Identifiers] = {}
     failed: dict[str, NodeError] = {}
     for number, source in enumerate(several(dicom_files)):
         key = key_of(source)
         try:
+            if isinstance(source, Dataset) and key in found:
+                raise FileError("another data set of this call has the same file name, or none as well", "")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # pydicom's texts quote values
                 found[key] = Identifiers(dict(_fields(_read(source, force), expand_sequences)))

@@ -10,6 +10,7 @@ follows the UID of the data set.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -26,8 +27,10 @@ from node.deid.source import Source, changed, opened
 from node.deid.stripping import without_private, without_sequences
 from node.errors import FileError, FilesError, HoldInstance, HoldReason, NodeError
 from node.identity import PatientKey, ProjectKeys
+from node.log import describe_exception, event, trace_of
 from node.recipe import EncodedDataset, Recipe
 
+LOGGER = logging.getLogger("node.deid")
 _PATIENT_ID = 0x00100020
 _ISSUER_OF_PATIENT_ID = 0x00100021
 _REMOVE_PRIVATE = {"format": "dicom", "header": [{"action": "REMOVE", "field": "select:private"}]}
@@ -121,7 +124,9 @@ class _Cleaning:
             except NodeError as error:
                 failed[name] = error
             except Exception as error:  # noqa: BLE001 -- the boundary of one file: the others go on
-                failed[name] = NodeError(f"a fault of the program ({type(error).__name__})")
+                said, trace = describe_exception(error), trace_of(error)
+                event(LOGGER, "internal", logging.ERROR, error=said, trace=trace)
+                failed[name] = NodeError(f"a fault of the program ({said} at {trace.rpartition(' > ')[2]})")
         for line, count in self.said.items():
             warnings.warn(f"written as it is, {count} times: {line}", stacklevel=3)
         if failed:

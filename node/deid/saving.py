@@ -18,7 +18,7 @@ from pydicom.dataset import FileDataset
 
 from node.cleaner.output import write_deflated, write_segments
 from node.deid.source import SOP_CLASS_UID, SOP_INSTANCE_UID, Source
-from node.errors import FileError
+from node.errors import FileError, NoRoom, SpoolError
 from node.recipe import Cleaned, EncodedDataset, RecipeText, load_recipe
 from node.syntaxes import EXPLICIT_LE
 
@@ -105,9 +105,7 @@ class Folder:
         Raises
         ------
         FileError
-            There is a file of this name, or the folder cannot be written.
-        SpoolError
-            The disk refused.
+            There is a file of this name, or the folder cannot be written, or the disk is full.
         """
         try:
             target = self._target(Path(source))
@@ -123,6 +121,9 @@ class Folder:
             self._publish(temporary, target)
         except OSError as error:
             raise FileError(f"it cannot be saved ({error.strerror})", str(target)) from None
+        except SpoolError as error:
+            why = "the disk is full" if isinstance(error, NoRoom) else "the disk refused"
+            raise FileError(f"it cannot be saved ({why})", str(target)) from None
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)

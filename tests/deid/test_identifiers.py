@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,21 @@ def test_a_data_set_is_taken_as_it_is():
     header = get_identifiers(source)[None]
     assert header["(0008,1140)__1__(0008,1155)"].element.value == "1.2.6"
     assert not hasattr(source, "prefix")
+
+
+def test_data_sets_that_cannot_be_told_from_one_another_are_not_mixed_up():
+    with pytest.raises(FilesError) as raised:
+        get_identifiers([patient(PatientID="1"), patient(PatientID="2")])
+    ((key, header),) = raised.value.done
+    assert (key, header["PatientID"], list(raised.value.failed)) == (None, "1", ["data set 1"])
+
+
+def test_a_header_can_be_sent_to_another_process(path):
+    header = get_identifiers(path)[path]
+    header["id"] = "x"
+    again = pickle.loads(pickle.dumps(header))
+    assert again == header
+    assert again["(0010,0020)"].element == header["(0010,0020)"].element
 
 
 def test_files_that_cannot_be_read_are_named_and_the_others_are_done(path, tmp_path):

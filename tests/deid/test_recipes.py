@@ -176,6 +176,13 @@ def test_no_recipe_is_an_error_and_nothing_is_cleaned(wrong, tmp_path, monkeypat
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_hardly_meant_is_a_warning():
+    lines = {"action": ["missing"], "field": ["Rows"], "operator": "or", "InnerOperators": [], "value": []}
+    with pytest.warns(UserWarning, match="Lines are joined by AND") as warned:
+        DeidRecipe({"format": "dicom", "filter": {"x": [{"filters": [lines], "coordinates": [], "name": "LABEL a"}]}})
+    assert warned[0].filename == __file__
+
+
 def test_every_fault_is_named_with_file_and_line(tmp_path):
     path = tmp_path / "mine.dicom"
     path.write_text("FORMAT dicom\n%header\nREMOVED PatientID\nREMOVE PatientsName\n")

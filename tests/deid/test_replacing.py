@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import zlib
 from pathlib import Path
@@ -136,6 +137,18 @@ def test_a_folder_that_cannot_be_written_fails_every_file(path, tmp_path):
     (tmp_path / "file").write_text("")
     (reason,) = failed(path, deid=NO_NAME, output_folder=tmp_path / "file").values()
     assert "cannot be saved" in str(reason)
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (tmp_path / "out").mkdir()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        (reason,) = failed(CT, deid=NO_NAME, output_folder=tmp_path / "out").values()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(reason).startswith("it cannot be saved")
+    assert os.listdir(tmp_path / "out") == []
 
 
 # What cannot be cleaned.
