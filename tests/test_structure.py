@@ -24,6 +24,7 @@ LAYERS = (
     ("transcode",),
     ("dicomnet",),
     ("receiver", "cleaner", "forwarder", "sink"),
+    ("deid",),
     ("sweeper",),
     ("opening",),
     ("rebuild",),
