@@ -9,6 +9,7 @@ files         which files are DICOM
 identifiers   what stands in their headers
 config        recipes: `DeidRecipe`
 replacing     cleaning
+pixels        burned-in text
 source        reading files and data sets, saving others; `lines`: recipes as dictionaries
 """
 
@@ -16,21 +17,23 @@ from node.deid.config import DeidRecipe
 from node.deid.data import get_dataset
 from node.deid.files import get_files
 from node.deid.identifiers import Field, Identifiers, get_identifiers
+from node.deid.pixels import DicomCleaner, clean_pixel_data, has_burned_pixels
 from node.deid.replacing import remove_private_identifiers, replace_identifiers
 from node.deid.utils import get_installdir
 from node.identity import ProjectKeys
 
-# What looks at pixels (has_burned_pixels, DicomCleaner) is imported and named here, and in node.deid.dicom.
-
 __all__ = [
     "DeidRecipe",
+    "DicomCleaner",
     "Field",
     "Identifiers",
     "ProjectKeys",
+    "clean_pixel_data",
     "get_dataset",
     "get_files",
     "get_identifiers",
     "get_installdir",
+    "has_burned_pixels",
     "remove_private_identifiers",
     "replace_identifiers",
 ]

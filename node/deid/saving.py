@@ -12,6 +12,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pydicom
 from pydicom.dataset import FileDataset
@@ -82,6 +83,13 @@ def as_dataset(result: Result, path: str | None) -> FileDataset:
     return dataset
 
 
+class Writes(Protocol):
+    """What can be saved."""
+
+    def write(self, target: int) -> None:
+        """Write the file into a descriptor. Raises SpoolError or OSError where the disk refuses."""
+
+
 class Folder:
     """Where files are saved.
 
@@ -99,7 +107,7 @@ class Folder:
         self._temporary: Path | None = None
         self._written: set[Path] = set()
 
-    def save(self, result: Result, source: str) -> str:
+    def save(self, result: Writes, source: str) -> str:
         """Write a result under the name of the file that it was made from; return its path.
 
         Raises
