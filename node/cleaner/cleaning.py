@@ -109,7 +109,7 @@ class Cleaning:
         if rule is not None:
             return Excluded(claimed, rule)
         identities = InstanceIdentities(plan, self._ledger, original)
-        cleaned = plan.recipe.apply(original, identities, plan.variables)
+        cleaned = plan.recipe.apply(original, identities, plan.variables, masks=True)
         segments, syntax, changed = masked(cleaned, self._spool)
         sop_class_uid, sop_instance_uid = _uids(cleaned)
         head = self._head(plan, (sop_class_uid, sop_instance_uid, syntax.uid))

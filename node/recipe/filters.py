@@ -218,17 +218,18 @@ def detect(sections: Sequence[FilterSection], dataset: EncodedDataset) -> Detect
     return Detection(bool(found), found)
 
 
-def to_mask(detection: Detection) -> tuple[Region, ...]:
+def to_mask(detection: Detection, *, masks: bool) -> tuple[Region, ...]:
     """Return what has to be masked or kept, in order; nothing where no filter is met.
 
     Raises
     ------
     HoldInstance
-        A LABEL is met that says the image shows somebody, but names nothing in it that could be masked.
+        A LABEL is met that says the image shows somebody, but names nothing in it that could be masked, or nobody
+        `masks`.
     """
     for finding in detection.results:
         asked = [found for line, found in finding.regions if not line.keep]
-        if not finding.regions or (asked and not any(asked)):
+        if not masks or not finding.regions or (asked and not any(asked)):
             raise _shows_somebody(finding)
     regions = tuple(region for finding in detection.results for _, found in finding.regions for region in found)
     if detection.results and all(region.keep for region in regions):

@@ -70,6 +70,8 @@ class Recipe:
         identities: Identities | None,
         variables: Mapping[str, Any],
         meta: EncodedDataset | None = None,
+        *,
+        masks: bool = False,
     ) -> Cleaned:
         """Clean one data set.
 
@@ -85,15 +87,18 @@ class Recipe:
         meta
             File meta information (group 0002), outside the node: cleaned along with it, and in `meta` of the result.
 
+        masks
+            The caller masks `regions` of the result (`node.pixels`). A caller that does not say so gets no instance
+            whose pixels a filter wants masked: it is held.
+
         Raises
         ------
         HoldInstance
-            A line cannot be carried out, or a filter holds the instance. What a filter wants masked is in `regions`
-            of the result.
+            A line cannot be carried out, or a filter holds the instance.
         DatasetError
             Items that cannot be parsed.
         """
-        regions = self._judge(dataset) if self._in_node else ()
+        regions = self._judge(dataset, masks) if self._in_node else ()
         instance = Instance(dataset, identities, variables)
         engines = [Engine(self._root(dataset.signed), dataset, instance)]
         if meta is not None:
@@ -110,9 +115,9 @@ class Recipe:
         """Judge an image by the filters. Raises DatasetError for undecodable text, HoldInstance for empty regions."""
         return detect(self.filters, dataset)
 
-    def _judge(self, dataset: EncodedDataset) -> tuple[Region, ...]:
+    def _judge(self, dataset: EncodedDataset, masks: bool) -> tuple[Region, ...]:
         sections = [section for section in self.filters if not section.is_whitelist]
-        return to_mask(detect(sections, dataset)) if sections else ()
+        return to_mask(detect(sections, dataset), masks=masks) if sections else ()
 
     def _root(self, signed: bool) -> Level:
         if self._rules.decided > MAX_DECISIONS:

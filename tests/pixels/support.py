@@ -121,7 +121,7 @@ def apply(data: bytes, *lines: str, header: tuple[str, ...] = ()):
     """Load a recipe with a LABEL that is always met, and clean a file with it."""
     recipe = load_recipe([text("%filter graylist", "LABEL test", *(lines or LINES), "%header", *header)])
     meta, start = read_file_meta(data)
-    return recipe.apply(EncodedDataset.scan(data, start, lookup(meta.transfer_syntax_uid)), Keys(), {})
+    return recipe.apply(EncodedDataset.scan(data, start, lookup(meta.transfer_syntax_uid)), Keys(), {}, masks=True)
 
 
 def masked_file(data: bytes, *lines: str, header: tuple[str, ...] = ()) -> bytes:

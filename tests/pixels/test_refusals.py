@@ -173,7 +173,7 @@ def test_an_instance_without_pixels_passes_as_it_is():
     source = pydicom.dcmread(FILES / "test-SR.dcm")
     scanned = EncodedDataset.scan(encode(source), 0, EXPLICIT_LE)
     recipe = load_recipe([text("%filter x", "LABEL a", *support.LINES)])
-    result = mask(recipe.apply(scanned, Keys(), {}))
+    result = mask(recipe.apply(scanned, Keys(), {}, masks=True))
     assert not result.changed
     assert result.syntax is EXPLICIT_LE
 

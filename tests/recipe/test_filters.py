@@ -206,7 +206,7 @@ def test_in_the_node_a_match_without_coordinates_holds_the_image_and_a_whitelist
 
 def regions(source: Dataset, *lines: str, in_node: bool = True) -> tuple[Region, ...]:
     recipe = load_recipe([text(*lines)], in_node=in_node)
-    return recipe.apply(EncodedDataset.scan(encode(source), 0, EXPLICIT_LE), Keys(), {}).regions
+    return recipe.apply(EncodedDataset.scan(encode(source), 0, EXPLICIT_LE), Keys(), {}, masks=True).regions
 
 
 def test_in_the_node_a_match_with_coordinates_says_what_to_mask_in_order():
@@ -232,6 +232,12 @@ def test_in_the_node_a_match_with_coordinates_says_what_to_mask_in_order():
     assert regions(image(), *lines) == masks
     assert regions(dataset(Modality="MR"), *lines) == ()
     assert regions(image(), *lines, in_node=False) == ()
+
+
+def test_an_image_that_has_to_be_masked_is_held_where_nobody_masks():
+    with pytest.raises(HoldInstance) as held:
+        apply(load_recipe([text("%filter x", "LABEL a", "present Modality", "coordinates all")]), image())
+    assert held.value.reason is HoldReason.PIXEL_RISK
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from node.errors import HoldInstance, HoldReason, RecipeError
-from node.recipe import BUILT_IN, Functions, load_functions, load_recipe
+from node.recipe import BUILT_IN, EncodedDataset, Functions, load_functions, load_recipe
 from node.recipe.deid_functions import PARAMETERS
 from node.recipe.header import Action
 from node.recipe.language import SECTIONS, RecipeText
-from tests.recipe.support import apply
+from node.syntaxes import EXPLICIT_LE
+from tests.recipe.support import Keys, apply, encode
 
 PAGE = (Path(__file__).parents[2] / "docs/recipes.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -133,6 +134,12 @@ def test_an_example_does_what_the_page_says(example, functions):
         assert str(held.value).splitlines() == example.parts["held"]
         return
     assert lines
+    if "masked" in example.parts:
+        scanned = EncodedDataset.scan(encode(source), 0, EXPLICIT_LE)
+        regions = recipe.apply(scanned, Keys(), variables, masks=True).regions
+        shown = [f"{'keep ' if one.keep else ''}{','.join(map(str, one.box))}" for one in regions]
+        assert shown == example.parts["masked"]
+        return
     again = apply(recipe, source, **variables)
     for line in lines:
         expected = re.escape(line.after).replace("…", ".+")
