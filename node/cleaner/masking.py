@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from node.ledger.leases import LEASE_SECONDS
 from node.recipe import Cleaned, Segment
 from node.spool import Spool
 from node.syntaxes import Syntax
+
+# Less than a lease, so that no other cleaner begins with an instance that this one still decodes.
+_SECONDS = LEASE_SECONDS / 2
 
 
 def masked(cleaned: Cleaned, spool: Spool) -> tuple[Iterable[Segment], Syntax, bool]:
@@ -23,7 +27,7 @@ def masked(cleaned: Cleaned, spool: Spool) -> tuple[Iterable[Segment], Syntax, b
         return cleaned.segments, cleaned.dataset.syntax, cleaned.changed
     from node.pixels import mask  # numpy, which most instances never need
 
-    result = mask(cleaned)
+    result = mask(cleaned, _SECONDS)
     if result.decoded:
         spool.check_room(result.decoded)
     return result.segments, result.syntax, result.changed

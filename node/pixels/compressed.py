@@ -10,6 +10,7 @@ header in size, samples, bits or colour, and sizes that native pixels cannot hav
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from node.pixels.fragments import Range, frames
 from node.pixels.image import BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, Image, refused
 from node.pixels.regions import Band
 from node.recipe import EncodedDataset, Segment
+from node.recipe.dictionary import PIXEL_DATA
 from node.syntaxes import Syntax
 
 _ROOT = "1.2.840.10008.1.2"
@@ -86,6 +88,15 @@ def masked_frames(
         yield pixels.tobytes()
     if target.length % 2:
         yield b"\0"
+
+
+def in_time(frames: Iterator[Segment], seconds: float) -> Iterator[Segment]:
+    """Give frames as long as they come within `seconds` of the first demand. Raises HoldInstance when they do not."""
+    end = time.monotonic() + seconds
+    for frame in frames:
+        if time.monotonic() > end:
+            raise refused("the frames take too long to be decoded", PIXEL_DATA)
+        yield frame
 
 
 def _decode(dataset: EncodedDataset, image: Image, target: Decoded, fragments: list[Range]) -> NDArray[Any]:

@@ -48,13 +48,20 @@ class Helper:
         self._connection: Connection | None = None
 
     def decode(self, frame: bytes, options: dict[str, Any]) -> Frame | None:
-        """Return a frame's samples, or None where no decoder could make any."""
+        """Return a frame's samples, or None where no decoder could make any.
+
+        A process that ended is asked once more: it may have been ended by something else than this frame.
+        """
         with self._lock:
-            try:
-                return self._ask(frame, options)
-            except (OSError, EOFError):
-                self._end()
-                return None
+            for _ in range(2):
+                try:
+                    return self._ask(frame, options)
+                except TimeoutError:
+                    break
+                except (OSError, EOFError):
+                    self._end()
+            self._end()
+            return None
 
     def close(self) -> None:
         """End the process, if there is one; it starts again when it is asked."""

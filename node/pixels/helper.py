@@ -21,7 +21,10 @@ _JPEG_PLUGIN = "pillow"
 
 def main(descriptor: int) -> None:
     """Answer requests on a socket until its other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C means the node, which then closes the socket
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # they mean the node, which finishes what it has begun and closes the socket
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     connection = Connection(descriptor)
     while True:

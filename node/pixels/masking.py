@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from node.errors import HoldInstance, HoldReason
-from node.pixels.compressed import Decoded, decoded, masked_frames
+from node.pixels.compressed import Decoded, decoded, in_time, masked_frames
 from node.pixels.fill import cells
 from node.pixels.image import PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, Image, read_image, refused
 from node.pixels.native import native
@@ -53,13 +54,20 @@ class _Splice:
     segments: Iterable[Segment]
 
 
-def mask(cleaned: Cleaned) -> Masked:
+def mask(cleaned: Cleaned, seconds: float = math.inf) -> Masked:
     """Mask what the filters of a recipe want masked in a data set; one without pixels stays as it is.
 
     The pixels are described by the original header, whatever the recipe made of it. The SOP Instance UID is the
     recipe's: masking is a part of de-identification, whose result is one derived instance with one UID from the UID
     map (PS3.15 E.1.1), while a change of the transfer syntax alone never asks for a new one (PS3.3 C.12.1.1.1 has it
     identify content). Lossy Image Compression stays: what was lost stays lost (PS3.3 C.7.6.1.1.5).
+
+    Parameters
+    ----------
+    cleaned
+        What the recipe made of the data set, with the regions that its filters want masked.
+    seconds
+        How long decoding may take, from the first frame on.
 
     Raises
     ------
@@ -82,7 +90,7 @@ def mask(cleaned: Cleaned) -> Masked:
     if not covered:
         return unmasked
     if image.encapsulated:
-        return _decoded(cleaned, image, covered)
+        return _decoded(cleaned, image, covered, seconds)
     if dataset.syntax.encapsulated and not image.real:
         raise refused("pixels that are not encapsulated in an encapsulated transfer syntax", image.tag)
     value = native(dataset, image, covered, cells(image, dataset))
@@ -90,11 +98,12 @@ def mask(cleaned: Cleaned) -> Masked:
     return Masked(_spliced(cleaned.segments, [_Splice(at, end, value)]), dataset.syntax, changed=True)
 
 
-def _decoded(cleaned: Cleaned, image: Image, covered: tuple[Band, ...]) -> Masked:
+def _decoded(cleaned: Cleaned, image: Image, covered: tuple[Band, ...], seconds: float) -> Masked:
     dataset = cleaned.dataset
     target = decoded(image, dataset.syntax)
     native_image = replace(image, photometric=target.photometric)
-    frames = masked_frames(dataset, image, target, covered, cells(native_image, dataset))
+    black = cells(native_image, dataset)
+    frames = in_time(masked_frames(dataset, image, target, covered, black), seconds)
     splices = [*_header(cleaned, image, target), *_removed(cleaned, image, target)]
     start, end, _ = cleaned.span(image.element[1], image.element[4])
     length = target.length + target.length % 2

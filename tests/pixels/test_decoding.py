@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -38,6 +39,19 @@ def test_a_codestream_that_ends_its_decoder_is_refused_and_the_next_one_is_decod
     first = helper_pid()
     with pytest.raises(HoldInstance, match="cannot be decoded"):
         masked_file(killer(whole))
+    assert (samples_of(masked_file(whole)) == before).all()
+    assert helper_pid() != first
+
+
+def test_a_decoder_that_was_ended_from_outside_is_started_again_and_signals_to_the_node_do_not_end_it():
+    whole = (FILES / BROKEN).read_bytes()
+    before = samples_of(masked_file(whole))
+    first = helper_pid()
+    os.kill(first, signal.SIGTERM)
+    os.kill(first, signal.SIGINT)
+    assert (samples_of(masked_file(whole)) == before).all()
+    assert helper_pid() == first
+    os.kill(first, signal.SIGKILL)
     assert (samples_of(masked_file(whole)) == before).all()
     assert helper_pid() != first
 

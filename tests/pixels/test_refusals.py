@@ -12,7 +12,7 @@ from node.pixels import mask
 from node.recipe import EncodedDataset, load_recipe
 from node.syntaxes import EXPLICIT_BE, EXPLICIT_LE
 from tests.pixels import support
-from tests.pixels.support import body, file_of, make, masked_file, read
+from tests.pixels.support import apply, body, file_of, make, masked_file, read
 from tests.pixels.test_compressed import FILES, adobe, compressed, encapsulated, frames_of, jpeg, smooth
 from tests.recipe.support import Keys, encode, text
 
@@ -160,6 +160,14 @@ def test_images_that_are_too_large_for_native_pixels_are_refused():
     value = encapsulate(frames_of(image))
     image.Rows = image.Columns = 60_000
     assert "too large" in held(encapsulated(image, value)).detail
+
+
+def test_frames_that_take_too_long_are_refused():
+    image = make(frames=3)
+    cleaned = apply(encapsulated(image, encapsulate(frames_of(image))))
+    assert len(list(mask(cleaned, seconds=60).segments)) > 3
+    with pytest.raises(HoldInstance, match="too long"):
+        list(mask(cleaned, seconds=0).segments)
 
 
 def test_a_recipe_that_rewrites_what_describes_the_pixels_is_refused():
