@@ -55,7 +55,7 @@ def decoded(image: Image, syntax: Syntax) -> Decoded:
     """Return what an image becomes. Raises HoldInstance for one that is not decoded."""
     if syntax.uid not in DECODERS:
         raise refused("pixels in this transfer syntax are not decoded", image.tag)
-    if image.allocated not in (8, 16, 32) or image.high_bit + 1 != image.stored:
+    if image.real or image.allocated not in (8, 16, 32) or image.high_bit + 1 != image.stored:
         raise refused("compressed pixels of this number of bits are not decoded", BITS_ALLOCATED)
     frame = image.rows * image.columns * image.samples * image.allocated // 8
     if frame > MAX_FRAME or frame * image.frames > _LONGEST:

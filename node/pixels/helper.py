@@ -21,11 +21,12 @@ _JPEG_PLUGIN = "pillow"
 
 def main(descriptor: int) -> None:
     """Answer requests on a socket until its other end is closed."""
+    # Sent to all processes they mean the node, which finishes what it has begun and then closes the socket.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # they mean the node, which finishes what it has begun and closes the socket
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        signal.signal(number, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _MEMORY if most == resource.RLIM_INFINITY else min(_MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
     connection = Connection(descriptor)
     while True:
         try:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from pathlib import Path
 
 import deid.dicom
+import deid.dicom.pixels
 import numpy as np
 import pydicom
 import pytest
 from pydicom.pixels import pixel_array
 
 import node.deid
+import node.deid.dicom.pixels
 from node.deid import DeidRecipe, DicomCleaner, clean_pixel_data, has_burned_pixels
 from node.errors import FilesError, HoldInstance, RecipeError
 from tests.deid.support import PYDICOM
@@ -92,6 +95,16 @@ def test_a_file_of_a_list_that_cannot_be_judged_is_named_and_the_others_are_judg
         has_burned_pixels([str(COOKIE), str(broken)], deid=recipe)
     assert set(failed.value.failed) == {str(broken)}
     assert list(failed.value.done[0]["flagged"]) == [str(COOKIE)]
+
+
+def test_the_names_are_where_pydicom_deid_has_them():
+    for ours, theirs in ((node.deid.dicom, deid.dicom), (node.deid.dicom.pixels, deid.dicom.pixels)):
+        for name in ("has_burned_pixels", "DicomCleaner", "clean_pixel_data"):
+            parameters = list(inspect.signature(getattr(ours, name)).parameters)
+            assert parameters == list(inspect.signature(getattr(theirs, name)).parameters)
+    for name in ("detect", "clean", "save_dicom"):
+        ours, theirs = getattr(DicomCleaner, name), getattr(deid.dicom.DicomCleaner, name)
+        assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)
 
 
 def test_a_recipe_has_to_be_named():

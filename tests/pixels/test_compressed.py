@@ -28,6 +28,8 @@ LOSSLESS = [
     ({"allocated": 8}, (0,)),
     ({"stored": 12}, (0,)),
     ({"signed": True}, (-32768,)),
+    ({"signed": True, "stored": 12}, (-2048,)),
+    ({"signed": True, "allocated": 8}, (-128,)),
     ({"photometric": "MONOCHROME1", "stored": 12}, (4095,)),
     ({"photometric": "PALETTE COLOR", "allocated": 8}, (37,)),
     ({"frames": 3, "allocated": 8, "shape": (33, 41)}, (0,)),
