@@ -126,7 +126,7 @@ def get_identifiers(
         key = key_of(source)
         try:
             if isinstance(source, Dataset) and key in found:
-                raise FileError("another data set of this call has the same file name, or none as well", "")
+                raise FileError("another data set of this call has the same file name, or none as well")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # pydicom's texts quote values
                 found[key] = Identifiers(dict(_fields(_read(source, force), expand_sequences)))
@@ -157,7 +157,7 @@ def _read(source: DicomFile, force: bool) -> Dataset:
     try:
         return pydicom.dcmread(Path(source), force=force, defer_size=_LARGE)
     except OSError as error:
-        raise FileError(f"it cannot be read ({error.strerror})", "") from None
+        raise FileError(f"it cannot be read ({error.strerror})") from None
     except InvalidDicomError:
         raise DatasetError("it is no DICOM file: no DICM prefix") from None
     except Exception as error:  # noqa: BLE001 -- one file: pydicom raises anything for a broken one

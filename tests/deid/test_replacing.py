@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import resource
 import stat
 import zlib
@@ -164,6 +166,22 @@ def test_a_file_that_fails_is_named_and_the_others_go_on(path, tmp_path):
     assert list(raised.value.failed) == [str(broken), str(tmp_path / "absent.dcm")]
     assert str(raised.value).startswith("2 of 3 files failed:")
     assert os.listdir(out) == ["a.dcm"]
+
+
+def test_what_failed_can_be_sent_to_another_process(path, tmp_path):
+    with pytest.raises(FilesError) as raised:
+        replace_identifiers([path, tmp_path / "absent.dcm"], deid=NO_NAME)
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (str(again), again.done) == (str(raised.value), raised.value.done)
+    assert list(again.failed) == [str(tmp_path / "absent.dcm")]
+
+
+def test_data_sets_that_come_back_stand_on_their_own(path):
+    ds = replace_identifiers(path, deid=NO_NAME, save=False)[0]
+    os.unlink(path)
+    for again in (copy.deepcopy(ds), pickle.loads(pickle.dumps(ds))):
+        assert again == ds
+        assert again.PatientID == "PLANTED1"
 
 
 @pytest.mark.parametrize(
