@@ -19,6 +19,7 @@ import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from node.errors import DatasetError, FileError, FilesError, NodeError
 from node.recipe.dictionary import PROTECTED, show
@@ -155,7 +156,11 @@ def _read(source: DicomFile, force: bool) -> Dataset:
     if isinstance(source, Dataset):
         return source
     try:
-        return pydicom.dcmread(Path(source), force=force, defer_size=_LARGE)
+        dataset = pydicom.dcmread(Path(source), force=force, defer_size=_LARGE)
+        if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            # What was inflated has no place in the file, from which it could be read later.
+            dataset = pydicom.dcmread(Path(source), force=force)
+        return dataset
     except OSError as error:
         raise FileError(f"it cannot be read ({error.strerror})") from None
     except InvalidDicomError:
