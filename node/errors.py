@@ -12,6 +12,9 @@
     │   ├── LedgerUncertain    a commit failed half-way: it may or may not have happened
     │   └── Collision          two originals would share one replacement
     ├── DatasetError           encoded DICOM that cannot be parsed
+    ├── FileError              a file that a person named cannot be read or written
+    ├── FilesError             some of many files failed; the others are done
+    ├── NotInstalled           a package is missing that only some installations need
     ├── HoldInstance           this instance must not go on; carries a reason of a closed list
     └── NetworkError           an association, seen from our side
         ├── ConnectionFailed   no TCP connection, or none in time
@@ -25,9 +28,11 @@ No message holds a value of a data set: an error says what is wrong, where (file
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 
 class NodeError(Exception):
@@ -118,6 +123,39 @@ class DatasetError(NodeError):
     def __init__(self, problem: str, path: str = "") -> None:
         super().__init__(f"{problem} at {path}" if path else problem)
         self.path = path
+
+
+class FileError(NodeError):
+    """A file that a person named cannot be read or written; `path` is that name."""
+
+    def __init__(self, problem: str, path: str = "") -> None:
+        super().__init__(f"{problem}: {path}" if path else problem)
+        self.path = path
+
+
+class FilesError(NodeError):
+    """Some of many files failed; the others are done.
+
+    Attributes
+    ----------
+    done
+        What the call would have returned, for the files that went well.
+    failed
+        Why each of the others failed, by its path (of a data set in memory: its place in the list).
+    """
+
+    def __init__(self, done: Sequence[Any], failed: Mapping[str, NodeError]) -> None:
+        self.done = list(done)
+        self.failed = dict(failed)
+        reasons = "".join(f"\n{path}: {reason}" for path, reason in failed.items())
+        super().__init__(f"{len(failed)} of {len(done) + len(failed)} files failed:{reasons}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FilesError, (self.done, self.failed)
+
+
+class NotInstalled(NodeError):
+    """A package is missing that only some installations need."""
 
 
 class HoldReason(StrEnum):

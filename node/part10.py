@@ -150,6 +150,14 @@ def read_file_meta(head: bytes | memoryview) -> tuple[FileMeta, int]:
     return meta, offset
 
 
+def file_meta_end(head: bytes | memoryview) -> int:
+    """Return the offset behind group 0002, which starts at offset 132 of a file's first bytes.
+
+    Raises DatasetError for a malformed or truncated group; what it says is not looked at.
+    """
+    return _elements(head)[1]
+
+
 def _text(value: bytes) -> str:
     return value.decode("latin-1").strip("\0 ")
 

@@ -23,6 +23,7 @@ LAYERS = (
     ("transcode",),
     ("dicomnet",),
     ("receiver", "cleaner", "forwarder", "sink"),
+    ("deid",),
     ("sweeper",),
     ("opening",),
     ("rebuild",),

@@ -64,7 +64,7 @@ def write_deflated(target: int, head: bytes, segments: Iterable[Segment], buffer
     total = len(head)
     try:
         _write_all(target, [head])
-        for piece in _pieces(segments, buffer):
+        for piece in pieces(segments, buffer):
             done = deflate.compress(piece)
             total += len(done)
             _write_all(target, [done])
@@ -77,7 +77,8 @@ def write_deflated(target: int, head: bytes, segments: Iterable[Segment], buffer
     return total + len(done)
 
 
-def _pieces(segments: Iterable[Segment], buffer: mmap.mmap) -> Iterator[bytes]:
+def pieces(segments: Iterable[Segment], buffer: mmap.mmap) -> Iterator[bytes]:
+    """Give the bytes of all segments in order, at most a megabyte of the original at a time."""
     for segment in segments:
         if isinstance(segment, bytes):
             yield segment

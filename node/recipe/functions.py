@@ -74,7 +74,8 @@ class Call:
 
     @property
     def identities(self) -> Identities:
-        """What replaces the identity of the instance."""
+        """What replaces the identity of the instance. No function that asks for it is called where there is nothing."""
+        assert self.instance.identities is not None
         return self.instance.identities
 
     @property

@@ -166,12 +166,12 @@ def _source(text: str, scope: Scope) -> Value:
 
 
 def _function(name: str, written: str, scope: Scope) -> Function | None:
-    """Return the site's function of a name, else the built-in one; outside the node it may come with the instance."""
+    """Return the site's function of a name, else the built-in one; outside the node the instance may bring its own."""
     site = scope.used()
     own = site.by_name
     if name in own:
         return runner(name, own[name], written)
-    if name in BUILT_IN:
+    if scope.in_node and name in BUILT_IN:
         return BUILT_IN[name]
     if not (scope.in_node and site.complete):
         return None
@@ -179,7 +179,7 @@ def _function(name: str, written: str, scope: Scope) -> Function | None:
 
 
 def _check_days(value: Value) -> None:
-    if value.source is Source.DEID_FUNCTION or (value.source is Source.FUNCTION and value.text in BUILT_IN):
+    if value.source is Source.DEID_FUNCTION or (value.source is Source.FUNCTION and value.run in BUILT_IN.values()):
         raise Problem(f"{value.text} gives no number of days.", f"Write REPLACE with {value.written}.")
     if value.source is Source.LITERAL and not re.fullmatch(r"[+-]?[0-9]{1,6}", value.text):
         raise Problem("JITTER takes whole days.", "Write JITTER StudyDate -31, for example.")
@@ -204,11 +204,11 @@ def _check_value(action: Action, selector: Selector, value: Value) -> None:
         raise Problem("A sequence takes no value.", "Write BLANK or REMOVE, or name an element inside.")
     if value.source is Source.LITERAL and selector.vr is not None:
         _check_literal(action, selector, value.text)
-    elif (value.source, value.text) in _MOVING:
+    elif value.run is BUILT_IN["shift_date"] or (value.source, value.text) == _MOVING:
         _check_vr(selector, f"{value.text} moves DA and DT")
 
 
-_MOVING = frozenset(((Source.FUNCTION, "shift_date"), (Source.DEID_FUNCTION, "jitter")))
+_MOVING = (Source.DEID_FUNCTION, "jitter")
 
 
 def _check_add(selector: Selector) -> None:

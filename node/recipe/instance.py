@@ -24,7 +24,7 @@ SOP_INSTANCE_UID = 0x00080018
 class Instance:
     """One instance under one recipe; `lookup` holds the values of `var:`, outside the node functions too."""
 
-    def __init__(self, dataset: EncodedDataset, identities: Identities, lookup: Mapping[str, Any]) -> None:
+    def __init__(self, dataset: EncodedDataset, identities: Identities | None, lookup: Mapping[str, Any]) -> None:
         self.dataset = dataset
         self.identities = identities
         self.lookup = lookup
@@ -35,6 +35,10 @@ class Instance:
         from node.recipe.original import Original
 
         return Original(self.dataset)
+
+    def item(self) -> dict[str, Any]:
+        """Return the lookup for a function, which may change it without an effect on others."""
+        return self.lookup.copy() if isinstance(self.lookup, dict) else dict(self.lookup)
 
     def original(self) -> Dataset:
         """Return the original data set, which is read when it is looked into."""

@@ -29,13 +29,17 @@ _BY_TAG = frozenset(("keyword", "digits", "tag"))  # forms that mean a tag at ev
 
 @dataclass(frozen=True, slots=True)
 class ListLine:
-    """One line of a list: the fields that it means; SPLIT cuts their values at `by`, keeps parts of `minlength`."""
+    """One line of a list: the fields that it means; SPLIT cuts their values at `by`, keeps parts of `minlength`.
+
+    `written` is what stands behind the field.
+    """
 
     selector: Selector
     where: str
     split: bool = False
     by: str = " "
     minlength: int = 1
+    written: str = ""
 
     def parts(self, values: Sequence[str]) -> Iterator[str]:
         """Return what the line takes from an element's values."""
@@ -84,7 +88,7 @@ def _split(selector: Selector, text: str, where: str) -> ListLine:
         raise Problem("by= says nothing to split at.", 'Write by="^", for example.')
     if not re.fullmatch(r"[1-9][0-9]{0,4}", minlength):
         raise Problem("minlength is a whole number from 1.", "Write minlength=4, for example.")
-    return ListLine(selector, where, True, by, int(minlength))
+    return ListLine(selector, where, True, by, int(minlength), text)
 
 
 def _options(text: str) -> Iterator[tuple[str, str]]:

@@ -67,7 +67,7 @@ class Recipe:
     def apply(
         self,
         dataset: EncodedDataset,
-        identities: Identities,
+        identities: Identities | None,
         variables: Mapping[str, Any],
         meta: EncodedDataset | None = None,
     ) -> Cleaned:
@@ -78,7 +78,8 @@ class Recipe:
         dataset
             As scanned; the result refers to its buffer.
         identities
-            What replaces the identity of this instance.
+            What replaces the identity of this instance. Outside the node it may be None: then the functions that ask
+            for it do not exist.
         variables
             Values for `var:`; outside the node also functions for `func:`.
         meta

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
+from pydicom.sequence import Sequence
 
 from node.recipe.dictionary import PIXEL_DATA
 from node.recipe.encoded import EncodedDataset
@@ -54,6 +55,8 @@ def _fixed(element: Any) -> Any:
     if not isinstance(element, DataElement):
         return element
     if element.VR == "SQ":
+        # An empty one comes as a list, which pydicom would put right after this.
+        element.value = element.value if isinstance(element.value, Sequence) else Sequence(element.value)
         for item in element.value:
             _fix(item)
     element.__class__ = _Element

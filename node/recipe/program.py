@@ -15,7 +15,7 @@ from node.errors import HoldInstance, HoldReason
 from node.recipe.charset import CharsetError, Codec
 from node.recipe.dictionary import show
 from node.recipe.encoded import MAX_TEXT, UNDEFINED, Element, EncodedDataset
-from node.recipe.functions import Call, Function, shifted
+from node.recipe.functions import BUILT_IN, Call, Function, shifted
 from node.recipe.header import Action, Rule, Source, Value
 from node.recipe.instance import Instance
 from node.recipe.site_functions import as_text, runner
@@ -151,17 +151,21 @@ class Program:
         return (value.run or self._given(value, spot))(call)
 
     def _given(self, value: Value, spot: str) -> Function:
-        """Return a function that came with the instance, outside the node."""
+        """Return a function outside the node: one that came with the instance, else a built-in one, for which keys."""
         function = self._instance.lookup.get(value.text)
-        if not callable(function):
+        if callable(function):
+            return runner(value.text, function, value.written)
+        if value.text not in BUILT_IN:
             raise HoldInstance(HoldReason.FUNCTION_FAILED, f"{spot}: there is no function {value.text}")
-        return runner(value.text, function, value.written)
+        if self._instance.identities is None:
+            raise HoldInstance(HoldReason.FUNCTION_FAILED, f"{spot}: without keys there is no function {value.text}")
+        return BUILT_IN[value.text]
 
     def _variable(self, name: str, vr: str, spot: str) -> str:
         found = self._instance.lookup.get(name)
         text = None if found is None or callable(found) else as_text(found, vr)
         if text is None:
-            raise HoldInstance(HoldReason.VARIABLE_MISSING, f"{spot}: the route sets no variable {name}")
+            raise HoldInstance(HoldReason.VARIABLE_MISSING, f"{spot}: there is no variable {name}")
         return text
 
     def _days(self, value: Value, state: Outcome, subject: Subject, spot: str) -> int:

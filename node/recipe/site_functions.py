@@ -26,7 +26,7 @@ from types import ModuleType
 from typing import Any
 
 from node.errors import Fault, HoldInstance, HoldReason, NodeError, RecipeError
-from node.log import event
+from node.log import describe_exception, event, trace_of
 from node.recipe.functions import BUILT_IN, Call, Function
 from node.recipe.selectors import path_name
 
@@ -89,14 +89,16 @@ def runner(name: str, function: SiteFunction, written: str) -> Function:
     def run(call: Call) -> str:
         try:
             field = FieldName(call)
-            result = function(
-                item=dict(call.instance.lookup), value=written, field=field, dicom=call.instance.original()
-            )
+            result = function(item=call.instance.item(), value=written, field=field, dicom=call.instance.original())
         except HoldInstance:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- the boundary around the site's own code
-            event(LOGGER, "function-failed", level=logging.ERROR, function=name, where=call.where, exc_info=error)
-            raise HoldInstance(HoldReason.FUNCTION_FAILED, f"{call.where}: {name} failed") from None
+            # Not exc_info: a handler that is not the node's own would write the exception's text, and a value with it.
+            said, trace = describe_exception(error), trace_of(error)
+            event(LOGGER, "function-failed", logging.ERROR, function=name, where=call.where, error=said, trace=trace)
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            kind = f"{type(error).__name__} in line {place.lineno} of {Path(place.filename).name}"
+            raise HoldInstance(HoldReason.FUNCTION_FAILED, f"{call.where}: {name} failed ({kind})") from None
         text = as_text(result, call.vr)
         if text is None:
             kind = "nothing" if result is None else f"a {type(result).__name__}, which is no text or number"
