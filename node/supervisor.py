@@ -30,6 +30,7 @@ from node.ledger.database import Database
 from node.log import event, setup_logging
 from node.opening import lock_spool, make_spool, open_node
 from node.recipe import Recipe
+from node.reloading import tell
 from node.routing import compile_routes
 from node.shared import Bell, Numbers, Places, Stop
 from node.spool import Spool
@@ -83,6 +84,7 @@ class Supervisor:
     cleaned: Bell = field(default_factory=Bell)
     roles: list[Role] = field(default_factory=list)
     ending: bool = False
+    reloads: int = 0
 
     def run(self) -> int:
         """Keep the roles alive until a signal ends the node; return the exit code."""
@@ -258,21 +260,30 @@ class Supervisor:
     # -- reload and end --------------------------------------------------------------------------------------------
 
     def _reload(self) -> None:
+        faults: list[str] = []
         try:
             config = load_config(self.config_path)
             recipes = compile_routes(config)
             _check_unchanged(self.config, config)
+            self._take(config, recipes)
         except NodeError as error:
+            faults = str(error).splitlines()
             event(LOGGER, "reload-refused", level=logging.ERROR, error="the old configuration stays")
-            for line in str(error).splitlines():
+            for line in faults:
                 event(LOGGER, "reload-fault", level=logging.ERROR, fault=line)
-            return
+        self.reloads += 1
+        try:
+            tell(self.spool.root, self.reloads, faults)
+        except OSError as error:
+            event(LOGGER, "reload-untold", level=logging.WARNING, error=os.strerror(error.errno or 0))
+
+    def _take(self, config: Config, recipes: dict[str, Recipe]) -> None:
+        """Replace the roles by those of another configuration."""
         receivers = [role for role in self.roles if role.name == "receiver"]
         used = {role.slot for role in self.roles if role.name in ("receiver", _LEAVING)}
         free = [slot for slot in range(self.places.taken.count) if slot not in used]
         if len(free) < len(receivers):
-            event(LOGGER, "reload-refused", level=logging.ERROR, error="associations of earlier reloads are still open")
-            return
+            raise StartError("associations of earlier reloads are still open: reload again when they have ended")
         self.config, self.recipes = config, recipes
         for role in self.roles:
             if role.pid and role.name in ("cleaner", "forwarder", "keeper"):

@@ -14,7 +14,7 @@ LAYERS = (
     ("errors",),
     ("log",),
     ("config",),
-    ("part10", "syntaxes", "shared", "removal"),
+    ("part10", "syntaxes", "shared", "removal", "reloading"),
     ("spool",),
     ("deflated",),
     ("identity", "recipe"),
