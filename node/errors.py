@@ -128,7 +128,7 @@ class DatasetError(NodeError):
 class FileError(NodeError):
     """A file that a person named cannot be read or written; `path` is that name."""
 
-    def __init__(self, problem: str, path: str) -> None:
+    def __init__(self, problem: str, path: str = "") -> None:
         super().__init__(f"{problem}: {path}" if path else problem)
         self.path = path
 
@@ -149,6 +149,9 @@ class FilesError(NodeError):
         self.failed = dict(failed)
         reasons = "".join(f"\n{path}: {reason}" for path, reason in failed.items())
         super().__init__(f"{len(failed)} of {len(done) + len(failed)} files failed:{reasons}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FilesError, (self.done, self.failed)
 
 
 class NotInstalled(NodeError):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import insert, select, update
 
 from node.config import Config
 from node.errors import DatasetError, HoldReason, StartError
@@ -20,6 +20,7 @@ from node.ledger.cleaning import add_deliveries
 from node.ledger.database import Database
 from node.ledger.reception import known_ids
 from node.ledger.schema import deliveries, instances
+from node.ledger.transactions import Transaction
 from node.opening import create_ledger, end_rebuilding, is_new, is_rebuilding, lock_spool, make_spool
 from node.spool import Spool
 from node.sweeper import Sweeper
@@ -98,10 +99,10 @@ def _unknown(database: Database, names: list[str]) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def _take_in(connection: Connection, row: dict[str, object], names: tuple[str, ...]) -> None:
+def _take_in(connection: Transaction, row: dict[str, object], names: tuple[str, ...]) -> None:
     if not names:
         row |= {"state": "held", "outcome": "held", "reason": str(HoldReason.ROUTE_GONE)}
-    seq = connection.execute(insert(instances).values(**row).returning(instances.c.seq)).scalar_one()
+    seq = connection.execute(insert(instances).values(**row).returning(instances.c.seq)).scalar()
     if names:
         add_deliveries(connection, seq, names)
         connection.execute(

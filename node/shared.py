@@ -82,8 +82,8 @@ class Bell:
         with contextlib.suppress(BlockingIOError):
             os.write(self._writer, b"!")
 
-    def wait(self, seconds: float) -> None:
-        """Return when the bell rings, or after `seconds`."""
+    def wait(self, seconds: float) -> bool:
+        """Return True when the bell rings, False after `seconds`."""
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
         until = time.monotonic() + seconds
@@ -91,7 +91,8 @@ class Bell:
             # Several wake up; the one that gets to read looks for work, the others go back to sleep.
             with contextlib.suppress(BlockingIOError):
                 os.read(self._reader, 65536)
-                return
+                return True
+        return False
 
 
 class Stop:

@@ -4,6 +4,9 @@
     originals/  identified instances, complete and durable, fanned out over 256 folders
     cleaned/    instances without identity, complete and durable, fanned out likewise
 
+The folder of an instance is given by the time in its id and changes every four seconds, so that what comes together
+lies together: one sync of a folder then serves a whole batch.
+
 Guarantees
     A file appears under `originals/` or `cleaned/` complete and synced, or not at all: it is written in `incoming/`,
     synced, renamed, and the folder's entry is synced before `publish_*` returns. Names are the node's own ids; no
@@ -15,23 +18,20 @@ Refuses
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import queue
 import re
 import secrets
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from node.errors import NoRoom, SpoolError
+from node.removal import Remover
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _FAN_OUT = [f"{n:02x}" for n in range(256)]
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_REMOVALS = 1024  # files that may wait to be removed
 _ROOM_SEEN_FOR = 0.2  # seconds for which a look at the disk's free space counts
 
 
@@ -67,9 +67,7 @@ class Spool:
         self.originals = root / "originals"
         self.cleaned = root / "cleaned"
         self._room_until = 0.0
-        self._removals: queue.Queue[Path | None] = queue.Queue(_REMOVALS)
-        self._remover: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._remover = Remover()
 
     def prepare(self) -> None:
         """Make all folders and sync their parents, so that no instance ever waits for a folder to become durable."""
@@ -110,13 +108,19 @@ class Spool:
         """Remove a file that never came to be."""
         self._incoming(name, suffix).unlink(missing_ok=True)
 
+    @staticmethod
+    def draft() -> str:
+        """The suffix of this process's unfinished cleaned files: none shares one with whoever takes over from it."""
+        return f"{os.getpid()}.clean"
+
     def publish_original(self, descriptor: int, name: str) -> None:
         """Make a received file durable and put it in place in `originals/`, in that order."""
-        self._publish(descriptor, self._incoming(name, "part"), self.original(name))
+        self._publish([(descriptor, self._incoming(name, "part"), self.original(name))])
 
-    def publish_cleaned(self, descriptor: int, name: str) -> None:
-        """Make a cleaned file durable and put it in place in `cleaned/`, in that order."""
-        self._publish(descriptor, self._incoming(name, "clean"), self.cleaned_file(name))
+    def publish_cleaned(self, drafts: Mapping[str, int]) -> None:
+        """Make cleaned files durable and put them in place in `cleaned/`, in that order; names with descriptors."""
+        suffix = self.draft()
+        self._publish([(file, self._incoming(name, suffix), self.cleaned_file(name)) for name, file in drafts.items()])
 
     def original(self, name: str) -> Path:
         """Path of an original."""
@@ -127,29 +131,12 @@ class Spool:
         return self._placed(self.cleaned, name)
 
     def remove_soon(self, path: Path) -> None:
-        """Remove a file that nothing needs any more, beside the work that goes on.
-
-        Giving back a file's blocks can take longer than writing them (a disk mounted with `discard`). What a death
-        leaves behind the sweeper removes: the file's row says that it is not needed.
-        """
-        with self._starting:
-            if self._remover is None:
-                self._remover = threading.Thread(target=self._remove, name="remove", daemon=True)
-                self._remover.start()
-        self._removals.put(path)
+        """Remove a file that nothing needs any more, when it is calm; until then its row says that it is not needed."""
+        self._remover.remove_soon(path)
 
     def finish_removals(self) -> None:
         """Return when everything handed to `remove_soon` is gone."""
-        if self._remover is not None:
-            self._removals.put(None)
-            self._remover.join()
-            self._remover = None
-
-    def _remove(self) -> None:
-        while (path := self._removals.get()) is not None:
-            # A disk that refuses now is the sweeper's to try again.
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+        self._remover.finish()
 
     def list_originals(self) -> Iterator[tuple[str, float]]:
         """Every id in `originals/` with its file's modification time (seconds, UTC)."""
@@ -178,15 +165,19 @@ class Spool:
                 continue  # its writer was quicker
         return removed
 
-    def _publish(self, descriptor: int, source: Path, target: Path) -> None:
+    @staticmethod
+    def _publish(files: Sequence[tuple[int, Path, Path]]) -> None:
         try:
             # The file before its name: a name must never stand for bytes that a power cut can take away.
-            os.fdatasync(descriptor)
-            os.rename(source, target)
+            for descriptor, _, _ in files:
+                os.fdatasync(descriptor)
+            for _, source, target in files:
+                os.rename(source, target)
             # The name before the ledger: a row must never point at a file that is not there after a power cut.
-            sync_folder(target.parent)
+            for folder in {target.parent for _, _, target in files}:
+                sync_folder(folder)
         except OSError as error:
-            raise as_spool_error(error, target.parent) from None
+            raise as_spool_error(error, files[0][2].parent) from None
 
     def _incoming(self, name: str, suffix: str) -> Path:
         if not is_id(name):
@@ -196,7 +187,7 @@ class Spool:
     def _placed(self, folder: Path, name: str) -> Path:
         if not is_id(name):
             raise SpoolError("not an id of this node")
-        return folder / name[-2:] / f"{name}.dcm"
+        return folder / name[7:9] / f"{name}.dcm"
 
     @staticmethod
     def _list(folder: Path) -> Iterator[tuple[str, float]]:

@@ -10,7 +10,6 @@ Guarantees
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import secrets
@@ -23,13 +22,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node import __version__
-from node.config import Config, load_config
+from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
+from node.config import Config, Endpoint, load_config
 from node.errors import NodeError, StartError
 from node.ledger.cleaning import free_leases, strike
 from node.ledger.database import Database
 from node.log import event, setup_logging
 from node.opening import lock_spool, make_spool, open_node
 from node.recipe import Recipe
+from node.reloading import tell
 from node.routing import compile_routes
 from node.shared import Bell, Numbers, Places, Stop
 from node.spool import Spool
@@ -37,19 +38,14 @@ from node.sweeper import Sweeper
 
 LOGGER = logging.getLogger("node.supervisor")
 
-_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FIRST_BACK_OFF = 0.2
 _LONGEST_BACK_OFF = 30.0
 _WELL_AFTER = 60.0  # a child that lived this long starts its back-off anew
 _CHECKPOINT_SECONDS = 1.0
 _SWEEP_SECONDS = 600.0
 _LAST_SECONDS = 15.0  # for a cleaner or forwarder to finish what it has in hand
-_PR_SET_PDEATHSIG = 1
 
 _LEAVING = "leaving"  # a receiver of the configuration before, which serves its associations to the end
-
-
-Work = Callable[[Stop], None]
 
 
 @dataclass(slots=True)
@@ -88,6 +84,7 @@ class Supervisor:
     cleaned: Bell = field(default_factory=Bell)
     roles: list[Role] = field(default_factory=list)
     ending: bool = False
+    reloads: int = 0
 
     def run(self) -> int:
         """Keep the roles alive until a signal ends the node; return the exit code."""
@@ -114,7 +111,7 @@ class Supervisor:
         return max(0.0, min([5.0, *waiting]))
 
     def _wait(self, seconds: float) -> None:
-        info = signal.sigtimedwait(_SIGNALS, seconds)
+        info = signal.sigtimedwait(SIGNALS, seconds)
         if info is None or info.si_signo == signal.SIGCHLD:
             self._reap()
         elif info.si_signo == signal.SIGHUP:
@@ -126,17 +123,13 @@ class Supervisor:
 
     def _start(self, role: Role) -> None:
         role.owner = f"{role.label}-{secrets.token_hex(4)}"
-        work = self._work(role)
-        settings, me = self.config.node.log, os.getpid()
         try:
-            pid = os.fork()
+            pid = fork(role.label, self.config.node.log, self._work(role))
         except OSError as error:
             # No room for a process now: the others go on, and it is tried again.
             event(LOGGER, "not-started", level=logging.ERROR, role=role.label, error=os.strerror(error.errno or 0))
             self._later(role)
             return
-        if pid == 0:
-            _be_a_child(me, role.label, settings.format, settings.level, work)
         role.pid, role.started, role.leaving = pid, time.monotonic(), False
         event(LOGGER, "started", level=logging.DEBUG, role=role.label, pid=pid)
 
@@ -259,41 +252,49 @@ class Supervisor:
 
     def _job(self, job: Callable[[], None]) -> None:
         """Do something with the ledger in a process of its own: no connection may be open when a child is forked."""
-        settings = self.config.node.log
         try:
-            _in_a_child(job, settings.format, settings.level)
+            run_to_its_end(job, self.config.node.log)
         except (NodeError, OSError) as error:
             event(LOGGER, "recovery-failed", level=logging.ERROR, error=str(error))
 
     # -- reload and end --------------------------------------------------------------------------------------------
 
     def _reload(self) -> None:
+        faults: list[str] = []
         try:
             config = load_config(self.config_path)
             recipes = compile_routes(config)
             _check_unchanged(self.config, config)
+            self._take(config, recipes)
         except NodeError as error:
+            faults = str(error).splitlines()
             event(LOGGER, "reload-refused", level=logging.ERROR, error="the old configuration stays")
-            for line in str(error).splitlines():
+            for line in faults:
                 event(LOGGER, "reload-fault", level=logging.ERROR, fault=line)
-            return
+        self.reloads += 1
+        try:
+            tell(self.spool.root, self.reloads, faults)
+        except OSError as error:
+            event(LOGGER, "reload-untold", level=logging.WARNING, error=os.strerror(error.errno or 0))
+
+    def _take(self, config: Config, recipes: dict[str, Recipe]) -> None:
+        """Replace the roles by those of another configuration."""
         receivers = [role for role in self.roles if role.name == "receiver"]
         used = {role.slot for role in self.roles if role.name in ("receiver", _LEAVING)}
         free = [slot for slot in range(self.places.taken.count) if slot not in used]
         if len(free) < len(receivers):
-            event(LOGGER, "reload-refused", level=logging.ERROR, error="associations of earlier reloads are still open")
-            return
+            raise StartError("associations of earlier reloads are still open: reload again when they have ended")
         self.config, self.recipes = config, recipes
         for role in self.roles:
             if role.pid and role.name in ("cleaner", "forwarder", "keeper"):
                 role.leaving = True
-                _signal(role.pid, signal.SIGTERM)
+                send_signal(role.pid, signal.SIGTERM)
         # New receivers take the next associations at once, while the old ones serve theirs to the end.
         for role, slot in zip(receivers, free, strict=False):
             self.roles.append(Role("receiver", role.index, slot))
             role.name, role.leaving = _LEAVING, True
             if role.pid:
-                _signal(role.pid, signal.SIGUSR1)
+                send_signal(role.pid, signal.SIGUSR1)
             else:
                 self.roles.remove(role)
         event(LOGGER, "reloaded")
@@ -316,7 +317,7 @@ class Supervisor:
         roles = [role for role in self.roles if role.name in names]
         for role in roles:
             if role.pid:
-                _signal(role.pid, signal.SIGTERM)
+                send_signal(role.pid, signal.SIGTERM)
         deadline = time.monotonic() + seconds
         while any(role.pid for role in roles) and time.monotonic() < deadline:
             for bell in (self.received, self.cleaned):
@@ -327,7 +328,7 @@ class Supervisor:
             if role.pid:
                 # Nothing is lost by it: whatever it had in hand is taken up at the next start.
                 event(LOGGER, "killed", level=logging.WARNING, role=role.label)
-                _signal(role.pid, signal.SIGKILL)
+                send_signal(role.pid, signal.SIGKILL)
         while any(role.pid for role in roles):
             signal.sigtimedwait((signal.SIGCHLD,), 0.2)
             self._reap()
@@ -349,13 +350,16 @@ def serve(config_path: Path, config: Config) -> int:
     spool = make_spool(config)
     with contextlib.ExitStack() as open_ones:
         open_ones.callback(os.close, lock_spool(spool))
-        listener = open_ones.enter_context(_listen(config.node.listen, "node.listen"))
+        listener = open_ones.enter_context(_bind(config.node.listen, "node.listen"))
         trial = None
         if config.trial_destination is not None and config.trial_destination.enabled:
-            trial = open_ones.enter_context(_listen(config.trial_destination.listen, "trial_destination.listen"))
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        settings = config.node.log
-        _in_a_child(lambda: _open(config, spool), settings.format, settings.level)
+            trial = open_ones.enter_context(_bind(config.trial_destination.listen, "trial_destination.listen"))
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        run_to_its_end(lambda: _open(config, spool), config.node.log)
+        # Only now: whoever can connect finds a ledger.
+        for bound in (listener, trial):
+            if bound is not None:
+                _listen(bound)
         workers = config.node.workers
         supervisor = Supervisor(
             config_path,
@@ -392,21 +396,26 @@ def _announce(config: Config) -> None:
     sys.stdout.flush()
 
 
-def _listen(endpoint: object, key: str) -> socket.socket:
-    host, port = endpoint.host, endpoint.port  # type: ignore[attr-defined]
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def _bind(endpoint: Endpoint, key: str) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-        listener.listen(256)
+        listener.bind((endpoint.host, endpoint.port))
     except OSError as error:
         listener.close()
         raise StartError(
-            f"{key}: cannot listen on {host}:{port} ({error.strerror}); is another program using it?"
+            f"{key}: cannot listen on {endpoint} ({error.strerror}); is another program using it?"
         ) from None
     listener.setblocking(False)
     return listener
+
+
+def _listen(bound: socket.socket) -> None:
+    try:
+        bound.listen(256)
+    except OSError as error:
+        where = "{}:{}".format(*bound.getsockname()[:2])
+        raise StartError(f"cannot listen on {where} ({error.strerror}); is another program using it?") from None
 
 
 def _check_unchanged(old: Config, new: Config) -> None:
@@ -415,62 +424,3 @@ def _check_unchanged(old: Config, new: Config) -> None:
             raise StartError(f"node.{key} cannot change while the node runs: restart it")
     if old.trial_destination != new.trial_destination:
         raise StartError("trial_destination cannot change while the node runs: restart it")
-
-
-def _signal(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
-
-
-def _be_a_child(parent: int, label: str, log_format: str, level: str, work: Work) -> None:
-    """Never returns: does the work of a role, and ends the process, at the latest along with its parent."""
-    code = 1
-    try:
-        _die_with(parent)
-        stop = Stop()
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
-        signal.signal(signal.SIGUSR1, lambda *_: stop.when_done())
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        setup_logging(log_format, level, label)  # type: ignore[arg-type]
-        work(stop)
-        code = 0
-    except BaseException:  # noqa: BLE001 -- the process boundary: the exit code tells
-        event(LOGGER, "failed", level=logging.CRITICAL, role=label, exc_info=True)
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _in_a_child(job: Callable[[], None], log_format: str, level: str) -> None:
-    """Run `job` in a process of its own; a NodeError there is raised here as a StartError of the same text."""
-    reader, writer = os.pipe()
-    me, pid = os.getpid(), os.fork()
-    if pid == 0:
-        os.close(reader)
-
-        def work(_stop: Stop) -> None:
-            try:
-                job()
-            except NodeError as error:
-                os.write(writer, str(error).encode())
-
-        _be_a_child(me, "opening", log_format, level, work)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        text = pipe.read().decode()
-    _, status = os.waitpid(pid, 0)
-    if text:
-        raise StartError(text)
-    if status:
-        raise StartError("the spool or the ledger could not be opened; the log above has the traceback")
-
-
-def _die_with(parent: int) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)  # it was gone before it could be bound to

@@ -153,7 +153,7 @@ class Sweeper:
         with self.database.write(durable=True) as connection:
             if not names:
                 row |= {"state": "held", "outcome": "held", "reason": str(HoldReason.ROUTE_GONE)}
-            seq = connection.execute(insert(instances).values(**row).returning(instances.c.seq)).scalar_one()
+            seq = connection.execute(insert(instances).values(**row).returning(instances.c.seq)).scalar()
             if names:
                 add_deliveries(connection, seq, names)
         event(LOGGER, "adopted", level=logging.WARNING, instance=name, route=row["route"], cleaned=True)

@@ -20,6 +20,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
 from node.ledger import Database, Ledger
+from tests.zygote import ZYGOTE, Process, run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECONDS = 60.0
@@ -66,7 +67,7 @@ class RunningNode:
         self.log_path = folder / "node.log"
         self.command = [sys.executable, "-m", "node", "serve", "--config", str(self.config_path)]
         self.environment: dict[str, str] = {}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Process | None = None
         self.config: dict[str, Any] = {
             "node": {
                 "ae_title": "DEIDNODE",
@@ -108,15 +109,13 @@ class RunningNode:
         return self.data / "spool"
 
     def start(self) -> RunningNode:
-        log = self.log_path.open("ab")
-        self.process = subprocess.Popen(
-            self.command,
-            stdout=log,
-            stderr=log,
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **self.environment},
-        )
-        log.close()
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **self.environment}
+        with self.log_path.open("ab") as log:
+            if self.command[0] == sys.executable:
+                out = log.fileno()
+                self.process = ZYGOTE.spawn(self.command, stdout=out, stderr=out, cwd=self.folder, env=environment)
+            else:
+                self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.folder, env=environment)
         wait_for(lambda: can_connect(self.port) or self._ended(), "the node listens")
         if self._ended():
             raise AssertionError(f"the node ended with {self.process.returncode}:\n{self.log()[-3000:]}")
@@ -181,15 +180,12 @@ class RunningNode:
             raise AssertionError(f"{error}; status {last}\n{self.log()[-3000:]}") from None
 
     def cli(self, *arguments: str, check: bool = False) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "node", *arguments, "--config", str(self.config_path)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=check,
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        )
+        command = [sys.executable, "-m", "node", *arguments, "--config", str(self.config_path)]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        done = run(command, cwd=self.folder, env=environment, timeout=60)
+        if check:
+            done.check_returncode()
+        return done
 
     def spool_files(self) -> dict[str, int]:
         """How many files lie in each folder of the spool."""

@@ -1,9 +1,10 @@
 """One instance: from its original to what the ledger is told of it.
 
 Guarantees
-    A cleaned file is in place and durable when `clean` returns a Clean. Whatever goes wrong with the instance itself
-    becomes Held, with a reason and no value; only trouble of the disk or the ledger is raised, and then the instance
-    is tried again. The same original under the same recipe, map and secret gives the same bytes.
+    Cleaned files are in place and durable when `publish` returns, all of them together: many cost the disk hardly more
+    syncs than one. Whatever goes wrong with the instance itself becomes Held, with a reason and no value; only trouble
+    of the disk or the ledger is raised, and then the instance is tried again. The same original under the same recipe,
+    map and secret gives the same bytes.
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ class Cleaning:
         self._ledger = ledger
         self._plans = plans
         self._ae_title = ae_title
+        self._drafts: dict[str, int] = {}
 
     def clean(self, claimed: Claimed) -> Result:
-        """Clean one instance.
+        """Clean one instance; a Clean says what is true when `publish` has returned.
 
         Raises
         ------
@@ -66,8 +68,33 @@ class Cleaning:
             return Held(claimed, HoldReason.UNPARSABLE, str(error))
         finally:
             os.close(source)
-            for suffix in ("clean", "inflated"):
-                self._spool.abandon(claimed.id, suffix)
+
+    def publish(self) -> None:
+        """Put in place, durably, what was cleaned since the last time.
+
+        Raises
+        ------
+        SpoolError
+            The disk failed; none of these instances counts as cleaned.
+        """
+        drafts, self._drafts = self._drafts, {}
+        try:
+            self._spool.publish_cleaned(drafts)
+        except SpoolError:
+            self._throw_away(drafts)
+            raise
+        for file in drafts.values():
+            os.close(file)
+
+    def forget(self) -> None:
+        """Throw away what was cleaned and not published."""
+        drafts, self._drafts = self._drafts, {}
+        self._throw_away(drafts)
+
+    def _throw_away(self, drafts: Mapping[str, int]) -> None:
+        for name, file in drafts.items():
+            os.close(file)
+            self._spool.abandon(name, self._spool.draft())
 
     def _clean(self, claimed: Claimed, plan: Plan, source: int) -> Result:
         with _mapped(source) as whole:
@@ -79,7 +106,8 @@ class Cleaning:
                 raise HoldInstance(HoldReason.EMPTY, "the data set has no element")
             if not syntax.deflated:
                 return self._apply(claimed, plan, syntax, (source, whole, start), start)
-        inflated = self._spool.create(claimed.id, "inflated")
+        inflated = self._spool.create(claimed.id, f"{os.getpid()}.inflated")
+        self._spool.abandon(claimed.id, f"{os.getpid()}.inflated")  # it lives as long as it is open
         try:
             inflate(source, start, inflated, self._spool.check_room)
             with _mapped(inflated) as whole:
@@ -113,7 +141,7 @@ class Cleaning:
         segments, syntax, changed = masked(cleaned, self._spool)
         sop_class_uid, sop_instance_uid = _uids(cleaned)
         head = self._head(plan, (sop_class_uid, sop_instance_uid, syntax.uid))
-        target = self._spool.create(claimed.id, "clean")
+        target = self._spool.create(claimed.id, self._spool.draft())
         try:
             if deflated is None:
                 size = write_segments(target, head, segments, file, whole)
@@ -124,9 +152,11 @@ class Cleaning:
                 rest = os.fstat(deflated).st_size - start
                 with _mapped(deflated) as stream:
                     size = write_segments(target, head, [(start, rest)], deflated, stream)
-            self._spool.publish_cleaned(target, claimed.id)
-        finally:
+        except BaseException:
             os.close(target)
+            self._spool.abandon(claimed.id, self._spool.draft())
+            raise
+        self._drafts[claimed.id] = target
         return Clean(
             claimed,
             plan.destinations,

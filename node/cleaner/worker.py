@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from node.cleaner.cleaning import Cleaning
-from node.errors import HoldReason, LedgerError, NodeError
+from node.errors import HoldReason, LedgerError, NodeError, SpoolError
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
 from node.log import event
 from node.shared import Bell, Numbers, Stop
@@ -14,8 +14,10 @@ from node.spool import Spool
 
 LOGGER = logging.getLogger("node.cleaner")
 
-_BATCH = 8
+_BATCH = 16
+_TOGETHER = 32 << 20  # bytes, after which a part of a batch is put in place: the next role need not wait for large ones
 _LOOK_SECONDS = 1.0
+_GATHER_SECONDS = 0.02  # what comes within it shares claim, syncs and commit
 _TROUBLE_SECONDS = 5.0
 
 
@@ -37,19 +39,20 @@ class Cleaner:
         while not self.stopping.is_set():
             try:
                 claimed = self.ledger.claim(_BATCH)
-                if not claimed:
-                    self.work.wait(_LOOK_SECONDS)
-                    continue
                 if len(claimed) == _BATCH:
                     self.work.ring()  # there may be more, for another
                 self._clean_all(claimed)
+                if len(claimed) < _BATCH and self.work.wait(_LOOK_SECONDS):
+                    self.stopping.wait(_GATHER_SECONDS)
             except LedgerError as error:
+                self.cleaning.forget()
                 event(LOGGER, "ledger-trouble", level=logging.ERROR, error=str(error))
                 self.stopping.wait(_TROUBLE_SECONDS)
         self.spool.finish_removals()
 
     def _clean_all(self, claimed: list[Claimed]) -> None:
         results: list[Result] = []
+        size = 0
         for one in claimed:
             if self.stopping.is_set():
                 self.ledger.give_back(one, 0)
@@ -57,11 +60,30 @@ class Cleaner:
             result = self._clean(one)
             if result is not None:
                 results.append(result)
-        settled = self.ledger.settle(results) if results else []
+                size += result.size if isinstance(result, Clean) else 0
+            if size > _TOGETHER:
+                self._finish(results)
+                results, size = [], 0
+        self._finish(results)
+
+    def _finish(self, results: list[Result]) -> None:
+        """Put the files in place, write what became of the instances, and let go of their originals, in this order."""
+        settled = self.ledger.settle(results) if results and self._publish(results) else []
         for result in settled:
             self._after(result)
         if any(isinstance(result, Clean) for result in settled):
             self.cleaned.ring()
+
+    def _publish(self, results: list[Result]) -> bool:
+        """Put the cleaned files in place; where the disk refuses, all of them are tried again."""
+        try:
+            self.cleaning.publish()
+        except SpoolError as error:
+            event(LOGGER, "clean-later", level=logging.ERROR, instances=len(results), error=str(error))
+            for result in results:
+                self.ledger.give_back(result.claimed, _TROUBLE_SECONDS)
+            return False
+        return True
 
     def _clean(self, claimed: Claimed) -> Result | None:
         self.in_hand[self.slot] = claimed.seq

@@ -15,6 +15,8 @@ from node.errors import Fault, FaultsError, NotReachable, StartError
 if TYPE_CHECKING:
     from node.config import Config
 
+_ANSWER_SECONDS = 60.0
+
 
 @click.command()
 @config_option
@@ -45,18 +47,30 @@ def serve() -> int:
 def reload() -> int:
     """Make the running node take the configuration; refused where the configuration has faults."""
     from node.cli.faults import load_all
+    from node.log import clean_text
 
     config, faults = load_all(config_path())
     if config is None or faults:
         show(faults)
         click.echo("deid-node: reload refused; the node goes on with the configuration it has.", err=True)
         return WRONG
+    from node.reloading import last, wait_for_answer
+
+    before = last(config.node.spool)
     try:
         os.kill(_process_of(config), signal.SIGHUP)
     except PermissionError:
         raise NotReachable("the node runs as another user.") from None
     except ProcessLookupError:
         raise NotReachable("the node has just ended.") from None
+    answer = wait_for_answer(config.node.spool, before, _ANSWER_SECONDS)
+    if answer is None:
+        raise NotReachable(f"the node has not answered within {_ANSWER_SECONDS:g} s; its log tells why.")
+    for fault in answer.faults:
+        click.echo(clean_text(fault, 2000), err=True)
+    if answer.faults:
+        click.echo("deid-node: reload refused; the node goes on with the configuration it has.", err=True)
+        return WRONG
     return 0
 
 

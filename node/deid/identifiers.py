@@ -19,6 +19,7 @@ import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from node.errors import DatasetError, FileError, FilesError, NodeError
 from node.recipe.dictionary import PROTECTED, show
@@ -126,7 +127,7 @@ def get_identifiers(
         key = key_of(source)
         try:
             if isinstance(source, Dataset) and key in found:
-                raise FileError("another data set of this call has the same file name, or none as well", "")
+                raise FileError("another data set of this call has the same file name, or none as well")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # pydicom's texts quote values
                 found[key] = Identifiers(dict(_fields(_read(source, force), expand_sequences)))
@@ -155,9 +156,13 @@ def _read(source: DicomFile, force: bool) -> Dataset:
     if isinstance(source, Dataset):
         return source
     try:
-        return pydicom.dcmread(Path(source), force=force, defer_size=_LARGE)
+        dataset = pydicom.dcmread(Path(source), force=force, defer_size=_LARGE)
+        if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            # What was inflated has no place in the file, from which it could be read later.
+            dataset = pydicom.dcmread(Path(source), force=force)
+        return dataset
     except OSError as error:
-        raise FileError(f"it cannot be read ({error.strerror})", "") from None
+        raise FileError(f"it cannot be read ({error.strerror})") from None
     except InvalidDicomError:
         raise DatasetError("it is no DICOM file: no DICM prefix") from None
     except Exception as error:  # noqa: BLE001 -- one file: pydicom raises anything for a broken one

@@ -11,6 +11,7 @@ follows the UID of the data set.
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -42,7 +43,7 @@ def replace_identifiers(  # noqa: PLR0913, PLR0917 -- the parameters of pydicom/
     deid: Recipes | None = None,
     save: bool = True,
     overwrite: bool = False,
-    output_folder: str | None = None,
+    output_folder: str | os.PathLike[str] | None = None,
     force: bool = True,
     *,
     strip_sequences: bool = False,
@@ -93,7 +94,7 @@ def remove_private_identifiers(
     dicom_files: DicomFile | Iterable[DicomFile],
     save: bool = True,
     overwrite: bool = False,
-    output_folder: str | None = None,
+    output_folder: str | os.PathLike[str] | None = None,
     force: bool = True,
 ) -> list[Any]:
     """Remove the private elements of files, at every level; parameters and results as for `replace_identifiers`."""
@@ -135,7 +136,7 @@ class _Cleaning:
 
     def _one(self, source: DicomFile, key: str | None, folder: Folder | None) -> str | FileDataset:
         if folder is not None and key is None:
-            raise FileError("a data set that was not read from a file has no name to be saved under: save=False", "")
+            raise FileError("a data set that was not read from a file has no name to be saved under: save=False")
         with ExitStack() as stack:
             given = source if isinstance(source, Dataset) else key
             assert given is not None

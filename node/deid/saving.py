@@ -79,7 +79,7 @@ def as_dataset(result: Result, path: str | None) -> FileDataset:
         result.write(file.fileno())
         file.seek(0)
         dataset = pydicom.dcmread(file)
-    dataset.filename = path
+    dataset.filename, dataset.buffer = path, None  # it must not remember a file that is closed
     return dataset
 
 

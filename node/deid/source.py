@@ -115,7 +115,7 @@ def _file(path: str) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise FileError(f"it cannot be read ({error.strerror})", "") from None
+        raise FileError(f"it cannot be read ({error.strerror})") from None
 
 
 def _nameless(stack: ExitStack) -> int:
@@ -128,7 +128,7 @@ def _mapped(file: int, stack: ExitStack) -> mmap.mmap:
             raise DatasetError("the file is empty")
         whole = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
     except OSError as error:
-        raise FileError(f"it cannot be read ({error.strerror})", "") from None
+        raise FileError(f"it cannot be read ({error.strerror})") from None
 
     def close() -> None:
         # Spans of the data set may still look into it; then it goes with the last of them.
@@ -182,7 +182,7 @@ def _written(dataset: Dataset) -> int:
         file.flush()
         return os.dup(file.fileno())
     except OSError as error:
-        raise FileError(f"it cannot be written ({error.strerror})", "") from None
+        raise FileError(f"it cannot be written ({error.strerror})") from None
     except Exception as error:  # noqa: BLE001 -- one instance: pydicom raises anything for values that do not fit
         raise DatasetError(f"pydicom cannot encode the data set ({type(error).__name__})") from None
     finally:

@@ -196,7 +196,7 @@ class Lane:
         code = f"{status:04X}H"
         try:
             # Asked only where it matters: the same content may have come twice, as two instances.
-            offered = status == DUPLICATE_SOP_INSTANCE and (due.offered_before or self.ledger.offered_content(due))
+            offered = status == DUPLICATE_SOP_INSTANCE and (due.offered_before == 1 or self.ledger.offered_content(due))
         except LedgerError as error:
             return self._again(due, str(error), status)
         match judge(status, offered_before=offered):

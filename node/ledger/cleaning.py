@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import Collision, HoldReason
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.schema import deliveries, instances, patient_map, uid_map
+from node.ledger.transactions import Transaction
 
 MAX_STRIKES = 2
 _LONGEST_WAIT = 60.0  # seconds; what lies further ahead was received by a clock that has been set back since
@@ -149,7 +150,7 @@ class CleaningLedger:
             with self.database.read() as connection:
                 known = connection.execute(
                     _UID_BY_ORIGINAL, {"the_project": project, "the_original": original}
-                ).scalar_one_or_none()
+                ).scalar()
             if known is not None:
                 _cache(self._stored_uids, (project, original), known)
         return known
@@ -176,7 +177,7 @@ class CleaningLedger:
             issuer, patient_id, pseudonym, shift = result.patient
             _cache(self._stored_patients, (project, issuer, patient_id), (pseudonym, shift))
 
-    def _settle(self, connection: Connection, result: Result) -> bool:
+    def _settle(self, connection: Transaction, result: Result) -> bool:
         values: dict[str, object] = {
             "the_seq": result.claimed.seq,
             "the_owner": self.owner,
@@ -210,13 +211,13 @@ class CleaningLedger:
         return True
 
     @staticmethod
-    def _is_repeat(connection: Connection, claimed: Claimed) -> int:
+    def _is_repeat(connection: Transaction, claimed: Claimed) -> int:
         earlier = connection.execute(
             _EARLIER, {"the_project": claimed.project, "the_uid": claimed.sop_instance_uid, "the_seq": claimed.seq}
         ).first()
         return int(earlier is not None)
 
-    def _write_maps(self, connection: Connection, result: Clean) -> None:
+    def _write_maps(self, connection: Transaction, result: Clean) -> None:
         project = result.claimed.project
         fresh = [
             {"project": project, "original": original, "replacement": replacement, "origin": "computed"}
@@ -232,17 +233,17 @@ class CleaningLedger:
                 self._write_patient(connection, project, (issuer, patient_id, pseudonym, shift))
 
     @staticmethod
-    def _check_uids(connection: Connection, project: str, fresh: list[dict[str, str]]) -> None:
+    def _check_uids(connection: Transaction, project: str, fresh: list[dict[str, str]]) -> None:
         """Another process may have written the same pair, which is well, or an import another one, which is not."""
         for row in fresh:
             found = connection.execute(
                 _UID_BY_ORIGINAL, {"the_project": project, "the_original": row["original"]}
-            ).scalar_one()
+            ).scalar()
             if found != row["replacement"]:
                 raise Collision("a UID got another replacement meanwhile")
 
     @staticmethod
-    def _write_patient(connection: Connection, project: str, patient: tuple[str, str, str, int]) -> None:
+    def _write_patient(connection: Transaction, project: str, patient: tuple[str, str, str, int]) -> None:
         issuer, patient_id, pseudonym, shift = patient
         connection.execute(
             _NEW_PATIENT,
@@ -262,11 +263,11 @@ class CleaningLedger:
             raise Collision("a patient got another pseudonym meanwhile")
 
 
-def add_deliveries(connection: Connection, seq: int, names: Sequence[str], due_at: float | None = None) -> None:
+def add_deliveries(connection: Transaction, seq: int, names: Sequence[str], due_at: float | None = None) -> None:
     """Make the deliveries of a cleaned instance: due since it was received, so that they go in that order, or now."""
     now = time.time()
     connection.execute(
-        insert(deliveries),
+        _NEW_DELIVERY,
         [
             {
                 "instance": seq,
@@ -360,6 +361,7 @@ _EARLIER = (
     .where(instances.c.seq < bindparam("the_seq"))
     .limit(1)
 )
+_NEW_DELIVERY = insert(deliveries)
 _NEW_UID = upsert(uid_map).on_conflict_do_nothing(index_elements=[uid_map.c.project, uid_map.c.original])
 _NEW_PATIENT = upsert(patient_map).on_conflict_do_nothing(
     index_elements=[patient_map.c.project, patient_map.c.issuer, patient_map.c.patient_id]

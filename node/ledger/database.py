@@ -20,20 +20,15 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.pool import NullPool
 
 from node.errors import Collision, LedgerError, LedgerUncertain, NotReachable, StartError
-from node.ledger.schema import meta
+from node.ledger.schema import VERSION, meta
+from node.ledger.transactions import Transaction
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 60
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "fuse.sshfs", "afs"}
@@ -47,9 +42,8 @@ class Database:
         self.path = Path(make_url(url).database or "")
         self._url = url
         self._writing = threading.Lock()
-        self._reader = self._engine(read_only=True)
-        self._writer_engine = self._engine(read_only=False)
-        self._writer: Connection | None = None
+        self._readers: list[sqlite3.Connection] = []  # those that nobody uses
+        self._writer: sqlite3.Connection | None = None
         self._turn: int | None = None
         self._full = True
 
@@ -58,16 +52,26 @@ class Database:
         return self.path.exists() and self.path.stat().st_size > 0
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A connection that sees one consistent state of the ledger and cannot change it."""
+    def read(self) -> Iterator[Transaction]:
+        """A transaction that sees one consistent state of the ledger and cannot change it."""
         try:
-            with self._reader.connect() as connection, connection.begin():
-                yield connection
-        except DBAPIError as error:
+            connection = self._reader()
+        except sqlite3.Error as error:
             raise LedgerError(f"the ledger cannot be read ({_kind(error)})") from None
+        try:
+            connection.execute("BEGIN")
+            yield Transaction(connection)
+            connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            _close(connection)
+            raise LedgerError(f"the ledger cannot be read ({_kind(error)})") from None
+        except BaseException:
+            _close(connection)
+            raise
+        self._readers.append(connection)
 
     @contextlib.contextmanager
-    def write(self, *, durable: bool) -> Iterator[Connection]:
+    def write(self, *, durable: bool) -> Iterator[Transaction]:
         """One transaction; committed when the block ends, rolled back when it raises.
 
         Raises
@@ -81,30 +85,24 @@ class Database:
         """
         with self._writing, self._take_turn():
             try:
-                connection = self._writer or self._writer_engine.connect()
-                self._writer = connection
-                if durable != self._full:
-                    # On the driver's connection: SQLAlchemy would begin a transaction, inside which SQLite ignores it.
-                    _driver(connection).execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-                    self._full = durable
-                transaction = connection.begin()
-            except DBAPIError as error:
+                connection = self._begin(durable)
+            except sqlite3.Error as error:
                 self._forget_writer()
                 raise LedgerError(f"the ledger cannot be written ({_kind(error)})") from None
             try:
-                yield connection
-            except IntegrityError as error:
-                transaction.rollback()
+                yield Transaction(connection)
+            except sqlite3.IntegrityError as error:
+                self._forget_writer()
                 raise Collision(f"the ledger refused a row ({_kind(error)})") from None
-            except DBAPIError as error:
+            except sqlite3.Error as error:
                 self._forget_writer()
                 raise LedgerError(f"the ledger cannot be written ({_kind(error)})") from None
             except BaseException:
-                transaction.rollback()
+                self._forget_writer()
                 raise
             try:
-                transaction.commit()
-            except DBAPIError as error:
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
                 self._forget_writer()
                 if _kind(error) == "SQLITE_FULL":
                     raise LedgerError("the ledger's disk is full") from None  # SQLite has rolled it back
@@ -112,14 +110,14 @@ class Database:
 
     def checkpoint(self) -> None:
         """Move what the write-ahead log holds into the database file; one process alone does so."""
-        with contextlib.suppress(DBAPIError, sqlite3.Error), self._writer_engine.connect() as connection:
-            _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(self._connect(read_only=False)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Close every connection of this process."""
         self._forget_writer()
-        self._reader.dispose()
-        self._writer_engine.dispose()
+        while self._readers:
+            self._readers.pop().close()
         if self._turn is not None:
             os.close(self._turn)
             self._turn = None
@@ -127,15 +125,19 @@ class Database:
     def get(self, key: str) -> str | None:
         """One value of the ledger's `meta` table."""
         with self.read() as connection:
-            return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar_one_or_none()
+            value: str | None = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
+        return value
 
     def version(self) -> str | None:
         """The migration that the ledger stands at; None for a new one."""
         if not self.exists():
             return None
         with self.read() as connection:
-            table = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").first()
-            return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if table else None
+            driver = connection.driver
+            if driver.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
+                return None
+            row = driver.execute("SELECT version_num FROM alembic_version").fetchone()
+            return None if row is None else str(row[0])
 
     def migrate(self) -> None:
         """Bring the ledger to the program's version; make it where there is none.
@@ -151,39 +153,46 @@ class Database:
                 f"the ledger would lie on a network file system ({system}), where SQLite is not safe: "
                 f"set node.ledger to a local disk"
             )
-        scripts = ScriptDirectory(str(MIGRATIONS))
         try:
             version = self.version()
-            if version == scripts.get_current_head():
-                return
-            if version is not None and version not in {script.revision for script in scripts.walk_revisions()}:
-                raise StartError(
-                    f"the ledger {self.path} was made by a newer deid-node (version {version}): install that one"
-                )
-            self.path.touch(mode=0o600)
-            alembic = AlembicConfig()
-            alembic.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-            with self._writer_engine.connect() as connection:
-                _driver(connection).execute("PRAGMA journal_mode=WAL")
-                alembic.attributes["connection"] = connection
-                command.upgrade(alembic, "head")
-                connection.commit()
-        except (DBAPIError, LedgerError) as error:
-            kind = _kind(error) if isinstance(error, DBAPIError) else str(error)
+            if version != VERSION:
+                self._upgrade(version)
+        except (sqlite3.Error, LedgerError) as error:
+            kind = _kind(error) if isinstance(error, sqlite3.Error) else str(error)
             raise StartError(f"the ledger {self.path} cannot be opened ({kind})") from None
+
+    def _upgrade(self, version: str | None) -> None:
+        # Only here, where a ledger is made or changed: its import takes longer than many a command.
+        from node.ledger.migrate import upgrade
+
+        self.path.touch(mode=0o600)
+        upgrade(self._url, self.path, version)
 
     def require(self) -> None:
         """Raise NotReachable unless a ledger of the program's version is there."""
         if not self.exists():
             raise NotReachable(f"no ledger at {self.path}: has the node been started with this configuration?")
-        if self.version() != ScriptDirectory(str(MIGRATIONS)).get_current_head():
+        if self.version() != VERSION:
             raise NotReachable(f"the ledger {self.path} is of another version: start the node once to migrate it")
+
+    def _reader(self) -> sqlite3.Connection:
+        try:
+            return self._readers.pop()
+        except IndexError:
+            return self._connect(read_only=True)
+
+    def _begin(self, durable: bool) -> sqlite3.Connection:
+        connection = self._writer or self._connect(read_only=False)
+        self._writer = connection
+        if durable != self._full:
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._full = durable
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
 
     def _forget_writer(self) -> None:
         if self._writer is not None:
-            with contextlib.suppress(DBAPIError):
-                self._writer.invalidate()
-                self._writer.close()
+            _close(self._writer)
             self._writer = None
         self._full = True
 
@@ -197,39 +206,35 @@ class Database:
         finally:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
 
-    def _engine(self, *, read_only: bool) -> Engine:
-        arguments: dict[str, Any] = {"timeout": _BUSY_SECONDS, "check_same_thread": False, "isolation_level": None}
-        pool: dict[str, Any] = {} if read_only else {"poolclass": NullPool}
-        engine = create_engine(self._url, connect_args=arguments, hide_parameters=True, **pool)
-
-        @event.listens_for(engine, "connect")
-        def _opened(connection: Any, _record: object) -> None:
-            cursor = connection.cursor()
-            cursor.execute("PRAGMA foreign_keys=ON")
-            # One connection alone checkpoints (`checkpoint`): no commit in front of an answer ever pays for it.
-            cursor.execute("PRAGMA wal_autocheckpoint=0")
-            cursor.execute(f"PRAGMA {'query_only=ON' if read_only else 'synchronous=FULL'}")
-            cursor.execute("PRAGMA cache_size=-8192")
-            cursor.close()
-
-        @event.listens_for(engine, "begin")
-        def _begun(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-        return engine
+    def _connect(self, *, read_only: bool) -> sqlite3.Connection:
+        # Never `rwc`: a ledger that was moved away must not come back as an empty file.
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode=rw",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            check_same_thread=False,
+            isolation_level=None,
+        )
+        connection.execute("PRAGMA foreign_keys=ON")
+        # One connection alone checkpoints (`checkpoint`): no commit in front of an answer ever pays for it.
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute(f"PRAGMA {'query_only=ON' if read_only else 'synchronous=FULL'}")
+        connection.execute("PRAGMA cache_size=-8192")
+        return connection
 
 
-def _driver(connection: Connection) -> sqlite3.Connection:
-    """The driver's own connection: SQLAlchemy begins a transaction for any statement, and some pragmas refuse one."""
-    driver = connection.connection.dbapi_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
+def _close(connection: sqlite3.Connection) -> None:
+    """Roll back what is open and close; by closing alone it might stay open as long as a cursor lives."""
+    with contextlib.suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    with contextlib.suppress(sqlite3.Error):
+        connection.close()
 
 
-def _kind(error: DBAPIError) -> str:
+def _kind(error: sqlite3.Error) -> str:
     """What SQLite calls the error; its text names tables and columns, never values."""
-    name = getattr(error.orig, "sqlite_errorname", None)
-    return str(name or type(error.orig).__name__)
+    return str(getattr(error, "sqlite_errorname", None) or type(error).__name__)
 
 
 def _file_system(folder: Path) -> str:

@@ -12,12 +12,13 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import HoldReason
 from node.ledger.database import Database
 from node.ledger.schema import deliveries, delivery_tallies, destinations, events, instances, refusals, tallies
+from node.ledger.transactions import Transaction
 from node.spool import Spool
 
 _OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
@@ -213,7 +214,7 @@ class Ledger:
             connection.execute(statement.on_conflict_do_update(index_elements=[destinations.c.name], set_=values))
 
     @staticmethod
-    def _routes(connection: Connection) -> dict[str, dict[str, int]]:
+    def _routes(connection: Transaction) -> dict[str, dict[str, int]]:
         routes: dict[str, dict[str, int]] = {}
         for row in connection.execute(select(tallies).where(tallies.c.n > 0)):
             route = routes.setdefault(row.route, dict.fromkeys(("received", "cleaned", *_OUTCOMES), 0))
@@ -223,7 +224,7 @@ class Ledger:
         return routes
 
     @staticmethod
-    def _destinations(connection: Connection) -> dict[str, dict[str, Any]]:
+    def _destinations(connection: Transaction) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
 
         def entry(name: str) -> dict[str, Any]:
@@ -261,7 +262,7 @@ def iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def _waiting(connection: Connection, name: str, last_error: str | None) -> dict[str, str | None]:
+def _waiting(connection: Transaction, name: str, last_error: str | None) -> dict[str, str | None]:
     """When the next delivery is tried to a destination that answers, and what kept the last one back."""
     queue = select(deliveries).where(deliveries.c.destination == name, deliveries.c.state == "due")
     soonest = connection.execute(queue.order_by(deliveries.c.due_at, deliveries.c.seq).limit(1)).one()

@@ -19,6 +19,8 @@ from node.errors import LedgerError, LedgerUncertain
 from node.ledger.database import Database
 from node.ledger.schema import instances, refusals
 
+_NEW = insert(instances)
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -100,7 +102,7 @@ class GroupCommit:
         error: LedgerError | None = LedgerUncertain("the ledger's commit was interrupted")
         try:
             with self.database.write(durable=True) as connection:
-                connection.execute(insert(instances), [waiting.received.row() for waiting in batch])
+                connection.execute(_NEW, [waiting.received.row() for waiting in batch])
             error = None
         except LedgerError as caught:
             error = caught

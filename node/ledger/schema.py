@@ -22,6 +22,8 @@ from sqlalchemy import (
     text,
 )
 
+VERSION = "0001"  # the migration that makes these tables
+
 metadata = MetaData()
 
 meta = Table(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Float, and_, bindparam, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import HoldReason
@@ -39,7 +39,7 @@ class Due:
     offset: int
     tries: int
     refused: int
-    offered_before: bool
+    offered_before: int
 
 
 class Verdict(StrEnum):
@@ -107,7 +107,7 @@ class SendingLedger:
                     _CLAIM,
                     [{"the_seq": row.seq, "lease_owner": owner, "lease_until": until, "offered": 1} for row in rows],
                 )
-        return [Due(*row[:10], offered_before=bool(row.offered)) for row in rows]
+        return [Due(*row) for row in rows]
 
     def settle(self, owner: str, settlements: Sequence[Settlement]) -> list[str]:
         """Write the verdicts, durably, in one commit; return the ids of instances that no delivery needs any more."""
@@ -153,15 +153,6 @@ class SendingLedger:
     def reached(self) -> None:
         """Note that the destination answers."""
         self._note(failures=0, next_try=None, last_error=None, last_success_at=time.time())
-
-    def next_due(self) -> float | None:
-        """When the next delivery falls due (seconds, UTC), or None where none waits."""
-        with self.database.read() as connection:
-            return connection.execute(
-                select(func.min(deliveries.c.due_at)).where(
-                    deliveries.c.destination == self.destination, deliveries.c.state == "due"
-                )
-            ).scalar()
 
     def _note(self, **values: object) -> None:
         with self.database.write(durable=False) as connection:
@@ -234,7 +225,7 @@ def _values(settlement: Settlement, owner: str, now: float) -> dict[str, object]
             }
         case Verdict.UNTOUCHED:
             # Never offered: a later 0111H must not be taken for an answer to us.
-            values |= {"offered": int(due.offered_before)}
+            values |= {"offered": due.offered_before}
     if settlement.error is not None:
         values["last_error"] = settlement.error
     return values
@@ -272,7 +263,7 @@ _DUE = (
 _CLAIM = update(deliveries).where(deliveries.c.seq == bindparam("the_seq"))
 _OPEN = (
     select(deliveries.c.seq)
-    .where(deliveries.c.instance == instances.c.seq, deliveries.c.state.in_(("due", "held")))
+    .where(deliveries.c.instance == instances.c.seq, or_(deliveries.c.state == "due", deliveries.c.state == "held"))
     .exists()
 )
 _DONE = select(instances.c.id).where(instances.c.seq == bindparam("the_instance"), ~_OPEN)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.zygote import run
+
 ROOT = Path(__file__).parents[2]
 RECIPE = "FORMAT dicom\n%header\nREMOVE PatientName\n"
 
@@ -36,7 +38,7 @@ def deid_node(*arguments: object, cwd: Path, config: Path | None = None) -> subp
     if config is not None:
         environment["DEID_NODE_CONFIG"] = str(config)
     command = [sys.executable, "-m", "node", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=environment)
+    return run(command, cwd=cwd, env=environment, timeout=60)
 
 
 def configure(folder: Path, port: int = 1, name: str = "config.yaml") -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ class Trial:
         """How often the sender had to send something again."""
         return sum(self.sender.attempts.values()) - COUNT
 
+    def with_one_lane(self) -> Trial:
+        """Nothing is on the way to the destination but what the lane that dies has in hand."""
+        self.node.config["destinations"]["dest"]["associations"] = 1
+        self.node.write_config()
+        return self
+
     def run(self, point: str, who: str, number: int = 3) -> None:
         """Send everything to a node that dies at `point`; a node that died as a whole is started again."""
         self.node.dies_at(point, number, who).start()
@@ -40,6 +47,11 @@ class Trial:
             wait_for(lambda: '"died"' in self.node.log(), "a child dies")
         sending.join()
         assert self.sender.acknowledged == {uid_of(path) for path in self.files}
+
+    def left_when_calm(self) -> dict[str, int]:
+        """What lies in the spool when everything that is removed beside the work is gone."""
+        time.sleep(2)
+        return self.node.spool_files()
 
     def finish(self) -> tuple[int, int]:
         """Restart in good order and audit all; return how many repeats the ledger has, and how many the sink."""
@@ -82,7 +94,7 @@ def test_a_death_after_the_file_is_durable_adopts_it_and_the_repeat_gets_the_sam
     if who == "child":
         # Within the grace period it is not touched: for all that is known its receiver is about to write the row.
         trial.node.wait_delivered(COUNT)
-        assert trial.node.spool_files()["originals"] == 1
+        wait_for(lambda: trial.node.spool_files()["originals"] == 1, "the others are removed")
         assert len(rows(trial.node)) == COUNT
     clean_start(trial.node)
     assert '"adopted"' in trial.node.log()
@@ -120,8 +132,7 @@ def test_a_death_while_cleaning_frees_the_lease_at_once_and_is_done_again(trial:
     repeats, copies = trial.finish()
     assert repeats == copies <= trial.repeated, "only what the sender repeated"
     struck = sorted(row.strikes for row in rows(trial.node))
-    expected = 1 if who == "child" and point in {"clean-written", "clean-durable"} else 0
-    assert struck[-1] == sum(struck) == expected, "a strike only for the instance in hand, and only under a supervisor"
+    assert sum(struck) == 0, "a strike is for the instance in hand, and none was"
 
 
 @both
@@ -129,7 +140,7 @@ def test_a_death_after_the_deliveries_are_committed_leaves_an_original_which_is_
     trial.run("deliveries-committed", who, number=1)
     if who == "child":
         trial.node.wait_delivered(COUNT)
-        assert trial.node.spool_files()["originals"] >= 1
+        assert trial.left_when_calm()["originals"] >= 1
     else:
         assert trial.left["originals"] >= 1
     repeats, copies = trial.finish()
@@ -139,27 +150,22 @@ def test_a_death_after_the_deliveries_are_committed_leaves_an_original_which_is_
 @both
 @pytest.mark.parametrize("point", [slow("offered"), "destination-answered"])
 def test_a_death_before_a_delivery_is_settled_sends_again_the_same_bytes(trial: Trial, point: str, who: str) -> None:
-    trial.run(point, who, number=1)
+    trial.with_one_lane().run(point, who, number=1)
     repeats, copies = trial.finish()
     assert repeats <= trial.repeated
-    if point == "destination-answered":
-        # Two lanes: the other may have been answered as well, for some that it had yet to settle.
-        assert 1 <= copies - repeats <= COUNT
-    else:
-        assert copies - repeats <= 1
+    assert copies - repeats == (1 if point == "destination-answered" else 0)
 
 
 @both
 def test_a_death_after_a_delivery_is_settled_sends_nothing_again_and_the_file_is_removed(
     trial: Trial, who: str
 ) -> None:
-    trial.run("delivery-settled", who, number=1)
+    trial.with_one_lane().run("delivery-settled", who, number=1)
     if who == "child":
         trial.node.wait_delivered(COUNT)
-        assert trial.node.spool_files()["cleaned"] >= 1
+        assert trial.left_when_calm()["cleaned"] >= 1
     else:
         assert trial.left["cleaned"] >= 1
     repeats, copies = trial.finish()
     assert repeats <= trial.repeated
-    # The other lane may have been answered for some that it had yet to settle; what was settled is not sent again.
-    assert 0 <= copies - repeats < COUNT
+    assert copies == repeats

@@ -24,6 +24,9 @@ def test_an_instance_that_kills_its_worker_twice_is_held_as_poison_and_the_other
     assert [(row.uid, row.strikes, row.leased) for row in held] == [(poison, 2, False)]
     assert node.log().count('"died"') == 2
     assert len(arrived(scp).copies) == COUNT - 1
+    # What a dead cleaner had yet to remove goes with a sweep, at the latest at the next start.
+    assert node.stop() == 0
+    node.lives().start()
     assert node.spool_files()["originals"] == 1, "the original stays for the person who decides"
     # Who releases it, does so in the belief that it is cured.
     assert node.stop() == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from node.deid import get_identifiers
 from node.errors import DatasetError, FileError, FilesError
@@ -146,6 +147,12 @@ def test_nothing_is_said_about_values(tmp_path):
     data = Path(write(tmp_path / "a.dcm", source)).read_bytes().replace(b"20230115", b"PLANTEDX")
     (tmp_path / "b.dcm").write_bytes(data)
     assert get_identifiers(tmp_path / "b.dcm")[os.path.abspath(tmp_path / "b.dcm")]["StudyDate"] == "PLANTEDX"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_a_large_value_is_there_in_every_encoding(tmp_path, syntax):
+    path = write(tmp_path / "a.dcm", patient(EncapsulatedDocument=b"PLANTED " * (1 << 18)), syntax=syntax)
+    assert get_identifiers(path)[path]["EncapsulatedDocument"] == b"PLANTED " * (1 << 18)
 
 
 def test_overlays_have_names():

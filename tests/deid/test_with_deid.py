@@ -409,6 +409,18 @@ def test_the_same_files_are_found():
         )
 
 
+def test_archives_are_not_unpacked():
+    with pytest.warns(UserWarning, match=r"left out.*\.zip") as warned:
+        assert len(list(get_files(get_dataset("ultrasounds")))) == 3
+    assert len(warned) == 2
+
+
+@pytest.mark.parametrize("name", ["config", "disable_skip"])
+def test_what_has_no_meaning_is_not_taken_in_silence(name):
+    with pytest.raises(TypeError, match=name):
+        replace_identifiers([], **{name: None})
+
+
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path):
     from deid.dicom import get_files as get
 

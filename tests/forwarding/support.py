@@ -104,11 +104,11 @@ class Forwarding:
     ) -> str:
         name = new_id()
         head = encode_file_meta(FileMeta(sop_class, uid, syntax))
-        file = self.spool.create(name, "clean")
+        file = self.spool.create(name, self.spool.draft())
         with open(file, "wb", closefd=True) as target:
             target.write(head + data)
             target.flush()
-            self.spool.publish_cleaned(file, name)
+            self.spool.publish_cleaned({name: file})
         digest = hashlib.sha256(data).digest()
         GroupCommit(self.database).add(
             Received(

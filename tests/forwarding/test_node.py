@@ -93,7 +93,7 @@ def test_a_destination_that_is_down_keeps_nobody_waiting_and_gets_all_of_it_late
     node.wait_delivered(12)
     assert down.uids() == expected, "each once, in order of reception"
     assert sorted(up.uids()) == sorted(expected)
-    assert node.spool_files()["cleaned"] == 0
+    wait_for(lambda: node.spool_files()["cleaned"] == 0, "the rest is removed")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,9 @@ def test_a_refused_delivery_is_released_and_another_discarded(tmp_path: Path, ma
     assert len(node.held()) == 2
     done = node.cli("held", "discard", first, "--yes")
     assert (done.returncode, done.stdout) == (0, "1 discarded\n")
-    assert node.spool_files() == {"incoming": 0, "originals": 0, "cleaned": 1}
+    wait_for(
+        lambda: node.spool_files() == {"incoming": 0, "originals": 0, "cleaned": 1}, "what nobody needs is removed"
+    )
     assert node.status()["discarded"] == 1
     with node.ledger() as ledger:
         shown = ledger.held_detail(first)
@@ -233,7 +235,9 @@ def test_a_refused_delivery_is_released_and_another_discarded(tmp_path: Path, ma
     assert node.cli("held", "release", second).returncode == 0
     status = node.wait_delivered(1)
     assert (status["received"], status["delivered"], status["discarded"]) == (2, 1, 1)
-    assert node.spool_files() == {"incoming": 0, "originals": 0, "cleaned": 0}
+    wait_for(
+        lambda: node.spool_files() == {"incoming": 0, "originals": 0, "cleaned": 0}, "what nobody needs is removed"
+    )
 
 
 def test_a_discarded_instance_that_could_not_be_cleaned_leaves_no_file(tmp_path: Path, made: Make) -> None:
@@ -245,7 +249,9 @@ def test_a_discarded_instance_that_could_not_be_cleaned_leaves_no_file(tmp_path:
     assert node.spool_files()["originals"] == 1
     done = node.cli("held", "discard", "--all", "--reason", "action-failed", "--yes")
     assert (done.returncode, done.stdout) == (0, "1 discarded\n")
-    assert node.spool_files() == {"incoming": 0, "originals": 0, "cleaned": 0}
+    wait_for(
+        lambda: node.spool_files() == {"incoming": 0, "originals": 0, "cleaned": 0}, "what nobody needs is removed"
+    )
     status = node.status()
     assert (status["received"], status["discarded"]) == (1, 1)
 

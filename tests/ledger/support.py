@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import select
@@ -60,3 +61,21 @@ def sql(database: Database, statement: str, *values: object) -> list[tuple[objec
         found = connection.execute(statement, values).fetchall()
     connection.close()
     return found
+
+
+def when_opened(database: Database, note: Callable[[sqlite3.Connection], object]) -> None:
+    """Call `note` with every connection that the database opens from now on."""
+    database.close()
+    connect = database._connect
+
+    def noting(*, read_only: bool) -> sqlite3.Connection:
+        connection = connect(read_only=read_only)
+        note(connection)
+        return connection
+
+    database._connect = noting  # type: ignore[method-assign]
+
+
+def trace(database: Database, note: Callable[[str], object]) -> None:
+    """Call `note` with every statement that SQLite runs for the database from now on, its values written out."""
+    when_opened(database, lambda connection: connection.set_trace_callback(note))

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 
 from node.errors import LedgerError
 from node.ledger import Database
 from node.ledger.reception import GroupCommit, known_ids
 from node.spool import new_id
-from tests.ledger.support import new_database, receive, received, sql
+from tests.ledger.support import new_database, receive, received, sql, trace, when_opened
 from tests.support import wait_for
 
 
 def commits_of(database: Database) -> list[int]:
     counted: list[int] = []
-    event.listen(database._writer_engine, "commit", lambda _connection: counted.append(1))
+    trace(database, lambda statement: counted.append(1) if statement == "COMMIT" else None)
     return counted
 
 
@@ -82,11 +82,11 @@ def test_a_full_disk_is_told_to_everybody_and_nothing_is_written(tmp_path: Path)
     database = new_database(tmp_path)
     limit = [True]
 
-    def opened(connection: object, _record: object) -> None:
+    def opened(connection: sqlite3.Connection) -> None:
         if limit[0]:
-            connection.execute("PRAGMA max_page_count=1")  # type: ignore[attr-defined]
+            connection.execute("PRAGMA max_page_count=1")
 
-    event.listen(database._writer_engine, "connect", opened)
+    when_opened(database, opened)
     commit = GroupCommit(database)
     filled = fill(commit)
     outcomes = add_together(commit, 8, lambda: None)
@@ -112,15 +112,15 @@ def test_a_row_that_is_there_already_is_an_error(database: Database) -> None:
 
 def test_a_row_is_durable_when_add_returns(database: Database) -> None:
     """The commit in front of an answer is a synced one."""
-    modes: list[int] = []
 
-    def committing(connection: object) -> None:
-        driver = connection.connection.dbapi_connection  # type: ignore[attr-defined]
-        modes.append(driver.execute("PRAGMA synchronous").fetchone()[0])
+    def mode() -> int:
+        assert database._writer is not None
+        return int(database._writer.execute("PRAGMA synchronous").fetchone()[0])
 
-    event.listen(database._writer_engine, "commit", committing)
+    full, normal = 2, 1
     GroupCommit(database).add(received())
+    assert mode() == full
     with database.write(durable=False):
-        pass
+        assert mode() == normal
     GroupCommit(database).add(received())
-    assert modes == [2, 1, 2], "FULL, NORMAL, FULL"
+    assert mode() == full

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 import node.ledger.database as module
 from node.errors import NotReachable, StartError
 from node.ledger import Database
-from node.ledger.schema import metadata
+from node.ledger.migrate import MIGRATIONS
+from node.ledger.schema import VERSION, metadata
 from tests.ledger.support import new_database, receive, sql
 
 
@@ -92,6 +94,10 @@ def test_partial_indexes_have_the_condition_that_the_queries_expect(database: Da
         assert "WHERE lease_owner IS NOT NULL" in found["deliveries_leased"]
 
 
+def test_the_program_knows_its_own_version_of_the_tables(database: Database) -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == VERSION == database.version()
+
+
 def test_opening_again_changes_nothing(database: Database) -> None:
     receive(database)
     before = database.version()
@@ -150,7 +156,7 @@ def test_the_ledger_is_for_its_owner_alone(database: Database) -> None:
 
 def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), database.write(durable=True) as connection:
-        connection.exec_driver_sql("INSERT INTO meta VALUES ('a', 'b')").rowcount // 0
+        connection.driver.execute("INSERT INTO meta VALUES ('a', 'b')").rowcount // 0
     assert database.get("a") is None
 
 
@@ -158,7 +164,7 @@ def test_a_reader_cannot_write(database: Database) -> None:
     from node.errors import LedgerError
 
     with pytest.raises(LedgerError, match="cannot be read"), database.read() as connection:
-        connection.exec_driver_sql("INSERT INTO meta VALUES ('a', 'b')")
+        connection.driver.execute("INSERT INTO meta VALUES ('a', 'b')")
     assert database.get("a") is None
 
 
@@ -166,5 +172,5 @@ def test_errors_name_no_value(database: Database) -> None:
     from node.errors import LedgerError
 
     with pytest.raises(LedgerError) as caught, database.write(durable=True) as connection:
-        connection.exec_driver_sql("INSERT INTO meta VALUES (?, NULL)", ("PLANTED^NAME",))
+        connection.driver.execute("INSERT INTO meta VALUES (?, NULL)", ("PLANTED^NAME",))
     assert "PLANTED" not in repr(caught.value) + str(caught.value.__cause__)

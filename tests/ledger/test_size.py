@@ -7,10 +7,8 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from node.errors import HoldReason
 from node.ledger import Database, Ledger
@@ -18,7 +16,7 @@ from node.ledger.cleaning import CleaningLedger, Held, free_leases, strike
 from node.ledger.reception import GroupCommit, known_ids
 from node.ledger.sending import SendingLedger, Settlement, Verdict, hold_gone, renew_leases
 from node.spool import Spool
-from tests.ledger.support import clean, new_database, received
+from tests.ledger.support import clean, new_database, received, trace
 
 ROWS = 100_000
 BIG_TABLES = "instances|deliveries|events|uid_map|patient_map|mine|other"
@@ -86,20 +84,19 @@ class Plans:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._seen: dict[str, Any] = {}
-        for engine in (database._reader, database._writer_engine):
-            event.listen(engine, "before_cursor_execute", self._note)
+        self._seen: set[str] = set()
+        trace(database, self._note)
 
-    def _note(self, _c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+    def _note(self, statement: str) -> None:
         if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
-            self._seen[statement] = parameters[0] if many else parameters
+            self._seen.add(statement)
 
     def check(self, expected: int) -> None:
         connection = sqlite3.connect(self._database.path)
         try:
             assert len(self._seen) >= expected
-            for statement, parameters in self._seen.items():
-                plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            for statement in self._seen:
+                plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
                 text = "\n".join(str(row[3]) for row in plan)
                 assert not FULL_SCAN.search(text), f"{statement}\n{text}"
         finally:
@@ -136,7 +133,6 @@ def send(large: Database) -> None:
     ledger.settle("f/d/0", [Settlement(due, Verdict.DELIVERED, status=0) for due in batch])
     assert ledger.claim("f/d/0", 16) == []
     ledger.offered_content(batch[0])
-    ledger.next_due()
     ledger.state()
     renew_leases(large, "f")
     free_leases(large, "f")

@@ -219,10 +219,20 @@ def test_the_command_reload_tells_the_running_node(node: Deadly, scp: StoreSCP, 
     node.start()
     recipe(node, "SECOND")
     assert node.cli("reload").returncode == 0
-    wait_for(lambda: '"event": "reloaded"' in node.log(), "reloaded")
+    assert '"event": "reloaded"' in node.log()
     Sender(node.port).send(tiny_cts(tmp_path / "in", 1))
     node.wait_delivered(1)
     assert {str(ds.PatientID) for ds in scp.datasets()} == {"SECOND"}
+    # What the file alone does not tell: the running node refuses it.
+    kept = node.config["node"]["workers"]
+    node.config["node"]["workers"] = kept + 1
+    node.write_config()
+    done = node.cli("reload")
+    assert done.returncode == 1
+    assert "node.workers cannot change" in done.stderr
+    node.config["node"]["workers"] = kept
+    node.write_config()
+    assert node.cli("reload").returncode == 0
     not_yaml(node)
     done = node.cli("reload")
     assert done.returncode == 1

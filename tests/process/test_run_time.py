@@ -57,7 +57,8 @@ def test_an_action_that_fails_holds_the_instance_and_the_others_go_on(
         assert "lastyear" not in one["detail"]
     assert "lastyear" not in node.log()
     assert b"lastyear" not in b"".join(path.read_bytes() for path in scp.files())
-    assert node.spool_files() == {"incoming": 0, "originals": 2, "cleaned": 0}
+    left = {"incoming": 0, "originals": 2, "cleaned": 0}
+    wait_for(lambda: node.spool_files() == left, "what is delivered is removed")
     # With the recipe mended, release cleans them; it never sends them as they are.
     use(node, "BLANK StudyDate")
     reload(node)
@@ -99,7 +100,7 @@ def test_a_route_that_is_gone_after_a_change_of_the_configuration_holds(
     node.lives().start()
     node.wait_status(lambda s: s["held"] == waiting, "they are held")
     assert {one["reason"] for one in node.held()} == {"route-gone"}
-    assert node.spool_files()["originals"] == waiting
+    wait_for(lambda: node.spool_files()["originals"] == waiting, "those that wait are left")
     sender.send(files)
     status = settled(node)
     assert status["routes"]["another"]["delivered"] == status["delivered"]

@@ -12,25 +12,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.crash.support import Deadly, Sender, rows, settled, tiny_cts
 from tests.support import REPOSITORY, StoreSCP, wait_for
+from tests.zygote import run
 
 BROKEN_RECIPE = "FORMAT dicom\n%header\nREPLCE PatientID X\nBLANK PatientNam\n"
 
 
 def refused(node: Deadly) -> str:
     """Start the node, which must end with code 3 by itself; return what it said."""
-    done = subprocess.run(
-        node.command,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        cwd=node.folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **node.environment},
-    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **node.environment}
+    done = run(node.command, cwd=node.folder, env=environment, timeout=30)
     said = done.stdout + done.stderr
     assert done.returncode == 3, f"exit code {done.returncode}\n{said}"
     assert "Traceback" not in said
@@ -120,8 +115,7 @@ def test_a_start_that_is_refused_takes_no_time_and_leaves_no_process(node: Deadl
         taken.bind(("127.0.0.1", node.port))
         taken.listen()
         refused(node)
-        listed = subprocess.run(["pgrep", "-f", str(node.config_path)], capture_output=True, text=True, check=False)
-    assert not listed.stdout.strip()
+    assert not [one for one in psutil.process_iter(["cwd"]) if one.info["cwd"] == str(node.folder)]
 
 
 def test_a_lock_that_the_children_of_a_dead_node_still_hold_is_waited_for(used: Deadly) -> None:
@@ -292,7 +286,7 @@ def test_a_ledger_that_is_no_database_is_refused(used: Deadly, content: bytes) -
 
 def test_a_ledger_of_a_newer_program_is_refused(used: Deadly) -> None:
     with used.ledger() as ledger, ledger.database.write(durable=True) as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.driver.execute("UPDATE alembic_version SET version_num = '9999'")
     assert "newer" in one_sentence(refused(used))
 
 

@@ -64,9 +64,13 @@ def test_who_matches_no_route_is_rejected_never_answered(node, called, calling, 
 
 
 def test_titles_compare_trimmed_and_by_wildcard(node):
-    for calling in ("CT1", "CT", "MR1", " MR1 "):
+    def accepted(calling):
         with RawSender(node.port) as peer:
-            assert peer.open(calling=calling, called=" DEIDNODE") == ACCEPT
+            return peer.open(calling=calling, called=" DEIDNODE") == ACCEPT
+
+    for calling in ("CT1", "CT", "MR1", " MR1 "):
+        # The places of those before may be taken a moment longer than their connections.
+        wait_for(lambda calling=calling: accepted(calling), "it is accepted")
 
 
 def test_echo_needs_no_more_than_an_allowed_address(node):
