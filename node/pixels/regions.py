@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from node.errors import HoldInstance, HoldReason
 from node.recipe import Region
 
@@ -51,15 +54,22 @@ def bands(regions: Sequence[Region], rows: int, columns: int) -> tuple[Band, ...
     boxes = [box for box in boxes if box[1] < box[3] and box[2] < box[4]]
     if all(box[0] for box in boxes):
         raise HoldInstance(HoldReason.MASK_FAILED, "all regions that the filters mask lie outside the image")
-    edges = sorted({edge for box in boxes for edge in (box[2], box[4])})
-    found: list[Band] = []
-    for top, bottom in pairwise(edges):
-        spans = tuple(_spans([(keep, x, right) for keep, x, y, right, low in boxes if y <= top and bottom <= low]))
-        if found and found[-1].bottom == top and found[-1].spans == spans:
-            found[-1] = Band(found[-1].top, bottom, spans)
-        elif spans:
-            found.append(Band(top, bottom, spans))
-    return tuple(found)
+    # The edges of all boxes divide the image into cells; a box covers whole ones.
+    xs = sorted({edge for box in boxes for edge in (box[1], box[3])})
+    ys = sorted({edge for box in boxes for edge in (box[2], box[4])})
+    column_of, row_of = ({edge: place for place, edge in enumerate(edges)} for edges in (xs, ys))
+    masked = np.zeros((len(ys) - 1, len(xs) - 1), np.int8)
+    for keep, x, y, right, bottom in boxes:
+        masked[row_of[y] : row_of[bottom], column_of[x] : column_of[right]] = not keep
+    return tuple(_bands(masked, xs, ys))
+
+
+def _bands(masked: NDArray[np.int8], xs: list[int], ys: list[int]) -> Iterator[Band]:
+    for cells, (top, bottom) in zip(masked, pairwise(ys), strict=True):
+        # Where what is masked begins and ends, by turns.
+        edges = [xs[place] for place in np.flatnonzero(np.diff(cells, prepend=0, append=0))]
+        if edges:
+            yield Band(top, bottom, tuple(zip(edges[::2], edges[1::2], strict=True)))
 
 
 def _clipped(region: Region, rows: int, columns: int) -> tuple[int, int, int, int]:
@@ -67,17 +77,6 @@ def _clipped(region: Region, rows: int, columns: int) -> tuple[int, int, int, in
         return 0, 0, columns, rows
     x, y, right, bottom = region.box
     return max(x, 0), max(y, 0), min(right, columns), min(bottom, rows)
-
-
-def _spans(covering: list[tuple[bool, int, int]]) -> Iterator[Span]:
-    """Give the masked columns of rows that all these regions cover."""
-    edges = sorted({edge for _, left, right in covering for edge in (left, right)})
-    masked = []
-    for left, right in pairwise(edges):
-        over = [keep for keep, start, end in covering if start <= left and right <= end]
-        if over and not over[-1]:
-            masked.append((left, right))
-    return _merged(masked)
 
 
 def _merged(spans: Iterable[Span]) -> Iterator[Span]:

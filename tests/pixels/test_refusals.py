@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate
@@ -70,6 +72,14 @@ def test_regions_outside_the_image_are_refused():
     hold = held(file_of(make()), "coordinates 10,0,20,7", "coordinates 0,7,10,9")
     assert "outside the image" in hold.detail
     assert "too many" in held(file_of(make()), *["coordinates 0,0,1,1"] * 1001).detail
+
+
+def test_many_regions_cost_little():
+    lines = [f"coordinates {n},{n},{2000 - n},{2000 - n}" for n in range(999)]
+    data = file_of(make(shape=(2000, 2000)))
+    start = time.process_time()
+    assert len(masked_file(data, *lines)) > 8_000_000
+    assert time.process_time() - start < 5
 
 
 def test_pixels_that_no_header_tells_of_do_not_pass_but_padding_does():
