@@ -18,6 +18,7 @@ LAYERS = (
     ("spool",),
     ("deflated",),
     ("identity", "recipe"),
+    ("instances",),
     ("routing",),
     ("ledger",),
     ("transcode",),

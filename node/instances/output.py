@@ -1,7 +1,8 @@
 """Writes a cleaned file from literal bytes and ranges of the original, in constant memory.
 
 Ranges of some size are copied by the kernel, file to file (`copy_file_range`), so that pixel data never passes through
-Python; short ones and literals are gathered. A deflated data set that changed is deflated anew (PS3.5 A.5).
+Python; short ones and literals are gathered. A deflated data set that changed is deflated anew (PS3.5 A.5); one that
+did not keeps the very stream that it came in. `expected_bytes` says what `write_cleaned` writes, without writing it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,45 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from node.deflated import RAW_DEFLATE, write_all
+from node.instances.source import Source
+from node.recipe import Cleaned, Segment
 from node.spool import as_spool_error
-
-Segment = bytes | tuple[int, int]
 
 _COPIED_BY_KERNEL = 32 * 1024
 _GATHERED = 256 * 1024
 _CHUNK = 1 << 20
 # Sandboxes and some file systems have no copy_file_range; sendfile is the second best.
 _CANNOT_COPY = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.EPERM})
+
+
+def write_cleaned(target: int, head: bytes, source: Source, cleaned: Cleaned) -> int:
+    """Write preamble and file meta information (`head`) and the cleaned data set; return how many bytes that is.
+
+    Raises
+    ------
+    SpoolError
+        The disk refused; NoRoom when it is full.
+    """
+    if source.deflated is None:
+        return write_segments(target, head, cleaned.segments, source.file, source.whole)
+    if cleaned.changed:
+        return _write_deflated(target, head, cleaned.segments, source.whole)
+    file, start = source.deflated
+    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as stream:
+        return write_segments(target, head, [(start, len(stream) - start)], file, stream)
+
+
+def expected_bytes(head: bytes, source: Source, cleaned: Cleaned) -> Iterator[bytes]:
+    """Give piece by piece the bytes that `write_cleaned` would write."""
+    yield head
+    if source.deflated is None:
+        yield from _pieces(cleaned.segments, source.whole)
+    elif cleaned.changed:
+        yield from _deflated(_pieces(cleaned.segments, source.whole))
+    else:
+        file, start = source.deflated
+        with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as stream:
+            yield from _pieces([(start, len(stream) - start)], stream)
 
 
 def write_segments(target: int, head: bytes, segments: Iterable[Segment], source: int, buffer: mmap.mmap) -> int:
@@ -58,23 +89,28 @@ def write_segments(target: int, head: bytes, segments: Iterable[Segment], source
     return total
 
 
-def write_deflated(target: int, head: bytes, segments: Iterable[Segment], buffer: mmap.mmap) -> int:
-    """Write `head` and the deflated segments to `target`; return how many bytes the file then has."""
-    deflate = zlib.compressobj(wbits=RAW_DEFLATE)
+def _write_deflated(target: int, head: bytes, segments: Iterable[Segment], buffer: mmap.mmap) -> int:
     total = len(head)
     try:
         _write_all(target, [head])
-        for piece in _pieces(segments, buffer):
-            done = deflate.compress(piece)
-            total += len(done)
-            _write_all(target, [done])
-        done = deflate.flush()
-        # A data set has an even length, a deflated one gets a NUL (PS3.5 A.5).
-        done += b"\0" * ((total + len(done) - len(head)) & 1)
-        _write_all(target, [done])
+        for piece in _deflated(_pieces(segments, buffer)):
+            total += len(piece)
+            _write_all(target, [piece])
     except OSError as error:
         raise as_spool_error(error, Path("cleaned")) from None
-    return total + len(done)
+    return total
+
+
+def _deflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Deflate; a data set has an even length, a deflated one gets a NUL (PS3.5 A.5)."""
+    deflate = zlib.compressobj(wbits=RAW_DEFLATE)
+    total = 0
+    for piece in pieces:
+        done = deflate.compress(piece)
+        total += len(done)
+        yield done
+    done = deflate.flush()
+    yield done + b"\0" * ((total + len(done)) & 1)
 
 
 def _pieces(segments: Iterable[Segment], buffer: mmap.mmap) -> Iterator[bytes]:
