@@ -7,7 +7,7 @@ identities  replacements for one instance, by map and by key
 
 from node.instances.identities import InstanceIdentities, Maps, Scope
 from node.instances.output import expected_bytes, write_cleaned, write_segments
-from node.instances.source import Source, opened, required_uids
+from node.instances.source import Source, is_uid, opened, required_uids
 
 __all__ = [
     "InstanceIdentities",
@@ -15,6 +15,7 @@ __all__ = [
     "Scope",
     "Source",
     "expected_bytes",
+    "is_uid",
     "opened",
     "required_uids",
     "write_cleaned",

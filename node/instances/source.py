@@ -24,6 +24,7 @@ SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
 _HEAD = 65536  # bytes in which the file meta information has to end
 _UID = re.compile(r"[0-9.]{1,64}")
+_STRICT_UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,11 @@ def required_uids(cleaned: Cleaned) -> tuple[str, str]:
             "the recipe leaves no valid SOP Class or SOP Instance UID, (0008,0016) (0008,0018)",
         )
     return found
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a UID as PS3.5 9.1 has it (leading zeros of a component are let through): safe in a path."""
+    return len(text) <= 64 and _STRICT_UID.fullmatch(text) is not None
 
 
 @contextlib.contextmanager
