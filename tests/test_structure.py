@@ -19,7 +19,7 @@ LAYERS = (
     ("deflated",),
     ("identity", "recipe"),
     ("instances",),
-    ("routing",),
+    ("routing", "files"),
     ("ledger",),
     ("transcode",),
     ("dicomnet",),
