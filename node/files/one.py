@@ -1,8 +1,8 @@
 """One file: from its input to a cleaned file under a temporary name.
 
 Guarantees that the data set is what the node would send for it under the same recipe, variables, project and secret.
-Of the input's file meta information only the transfer syntax counts. What concerns the file alone becomes an Outcome; only a full disk is raised (NoRoom), because it concerns all. No reason
-holds a value of the data set.
+Of the input's file meta information only the transfer syntax counts. What concerns the file alone becomes an Outcome;
+only a full disk is raised (NoRoom), because it concerns all. No reason holds a value of the data set.
 """
 
 from __future__ import annotations
