@@ -89,8 +89,11 @@ def by_pydicom(file: bytes) -> bytes:
 
 def by_deid(recipe: Any, file: bytes) -> Dataset:
     """Read and clean; without writing, which it leaves to pydicom."""
+    from deid.dicom import fields
     from deid.dicom.parser import DicomParser
 
+    # It keeps every data set that it has seen, which would slow it down from round to round.
+    fields._get_fields_inner.cache_clear()
     parser = DicomParser(pydicom.dcmread(io.BytesIO(file)), recipe=recipe)
     parser.parse()
     return parser.dicom
