@@ -37,7 +37,7 @@ def write_cleaned(target: int, head: bytes, source: Source, cleaned: Cleaned) ->
     if source.deflated is None:
         return write_segments(target, head, cleaned.segments, source.file, source.whole)
     if cleaned.changed:
-        return _write_deflated(target, head, cleaned.segments, source.whole)
+        return _write_deflated(target, head, cleaned.segments, source.file)
     file, start = source.deflated
     with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as stream:
         return write_segments(target, head, [(start, len(stream) - start)], file, stream)
@@ -47,13 +47,12 @@ def expected_bytes(head: bytes, source: Source, cleaned: Cleaned) -> Iterator[by
     """Give piece by piece the bytes that `write_cleaned` would write."""
     yield head
     if source.deflated is None:
-        yield from _pieces(cleaned.segments, source.whole)
+        yield from _pieces(cleaned.segments, source.file)
     elif cleaned.changed:
-        yield from _deflated(_pieces(cleaned.segments, source.whole))
+        yield from _deflated(_pieces(cleaned.segments, source.file))
     else:
         file, start = source.deflated
-        with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as stream:
-            yield from _pieces([(start, len(stream) - start)], stream)
+        yield from _pieces([(start, os.fstat(file).st_size - start)], file)
 
 
 def write_segments(target: int, head: bytes, segments: Iterable[Segment], source: int, buffer: mmap.mmap) -> int:
@@ -89,11 +88,11 @@ def write_segments(target: int, head: bytes, segments: Iterable[Segment], source
     return total
 
 
-def _write_deflated(target: int, head: bytes, segments: Iterable[Segment], buffer: mmap.mmap) -> int:
+def _write_deflated(target: int, head: bytes, segments: Iterable[Segment], file: int) -> int:
     total = len(head)
     try:
         _write_all(target, [head])
-        for piece in _deflated(_pieces(segments, buffer)):
+        for piece in _deflated(_pieces(segments, file)):
             total += len(piece)
             _write_all(target, [piece])
     except OSError as error:
@@ -113,14 +112,20 @@ def _deflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield done + b"\0" * ((total + len(done)) & 1)
 
 
-def _pieces(segments: Iterable[Segment], buffer: mmap.mmap) -> Iterator[bytes]:
+def _pieces(segments: Iterable[Segment], file: int) -> Iterator[bytes]:
+    """Give segments piece by piece; read, since pages of a map that were looked at stay in memory."""
     for segment in segments:
         if isinstance(segment, bytes):
             yield segment
             continue
         offset, length = segment
-        for start in range(offset, offset + length, _CHUNK):
-            yield buffer[start : min(start + _CHUNK, offset + length)]
+        end = offset + length
+        while offset < end:
+            piece = os.pread(file, min(_CHUNK, end - offset), offset)
+            if not piece:
+                raise OSError(errno.EIO, "the file is shorter than it was")
+            offset += len(piece)
+            yield piece
 
 
 def _write_all(target: int, pieces: list[bytes]) -> None:
@@ -136,6 +141,6 @@ def _copy(source: int, offset: int, length: int, target: int) -> None:
                 raise
             done = os.sendfile(target, source, offset, length)
         if done == 0:
-            raise OSError(5, "the file is shorter than it was")
+            raise OSError(errno.EIO, "the file is shorter than it was")
         offset += done
         length -= done
