@@ -44,9 +44,9 @@ def beside(tmp_path_factory):
         wait_for(lambda: _has_ledger(node), "the ledger is there")
         _import(node, *(pydicom.dcmread(public(name)) for name in NAMES[:1]))
         sent = [folder / name for name in NAMES]
-        for path in sent:
+        for number, path in enumerate(sent):
             dataset = pydicom.dcmread(public(path.name))
-            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
             dataset.save_as(path)
         assert send(node.port, *sent) == [0] * len(sent)
         node.wait_delivered(len(sent))
