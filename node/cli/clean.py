@@ -130,14 +130,19 @@ def _sentence(summary: Summary) -> str:
     return ", ".join(f"{summary.counts[kind]} {words.get(kind, kind.value)}" for kind in shown)
 
 
+def _text(path: object) -> str:
+    """Return a path as text that can be written; names of files need not be UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _plain(settings: Settings, summary: Summary) -> dict[str, Any]:
     from node.files import Kind
 
     return {
         **{str(kind): summary.counts[kind] for kind in Kind},
         "held": [
-            {"input": str(path), "reason": outcome.reason, "detail": outcome.detail} for path, outcome in summary.held
+            {"input": _text(path), "reason": outcome.reason, "detail": outcome.detail} for path, outcome in summary.held
         ],
-        "failed": [{"input": str(path), "reason": outcome.reason} for path, outcome in summary.failed],
+        "failed": [{"input": _text(path), "reason": _text(outcome.reason)} for path, outcome in summary.failed],
         "recipe": settings.recipe.hash,
     }

@@ -57,13 +57,16 @@ def config_path() -> Path:
 
 def chosen_config() -> Path | None:
     """Return the path that was chosen, or `./config.yaml` where there is one: for what can do without."""
-    chosen = click.get_current_context().find_root().meta.get(_KEY)
-    if isinstance(chosen, Path):
-        return chosen
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    named = named_config() or os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
         return Path(named)
     return Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
+
+
+def named_config() -> Path | None:
+    """Return what the option `--config` names."""
+    chosen = click.get_current_context().find_root().meta.get(_KEY)
+    return chosen if isinstance(chosen, Path) else None
 
 
 def quiet_config() -> Config:

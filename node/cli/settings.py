@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from node.cli.common import chosen_config
+from node.cli.common import chosen_config, named_config
 from node.errors import NodeError, StartError
 
 if TYPE_CHECKING:
@@ -97,8 +97,10 @@ def loaded_recipe(recipes: tuple[str, ...]) -> Recipe:
 def _settled(asked: Asked, example: bool) -> Settings:
     from node.files import NoMaps, Settings
 
-    if asked.secret is not None and asked.route is not None:
-        raise click.UsageError("--route uses the node's own secret; --secret stands in its place.")
+    if asked.secret is not None and (asked.route is not None or named_config() is not None):
+        raise click.UsageError("--config and --route use the node's own secret; --secret stands in its place.")
+    if asked.route is not None and asked.project is not None:
+        raise click.UsageError("a route has its project: name one of --route and --project.")
     config = None if asked.secret is not None else _config_of(asked.route)
     route = _route(config, asked.route)
     if not asked.recipes and route is None:

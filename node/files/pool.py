@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Generic, NoReturn, TypeVar
@@ -30,7 +30,7 @@ class Pool(Generic[Item, Result]):
         self._busy: dict[Connection, tuple[int, Item]] = {}
         self._idle: list[tuple[Connection, int]] = []
 
-    def map(self, items: Iterable[Item]) -> Iterator[tuple[Item, Result | None]]:
+    def map(self, items: Iterable[Item]) -> Generator[tuple[Item, Result | None], None, None]:
         """Give each item with its result, in the order in which they are done; None where its process died.
 
         Raises the NodeError that `work` raised, and then ends all work.

@@ -7,6 +7,7 @@ does not do again what is there.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -75,9 +76,11 @@ def run(
     summary = Summary()
     cleaner = FileCleaner(settings, out)
     try:
-        for found, outcome in _placed(Pool(cleaner.clean, processes).map(files), out):
-            summary.add(found, outcome)
-            tell(found, outcome)
+        # Closed here, and not when it is forgotten: then all processes are gone, whatever happened.
+        with contextlib.closing(Pool(cleaner.clean, processes).map(files)) as done:
+            for found, outcome in _placed(done, out):
+                summary.add(found, outcome)
+                tell(found, outcome)
     finally:
         out.sync()
     return summary

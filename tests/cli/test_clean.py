@@ -231,6 +231,19 @@ def test_wrong_usage_is_exit_code_2(deid, tmp_path, scans, arguments, said):
     assert said in done.err
 
 
+def test_a_name_that_is_no_utf_8_is_cleaned_and_told(deid, tmp_path):
+    path = os.fsdecode(bytes(tmp_path) + b"/in/\xff.dcm")
+    small(tmp_path / "in/a.dcm").rename(path)
+    os.makedirs(bytes(tmp_path) + b"/bad")
+    with open(bytes(tmp_path) + b"/bad/\xfe.dcm", "wb") as file:
+        file.write(bytes(128) + b"DICMnonsense")
+    done = deid("clean", "--recipe", recipe(tmp_path), "in", "bad", "--out", "out", "--layout", "input", "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["written"]) == (1, 1)
+    assert found["held"][0]["input"] == "bad/\\udcfe.dcm"
+    assert os.path.exists(os.fsdecode(bytes(tmp_path) + b"/out/\xff.dcm"))
+
+
 def test_a_variable_that_nobody_sets_is_named(deid, tmp_path, scans):
     done = deid("clean", "--recipe", recipe(tmp_path, PLAIN + "REPLACE PatientID var:site\n"), scans, "--out", "out")
     assert done.code == 2

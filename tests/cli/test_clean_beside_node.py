@@ -140,5 +140,10 @@ def test_an_unknown_route_and_a_route_with_another_secret_are_wrong_usage(deid, 
     node, sent, _ = beside
     done = deid("clean", "--config", node.config_path, "--route", "x", sent[0], "--out", "out")
     assert (done.code, "there are research" in done.err) == (2, True)
-    arguments = ("--route", "research", "--secret", secret(tmp_path), "--project", "p")
-    assert deid("clean", "--config", node.config_path, *arguments, sent[0], "--out", "out").code == 2
+    common = ("clean", "--config", node.config_path, sent[0], "--out", "out")
+    for arguments in (
+        ("--route", "research", "--secret", secret(tmp_path)),
+        ("--recipe", "research", "--secret", secret(tmp_path), "--project", "p"),
+        ("--route", "research", "--project", "p"),
+    ):
+        assert deid(*common, *arguments).code == 2
