@@ -75,8 +75,12 @@ class OutputFolder:
         ------
         HoldInstance
             The layout needs UIDs, and one is none.
+        SpoolError
+            The input's own name is where temporary files lie.
         """
         if self.layout is Layout.INPUT:
+            if relative.parts[:1] == (INCOMING,):
+                raise SpoolError(f"its name begins with {INCOMING}, where temporary files lie")
             return self.root / relative
         if not all(map(is_uid, uids)):
             raise HoldInstance(

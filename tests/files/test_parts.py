@@ -128,6 +128,14 @@ def test_a_path_is_made_of_uids_alone(tmp_path, uid):
     folder.close()
 
 
+def test_no_output_lies_among_temporary_files(tmp_path):
+    folder = OutputFolder(tmp_path, Layout.INPUT)
+    with pytest.raises(SpoolError, match="temporary"):
+        folder.target(Path(".incoming/1.part"), ("1.2", "1.3", "1.4"))
+    assert folder.target(Path("a/.incoming/1.part"), ("", "", "")) == tmp_path / "a/.incoming/1.part"
+    folder.close()
+
+
 def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SpoolError, match="the output folder cannot be used"):
