@@ -24,7 +24,7 @@ from node.ledger.schema import meta
 from node.spool import Spool, sync_folder
 
 _SPOOL_ID = "spool_id"
-_FINGERPRINT = "secret_fingerprint"
+FINGERPRINT = "secret_fingerprint"
 _REBUILDING = "rebuilding"
 _DYING_SECONDS = 5.0
 
@@ -167,9 +167,9 @@ def create_ledger(
     _make_folder(database.path.parent)
     database.migrate()
     spool_id = _read_id(spool)
-    known_id, known_secret = database.get(_SPOOL_ID), database.get(_FINGERPRINT)
+    known_id, known_secret = database.get(_SPOOL_ID), database.get(FINGERPRINT)
     if known_id is None and known_secret is None:
-        values = {_SPOOL_ID: spool_id or _write_id(spool), _FINGERPRINT: fingerprint(secret)}
+        values = {_SPOOL_ID: spool_id or _write_id(spool), FINGERPRINT: fingerprint(secret)}
         if rebuilding:
             values[_REBUILDING] = "1"
         with database.write(durable=True) as connection:

@@ -100,10 +100,10 @@ def compile_routes(config: Config) -> dict[str, Recipe]:
         does not set.
     """
     recipes: dict[str, Recipe] = {}
-    functions, faults = _functions(config)
+    functions, faults = site_functions(config)
     for index, route in enumerate(config.routes):
         try:
-            recipes[route.name] = recipe = _load_recipe(route.recipe, config.file, functions)
+            recipes[route.name] = recipe = load_entries(route.recipe, config.file, functions)
         except RecipeError as error:
             faults += error.faults
         else:
@@ -114,7 +114,7 @@ def compile_routes(config: Config) -> dict[str, Recipe]:
     return recipes
 
 
-def _functions(config: Config) -> tuple[Functions, list[Fault]]:
+def site_functions(config: Config) -> tuple[Functions, list[Fault]]:
     """Return the site's functions, and what is wrong with their files; then any name may be one."""
     from node.recipe import Functions, load_functions
 
@@ -134,13 +134,17 @@ def recipe_faults(recipes: Sequence[tuple[str, ...]], file: Path) -> list[Fault]
     faults: list[Fault] = []
     for entries in recipes:
         try:
-            _load_recipe(entries, file, Functions({}, complete=False))
+            load_entries(entries, file, Functions({}, complete=False))
         except RecipeError as error:
             faults += error.faults
     return list(dict.fromkeys(faults))
 
 
-def _load_recipe(entries: Sequence[str], file: Path, functions: Functions) -> Recipe:
+def load_entries(entries: Sequence[str], file: Path, functions: Functions) -> Recipe:
+    """Load a recipe from the names of shipped recipes and paths; `file` is where they are written.
+
+    Raises RecipeError with every fault of every text.
+    """
     from node.recipe import load_recipe
 
     faults: list[Fault] = []
@@ -156,13 +160,14 @@ def _load_recipe(entries: Sequence[str], file: Path, functions: Functions) -> Re
 
 
 def _text(entry: str, file: Path) -> RecipeText:
-    from node.recipe import read_recipe, shipped_recipe
+    from node.recipe import read_recipe, shipped_names, shipped_recipe
 
     if is_recipe_path(entry):
         return read_recipe(Path(entry))
     text = shipped_recipe(entry)
     if text is None:
-        raise RecipeError([Fault(str(file), None, f"there is no shipped recipe '{entry}'.")])
+        hint = f"There are {', '.join(shipped_names())}; a path holds a / or ends in .dicom."
+        raise RecipeError([Fault(str(file), None, f"there is no shipped recipe '{entry}'.", hint)])
     return text
 
 

@@ -15,7 +15,6 @@ import contextlib
 import itertools
 import logging
 import os
-import re
 import signal
 import socket
 import threading
@@ -35,6 +34,7 @@ from node.dicomnet import (
 )
 from node.dicomnet.dimse import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
 from node.errors import DatasetError, StartError
+from node.instances import is_uid
 from node.log import event
 from node.part10 import FileMeta, encode_file_meta
 from node.shared import Stop
@@ -45,7 +45,6 @@ DRAIN = 10.0  # seconds that open associations have at the end
 BACKLOG = 128
 
 _CALLED_AE_NOT_RECOGNIZED = Rejection(1, 1, 7, "called AE title not recognized")
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _TAGS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
 _PIECE = 1 << 20  # bytes compared at a time
 
@@ -237,11 +236,6 @@ class _Writer:
     def _fail(self, error: OSError) -> None:
         self._failed = True
         event(logger, "an instance cannot be written", logging.ERROR, errno=error.errno)
-
-
-def is_uid(text: str) -> bool:
-    """Whether a text is a UID as PS3.5 9.1 has it (leading zeros of a component are let through)."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
 def _place(request: StoreRequest, path: Path) -> tuple[str, str] | None:

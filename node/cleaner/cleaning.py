@@ -9,28 +9,21 @@ Guarantees
 
 from __future__ import annotations
 
-import contextlib
 import json
-import mmap
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from node.cleaner.identities import InstanceIdentities
-from node.cleaner.masking import masked
-from node.cleaner.output import write_deflated, write_segments
 from node.cleaner.plan import Plan
-from node.deflated import inflate
 from node.errors import DatasetError, HoldInstance, HoldReason, SpoolError
+from node.instances import InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
+from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
+from node.ledger.leases import LEASE_SECONDS
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
-from node.recipe import Cleaned, EncodedDataset
 from node.spool import Spool
-from node.syntaxes import Syntax, lookup
 
-_SOP_CLASS_UID = 0x00080016
-_SOP_INSTANCE_UID = 0x00080018
-_UID = re.compile(r"[0-9.]{1,64}")
+# Less than a lease, so that no other cleaner begins with an instance that this one still decodes.
+_DECODING_SECONDS = LEASE_SECONDS / 2
 
 
 class Cleaning:
@@ -96,37 +89,20 @@ class Cleaning:
             os.close(file)
             self._spool.abandon(name, self._spool.draft())
 
-    def _clean(self, claimed: Claimed, plan: Plan, source: int) -> Result:
-        with _mapped(source) as whole:
-            meta, start = read_file_meta(memoryview(whole)[:65536])
-            syntax = lookup(meta.transfer_syntax_uid)
-            if syntax is None:
-                raise HoldInstance(HoldReason.UNKNOWN_SYNTAX, "the encoding of its transfer syntax is not known")
-            if start == len(whole):
-                raise HoldInstance(HoldReason.EMPTY, "the data set has no element")
-            if not syntax.deflated:
-                return self._apply(claimed, plan, syntax, (source, whole, start), start)
-        inflated = self._spool.create(claimed.id, f"{os.getpid()}.inflated")
-        self._spool.abandon(claimed.id, f"{os.getpid()}.inflated")  # it lives as long as it is open
-        try:
-            inflate(source, start, inflated, self._spool.check_room)
-            with _mapped(inflated) as whole:
-                return self._apply(claimed, plan, syntax, (inflated, whole, 0), start, deflated=source)
-        finally:
-            os.close(inflated)
+    def _clean(self, claimed: Claimed, plan: Plan, file: int) -> Result:
+        with opened(file, lambda: self._scratch(claimed.id), self._spool.check_room) as source:
+            return self._apply(claimed, plan, source)
 
-    def _apply(
-        self,
-        claimed: Claimed,
-        plan: Plan,
-        syntax: Syntax,
-        at: tuple[int, mmap.mmap, int],
-        start: int,
-        deflated: int | None = None,
-    ) -> Result:
-        file, whole, offset = at
-        original = EncodedDataset.scan(whole, offset, syntax)
-        if (original.text(_SOP_CLASS_UID), original.text(_SOP_INSTANCE_UID)) != (
+    def _scratch(self, name: str) -> int:
+        """A file that lives as long as it is open."""
+        suffix = f"{os.getpid()}.inflated"
+        file = self._spool.create(name, suffix)
+        self._spool.abandon(name, suffix)
+        return file
+
+    def _apply(self, claimed: Claimed, plan: Plan, source: Source) -> Result:
+        original = source.dataset
+        if (original.text(SOP_CLASS_UID), original.text(SOP_INSTANCE_UID)) != (
             claimed.sop_class_uid,
             claimed.sop_instance_uid,
         ):
@@ -138,20 +114,13 @@ class Cleaning:
             return Excluded(claimed, rule)
         identities = InstanceIdentities(plan, self._ledger, original)
         cleaned = plan.recipe.apply(original, identities, plan.variables, masks=True)
-        segments, syntax, changed = masked(cleaned, self._spool)
-        sop_class_uid, sop_instance_uid = _uids(cleaned)
+        content = masked(cleaned, self._spool.check_room, _DECODING_SECONDS)
+        syntax = content.syntax
+        sop_class_uid, sop_instance_uid = required_uids(cleaned)
         head = self._head(plan, (sop_class_uid, sop_instance_uid, syntax.uid))
         target = self._spool.create(claimed.id, self._spool.draft())
         try:
-            if deflated is None:
-                size = write_segments(target, head, segments, file, whole)
-            elif changed:
-                size = write_deflated(target, head, segments, whole)
-            else:
-                # A data set that did not change keeps the very stream that it came in.
-                rest = os.fstat(deflated).st_size - start
-                with _mapped(deflated) as stream:
-                    size = write_segments(target, head, [(start, rest)], deflated, stream)
+            size = write_cleaned(target, head, source, content)
         except BaseException:
             os.close(target)
             self._spool.abandon(claimed.id, self._spool.draft())
@@ -205,27 +174,3 @@ class Cleaning:
             size,
             offset,
         )
-
-
-def _uids(cleaned: Cleaned) -> tuple[str, str]:
-    """The SOP Class and Instance UIDs of the result, without which no C-STORE can be made of it."""
-    found = cleaned.text(_SOP_CLASS_UID) or "", cleaned.text(_SOP_INSTANCE_UID) or ""
-    if not all(_UID.fullmatch(uid) for uid in found):
-        raise HoldInstance(
-            HoldReason.ACTION_FAILED,
-            "the recipe leaves no valid SOP Class or SOP Instance UID, (0008,0016) (0008,0018)",
-        )
-    return found
-
-
-@contextlib.contextmanager
-def _mapped(file: int) -> Iterator[mmap.mmap]:
-    if os.fstat(file).st_size == 0:
-        raise DatasetError("the data set is empty")
-    whole = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
-    try:
-        yield whole
-    finally:
-        # Spans of the data set may still look into it; then it goes with the last of them.
-        with contextlib.suppress(BufferError):
-            whole.close()

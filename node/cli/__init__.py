@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from node.cli import check, held, serve, status, tools
+from node.cli import check, clean, held, preview, recipe, serve, status, tools
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -33,6 +33,9 @@ for _command in (
     status.pause,
     status.resume,
     held.held,
+    clean.clean,
+    preview.preview,
+    recipe.recipe,
     tools.echo,
     tools.rebuild,
     tools.sink,

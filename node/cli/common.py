@@ -52,10 +52,21 @@ def config_option(command: _Command) -> _Command:
 
 def config_path() -> Path:
     """Return the configuration's path: the option, else the environment, else `./config.yaml`."""
+    return chosen_config() or Path(DEFAULT_CONFIG)
+
+
+def chosen_config() -> Path | None:
+    """Return the path that was chosen, or `./config.yaml` where there is one: for what can do without."""
+    named = named_config() or os.environ.get(ENVIRONMENT_VARIABLE)
+    if named:
+        return Path(named)
+    return Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
+
+
+def named_config() -> Path | None:
+    """Return what the option `--config` names."""
     chosen = click.get_current_context().find_root().meta.get(_KEY)
-    if isinstance(chosen, Path):
-        return chosen
-    return Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_CONFIG)
+    return chosen if isinstance(chosen, Path) else None
 
 
 def quiet_config() -> Config:

@@ -18,10 +18,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
-from node.cleaner.output import write_deflated, write_segments
 from node.deflated import write_all
 from node.deid.identifiers import DicomFile
 from node.deid.source import Source, opened
+from node.instances import write_deflated, write_segments
 from node.pixels import mask
 from node.recipe import RecipeText, Region, load_recipe
 from node.recipe.coding import EXPLICIT_CODING
@@ -119,7 +119,7 @@ def _write(source: Source, regions: tuple[Region, ...], target: int) -> None:
     masked = mask(cleaned)
     head = _HEAD + _meta(source, masked.syntax.uid)
     if source.dataset.syntax.deflated:
-        write_deflated(target, head, masked.segments, source.whole)
+        write_deflated(target, head, masked.segments, source.file)
     else:
         write_segments(target, head, masked.segments, source.file, source.whole)
 

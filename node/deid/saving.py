@@ -17,9 +17,9 @@ from typing import Protocol
 import pydicom
 from pydicom.dataset import FileDataset
 
-from node.cleaner.output import write_deflated, write_segments
 from node.deid.source import SOP_CLASS_UID, SOP_INSTANCE_UID, Source
 from node.errors import FileError, NoRoom, SpoolError
+from node.instances import write_deflated, write_segments
 from node.recipe import Cleaned, EncodedDataset, RecipeText, load_recipe
 from node.syntaxes import EXPLICIT_LE
 
@@ -44,7 +44,7 @@ class Result:
         if not source.dataset.syntax.deflated:
             write_segments(target, head, cleaned.segments, source.file, source.whole)
         elif cleaned.changed or source.deflated is None:
-            write_deflated(target, head, cleaned.segments, source.whole)
+            write_deflated(target, head, cleaned.segments, source.file)
         else:
             # A data set that did not change keeps the very stream that it came in.
             file, whole, start = source.deflated

@@ -23,9 +23,9 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
-from node.cleaner.output import pieces
 from node.deflated import inflate, write_all
 from node.errors import DatasetError, FileError, HoldInstance, HoldReason
+from node.instances import pieces
 from node.part10 import FileMeta, encode_file_meta, file_meta_end
 from node.recipe import Cleaned, EncodedDataset
 from node.recipe.dictionary import VRS
@@ -105,7 +105,7 @@ def _open(source: str | Dataset, force: bool, stack: ExitStack) -> Source:
 def changed(source: Source, cleaned: Cleaned, stack: ExitStack) -> Source:
     """Return the source with what a first step made of its data set, in a file of no name."""
     file = _nameless(stack)
-    for piece in pieces(cleaned.segments, source.whole):
+    for piece in pieces(cleaned.segments, source.file):
         write_all(file, piece)
     whole = _mapped(file, stack)
     return Source(file, whole, EncodedDataset.scan(whole, 0, source.dataset.syntax), source.meta)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom.datadict import mask_match, private_dictionary_description, private_dictionary_VR
@@ -167,6 +167,7 @@ def is_creator(tag: int) -> bool:
     return bool(tag & 0x10000) and 0x10 <= tag & 0xFFFF <= 0xFF
 
 
+@lru_cache(maxsize=8192)
 def show(tag: int) -> str:
     """Write a tag as `(gggg,eeee)`."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

@@ -8,8 +8,8 @@ their creator.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 from node.errors import DatasetError, HoldInstance, HoldReason
 from node.recipe.charset import CharsetError, Codec, codec
@@ -45,8 +45,7 @@ from node.recipe.program import REMOVED, UNCHANGED, Outcome, Program, Subject
 from node.recipe.values import BY_CHARSET, encode
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where elements stand: how they are encoded, the character sets before and after cleaning, how deep."""
 
     coding: Coding
@@ -96,11 +95,16 @@ class Owners:
         if block in self.blocks:
             raise DatasetError("a private creator stands behind its elements", path + show(tag))
         value = bytes(self._dataset.buffer[element[2] : min(element[4], element[2] + 256)])
-        try:
-            creator = self._dataset.codec.decode(value).strip("\0 ")
-        except CharsetError:
-            creator = value.decode("latin-1").strip("\0 ")
-        self.blocks[block] = self._level.block(creator or None)
+        self.blocks[block] = self._level.block(_creator(value, self._dataset.codec) or None)
+
+
+@lru_cache(maxsize=1024)
+def _creator(value: bytes, read: Codec) -> str:
+    """Return a private creator; the same few come back with every instance."""
+    try:
+        return read.decode(value).strip("\0 ")
+    except CharsetError:
+        return value.decode("latin-1").strip("\0 ")
 
 
 Inside: TypeAlias = Callable[[Element, Decision, Level, "Place", str], Callable[[Rule], bool]]
@@ -187,11 +191,11 @@ class Elements:
         coding = IMPLICIT_CODING if is_un(self._walker, element, place.coding) else place.coding
         if not self._path:
             self._output.note(element[0] >> 16, text)
-        where = f"{self._where(element[0] >> 16)}: {decision.program[-1].where}: VR {decision.vr}"
         try:
             value = encode(decision.vr, text, place.write, little=coding.little) if text else b""
             return element[4], self._output.replace(element, value, place.coding)
         except ValueError as error:
+            where = f"{self._where(element[0] >> 16)}: {decision.program[-1].where}: VR {decision.vr}"
             if not decision.lenient:
                 raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: {error}") from None
             self._output.warn(f"{where}: {error}")

@@ -46,6 +46,7 @@ _LAST_TAG = 0xFFFE0000  # items and delimiters, and what is behind them
 
 
 _SQ, _UN = vr_code("SQ"), vr_code("UN")
+_CODES_OF_UN = frozenset((_UN, SEQUENCE, FRAGMENTS))
 _FRAGMENTED = frozenset(map(vr_code, ("OB", "OW", "OD", "OF", "OL", "OV")))
 
 
@@ -170,8 +171,10 @@ def read_header(walker: Walker, position: int, end: int, coding: Coding) -> Elem
 
 def is_un(walker: Walker, element: Element, coding: Coding) -> bool:
     """Tell whether the header says UN, whose value is always in little endian (PS3.5 6.2.2)."""
+    if element[0] & 0xFFFF not in _CODES_OF_UN or coding.implicit:
+        return False
     start = element[1]
-    return not coding.implicit and bytes(walker.buffer[start + 4 : start + 6]) == b"UN"
+    return bytes(walker.buffer[start + 4 : start + 6]) == b"UN"
 
 
 def inner_coding(walker: Walker, element: Element, coding: Coding) -> Coding:
@@ -310,9 +313,17 @@ def _refuse_forbidden(dataset: EncodedDataset) -> None:
             return
 
 
+def _end(last: int, position: int, end: int) -> None:
+    """Judge the last element, where a scan stops whatever is wrong with it: the loop need not ask for each."""
+    if position > end:
+        raise DatasetError("a length goes beyond the data set", show(last))
+    if last >= _LAST_TAG:
+        raise DatasetError("an element that cannot stand in a data set", show(last))
+
+
 def _disorder(dataset: EncodedDataset, tag: int, last: int) -> None:
-    if tag >= _LAST_TAG:
-        raise DatasetError("an element that cannot stand in a data set", show(tag))
+    if last >= _LAST_TAG:
+        raise DatasetError("an element that cannot stand in a data set", show(last))
     if tag == last:
         raise DatasetError("a tag stands twice in the data set", show(tag))
     if tag < last:
@@ -327,7 +338,7 @@ def _scan_explicit(dataset: EncodedDataset) -> None:
     while position < end:
         group, number, vr, length = head(buffer, position)
         tag = group << 16 | number
-        if tag <= last or tag >= _LAST_TAG:
+        if tag <= last:
             _disorder(dataset, tag, last)
         last = tag
         code = short.get(vr)
@@ -342,10 +353,9 @@ def _scan_explicit(dataset: EncodedDataset) -> None:
                 after = walker.skip(code, value, end, inner, 1)
             else:
                 after = value + length
-        if after > end:
-            raise DatasetError("a length goes beyond the data set", show(tag))
         append((tag << 16 | code, position, value, length, after))
         position = after
+    _end(last, position, end)
 
 
 def _scan_implicit(dataset: EncodedDataset) -> None:
@@ -355,7 +365,7 @@ def _scan_implicit(dataset: EncodedDataset) -> None:
     while position < end:
         group, number, length = head(buffer, position)
         tag = group << 16 | number
-        if tag <= last or tag >= _LAST_TAG:
+        if tag <= last:
             _disorder(dataset, tag, last)
         last = tag
         value = position + 8
@@ -364,7 +374,6 @@ def _scan_implicit(dataset: EncodedDataset) -> None:
             after = walker.skip(code, value, end, coding, 1)
         else:
             code, after = IMPLICIT, value + length
-            if after > end:
-                raise DatasetError("a length goes beyond the data set", show(tag))
         append((tag << 16 | code, position, value, length, after))
         position = after
+    _end(last, position, end)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from node.errors import DatasetError, HoldInstance, HoldReason
 from node.recipe.charset import Codec, codec
 from node.recipe.compiled import GROUP_LENGTH, UNTOUCHED, Decision, Level, calls
 from node.recipe.dictionary import SPECIFIC_CHARACTER_SET, show
-from node.recipe.elements import Elements, Owners, Place
+from node.recipe.elements import Elements, Inside, Owners, Place
 from node.recipe.encoded import MAX_DEPTH, Element, EncodedDataset
 from node.recipe.header import Rule
 from node.recipe.instance import Instance
@@ -26,19 +27,39 @@ from node.recipe.program import Program, Subject
 from node.recipe.values import encode
 
 
+class Watch(Protocol):
+    """Who wants to know what happens to a data set; it gives the parts of the engine in a form that tells."""
+
+    def program(self, instance: Instance, dataset: EncodedDataset) -> Program:
+        """Return what runs the lines."""
+        ...
+
+    def elements(self, dataset: EncodedDataset, output: Output, program: Program, inside: Inside) -> Elements:
+        """Return what acts on the elements."""
+        ...
+
+
 class Engine:
     """One application of a recipe to one data set."""
 
     __slots__ = ("added", "dataset", "elements", "level", "originals", "output", "program")
 
-    def __init__(self, level: Level, dataset: EncodedDataset, instance: Instance, *, meta: bool = False) -> None:
+    def __init__(
+        self,
+        level: Level,
+        dataset: EncodedDataset,
+        instance: Instance,
+        *,
+        meta: bool = False,
+        watch: Watch | None = None,
+    ) -> None:
         self.level = level
         self.dataset = dataset
         self.added = level.rules.added_meta if meta else level.rules.added
         self.output = Output(dataset)
-        self.program = Program(instance, dataset)
+        self.program = watch.program(instance, dataset) if watch else Program(instance, dataset)
         self.originals = Originals(dataset, instance, self.program)
-        self.elements = Elements(dataset, self.output, self.program, self._inside)
+        self.elements = (watch.elements if watch else Elements)(dataset, self.output, self.program, self._inside)
 
     def collect(self) -> None:
         """Fill the instance's lists from the original data set. Raises HoldInstance and DatasetError."""

@@ -98,12 +98,13 @@ class FilterSection:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One LABEL that an image meets: why, in which group, and the regions to be masked or kept, in order."""
+    """One LABEL that an image meets: why, in which group, the regions to be masked or kept, in order, and its line."""
 
     reason: str
     group: str
     label: str
     regions: tuple[tuple[RegionLine, tuple[Region, ...]], ...]
+    where: str = ""
 
     @property
     def coordinates(self) -> list[list[Any]]:
@@ -209,7 +210,11 @@ def detect(sections: Sequence[FilterSection], dataset: EncodedDataset) -> Detect
     """
     found = tuple(
         Finding(
-            label.reason, section.name, label.name, tuple((line, _regions(line, dataset)) for line in label.regions)
+            label.reason,
+            section.name,
+            label.name,
+            tuple((line, _regions(line, dataset)) for line in label.regions),
+            label.where,
         )
         for section in sections
         for label in section.labels

@@ -7,9 +7,8 @@ and keys. Refuses with HoldInstance what it cannot replace: the original never t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from node.errors import HoldInstance, HoldReason
 from node.recipe.values import parse_date, split_datetime
@@ -36,8 +35,7 @@ class Identities(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What a function may know.
 
     Parameters

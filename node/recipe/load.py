@@ -15,9 +15,9 @@ from node.errors import Fault, RecipeError
 from node.recipe.combine import Combined, combine
 from node.recipe.compiled import MAX_DECISIONS, Level, Rules
 from node.recipe.encoded import EncodedDataset
-from node.recipe.engine import Engine
+from node.recipe.engine import Engine, Watch
 from node.recipe.filters import Detection, Region, detect, to_mask
-from node.recipe.functions import Identities
+from node.recipe.functions import BUILT_IN, Identities
 from node.recipe.header import Rule, Scope, Source
 from node.recipe.instance import Instance
 from node.recipe.language import RecipeText, parse
@@ -37,6 +37,8 @@ class Recipe:
         functions where a line calls one.
     variables
         Names that `var:` asks for.
+    keyed
+        The first line that calls a keyed function, which needs the secret; None where no line does.
     rules
         The lines of `%header`, in order.
     lists
@@ -55,11 +57,13 @@ class Recipe:
         self.variables = frozenset(
             rule.value.text for rule in rules if rule.value is not None and rule.value.source is Source.VARIABLE
         )
+        self.keyed = next((rule for rule in rules if _is_keyed(rule)), None) if scope.in_node else None
         self.rules = rules
         self.lists = combined.lists
         self.filters = combined.filters
         self.labels = combined.labels
         self.warnings = combined.warnings
+        self._texts = tuple(texts)
         self._in_node = scope.in_node
         self._rules = Rules(rules, combined.used_lists, lenient=not scope.in_node)
         self._roots: dict[bool, Level] = {}
@@ -70,6 +74,7 @@ class Recipe:
         identities: Identities | None,
         variables: Mapping[str, Any],
         meta: EncodedDataset | None = None,
+        watch: Watch | None = None,
         *,
         masks: bool = False,
     ) -> Cleaned:
@@ -86,6 +91,8 @@ class Recipe:
             Values for `var:`; outside the node also functions for `func:`.
         meta
             File meta information (group 0002), outside the node: cleaned along with it, and in `meta` of the result.
+        watch
+            Who wants to know which line did what.
 
         masks
             The caller masks `regions` of the result (`node.pixels`). A caller that does not say so gets no instance
@@ -100,9 +107,9 @@ class Recipe:
         """
         regions = self._judge(dataset, masks) if self._in_node else ()
         instance = Instance(dataset, identities, variables)
-        engines = [Engine(self._root(dataset.signed), dataset, instance)]
+        engines = [Engine(self.root(dataset.signed), dataset, instance, watch=watch)]
         if meta is not None:
-            engines.append(Engine(self._root(dataset.signed), meta, instance, meta=True))
+            engines.append(Engine(self.root(dataset.signed), meta, instance, meta=True))
         if self._rules.sections:
             for engine in engines:
                 engine.collect()
@@ -115,11 +122,19 @@ class Recipe:
         """Judge an image by the filters. Raises DatasetError for undecodable text, HoldInstance for empty regions."""
         return detect(self.filters, dataset)
 
+    def line(self, where: str) -> str:
+        """Return the text of a line by its `where`, file and number, as rules and filters have it."""
+        name, _, number = where.rpartition(":")
+        text = next((text.text for text in self._texts if text.name == name), "")
+        lines = text.removeprefix("\ufeff").splitlines()
+        return lines[int(number) - 1].strip() if number.isdecimal() and int(number) <= len(lines) else ""
+
     def _judge(self, dataset: EncodedDataset, masks: bool) -> tuple[Region, ...]:
         sections = [section for section in self.filters if not section.is_whitelist]
         return to_mask(detect(sections, dataset), masks=masks) if sections else ()
 
-    def _root(self, signed: bool) -> Level:
+    def root(self, signed: bool) -> Level:
+        """Return the decisions for the top level of data sets whose pixels are signed, or are not."""
         if self._rules.decided > MAX_DECISIONS:
             self._roots.clear()
             self._rules.decided = 0
@@ -150,6 +165,14 @@ def load_recipe(texts: Sequence[RecipeText], *, in_node: bool = True, functions:
     scope = Scope(in_node, functions)
     combined = combine([(text, parse(text, scope)) for text in texts])
     return Recipe(texts, combined, scope)
+
+
+def _is_keyed(rule: Rule) -> bool:
+    if rule.value is None:
+        return False
+    if rule.value.source is Source.DEID_FUNCTION:
+        return rule.value.text != "jitter"
+    return rule.value.source is Source.FUNCTION and rule.value.text in BUILT_IN
 
 
 def _used(rules: Sequence[Rule], scope: Scope) -> str:

@@ -51,13 +51,18 @@ class Originals:
 
     def collect(self, level: Level) -> None:
         """Fill the instance's lists from this data set."""
+        for seen in self.top(level):
+            if seen.decision.wanted or seen.decision.kind != LEAF:
+                self._collect(seen)
+
+    def top(self, level: Level) -> Iterator[Seen]:
+        """Give the elements of the top level."""
         read = self._dataset.codec
         place = Place(self._dataset.coding, read, read, 0)
         owners = Owners(level, self._dataset)
         for element in self._dataset.elements:
             decision = level.decisions.get(element[0]) or owners.decide(element, "")
-            if decision.wanted or decision.kind != LEAF:
-                self._collect(Seen(element, decision, level, place, show(element[0] >> 16)))
+            yield Seen(element, decision, level, place, show(element[0] >> 16))
 
     def _collect(self, seen: Seen) -> None:
         decision, lists = seen.decision, self._instance.lists
@@ -117,6 +122,12 @@ class Originals:
         if element[0] & 0xFFFF in _SEQUENCE_CODES and decision.vr == "SQ":
             return IMPLICIT_CODING if is_un(self._walker, element, coding) else coding
         return self._walker.is_sequence(element[2], element[4], public=False)
+
+    def children(self, seen: Seen) -> Iterator[Seen]:
+        """Give the elements of all items of a sequence; nothing for what is none."""
+        coding = self._coding(seen)
+        if coding is not None:
+            yield from self._children(seen, coding)
 
     def _children(self, seen: Seen, coding: Coding) -> Iterator[Seen]:
         """Give the elements of all items of a sequence."""

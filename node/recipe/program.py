@@ -7,9 +7,8 @@ fails, a date that is none never leaves the original in place.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from node.errors import HoldInstance, HoldReason
 from node.recipe.charset import CharsetError, Codec
@@ -34,8 +33,7 @@ UNCHANGED: Final[Literal[Fate.UNCHANGED]] = Fate.UNCHANGED
 REMOVED: Final[Literal[Fate.REMOVED]] = Fate.REMOVED
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """The element that lines are run for.
 
     Parameters

@@ -18,7 +18,8 @@ from node.dicomnet import AssociationServer, Peer, StoreRequest
 from node.dicomnet.dimse import encode_store_request
 from node.dicomnet.pdus import AssociateRequest, ProposedContext, encode_request
 from node.errors import StartError
-from node.sink import SinkPolicy, _Writer, is_uid, run, serve_sink
+from node.instances import is_uid
+from node.sink import SinkPolicy, _Writer, run, serve_sink
 from tests.dicomnet.peers import (
     CT,
     EXPLICIT,

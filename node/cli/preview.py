@@ -1,0 +1,231 @@
+"""`preview`: what a recipe would do to one file, element by element, and which line does it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from node.cli.common import WRONG, config_option, console, print_json
+from node.cli.settings import Asked, settings_options, settled
+from node.errors import DatasetError, HoldInstance, HoldReason, NodeError
+
+if TYPE_CHECKING:
+    from node.files import Settings
+    from node.instances import Source
+    from node.recipe import Recipe
+    from node.recipe.trace import Trace, Traced
+
+MASKED = "***"
+_STYLES = {"removed": "red", "changed": "yellow", "added": "green", "kept": "dim"}
+_EXAMPLE = "Without a secret: pseudonyms, UIDs and shifted dates are examples."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One element as it is shown; `before` and `after` are None where it is absent."""
+
+    path: str
+    name: str
+    vr: str
+    what: str
+    before: str | None
+    after: str | None
+    lines: list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What becomes of a file: its elements, or why it is held and by which line; or the rule that excludes it."""
+
+    rows: list[Row]
+    held: dict[str, str] | None = None
+    excluded: str | None = None
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@settings_options
+@click.option("--against", metavar="RECIPE", multiple=True, help="Show only what these recipes would do otherwise.")
+@click.option("--all", "everything", is_flag=True, help="Also elements that stay as they are.")
+@click.option("--mask", is_flag=True, help="Show no values, neither before nor after.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@config_option
+def preview(file: Path, against: tuple[str, ...], everything: bool, mask: bool, as_json: bool, **asked: Any) -> int:
+    """Show what recipes do to a FILE: before, after, and the line that did it. Nothing is written."""
+    from node.log import setup_logging
+
+    setup_logging("human", "warning", "deid-node")
+    chosen = Asked(**asked)
+    with settled(chosen, example=True) as settings:
+        view = look(settings, file)
+        note = _EXAMPLE if chosen.example else ""
+        if not against:
+            rows = [row for row in view.rows if everything or row.what != "kept" or row.before != row.after]
+            _show(replace(view, rows=[masked(row) for row in rows] if mask else rows), note, as_json)
+            return WRONG if view.held else 0
+    with settled(replace(chosen, recipes=against), example=True) as settings:
+        other = look(settings, file)
+    _show_differences(view, other, mask=mask, note=note, as_json=as_json)
+    return WRONG if view.held or other.held else 0
+
+
+def look(settings: Settings, path: Path) -> View:
+    """Return what becomes of a file. Raises NodeError where it cannot be read as DICOM at all."""
+    from node.files.one import identities
+    from node.recipe.trace import trace
+
+    try:
+        with _opened(path) as source:
+            rule = settings.exclude.matches(source.dataset) if settings.exclude is not None else None
+            if rule is not None:
+                return View([], excluded=rule)
+            known = identities(settings, settings.make_maps(), source.dataset)
+            return _view(trace(settings.recipe, source.dataset, known, settings.variables), settings.recipe)
+    except HoldInstance as hold:
+        return View([], _held(hold))
+    except DatasetError as error:
+        return View([], _held(HoldInstance(HoldReason.UNPARSABLE, str(error))))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Source]:
+    from node.instances import Scratch, opened
+
+    scratch = Scratch(Path(tempfile.gettempdir()))
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NodeError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        if os.pread(file, 4, 128) != b"DICM":
+            raise NodeError(f"{path} is no DICOM file: it has no DICM prefix.")
+        with opened(file, scratch.create, scratch.check_room) as source:
+            yield source
+    finally:
+        os.close(file)
+
+
+def _view(traced: Trace, recipe: Recipe) -> View:
+    if traced.held is not None:
+        return View([], _held(traced.held, traced.where, recipe.line(traced.where)))
+    return View([_row(element, recipe) for element in traced.elements])
+
+
+def _held(hold: HoldInstance, where: str = "", text: str = "") -> dict[str, str]:
+    return {"reason": str(hold.reason), "detail": hold.detail, "where": where, "text": text}
+
+
+def _row(element: Traced, recipe: Recipe) -> Row:
+    lines = [{"where": rule.where, "text": recipe.line(rule.where)} for rule in element.rules]
+    return Row(element.path, element.name, element.vr, str(element.what), element.before, element.after, lines)
+
+
+def masked(row: Row) -> Row:
+    """Return a row without values, a private creator among them; what is empty or absent still shows as that."""
+    return replace(
+        row, name="" if row.name.startswith("(") else row.name, before=row.before and MASKED, after=row.after and MASKED
+    )
+
+
+def differences(one: View, other: View) -> list[tuple[Row | None, Row | None]]:
+    """Return what becomes of elements in two ways, where these differ: pairs in the order of tag paths."""
+    left, right = ({row.path: row for row in view.rows} for view in (one, other))
+    paths = sorted({*left, *right})
+    pairs = ((left.get(path), right.get(path)) for path in paths)
+    return [pair for pair in pairs if _result(pair[0]) != _result(pair[1])]
+
+
+def _result(row: Row | None) -> str | None:
+    return row.after if row is not None else None
+
+
+def _show(view: View, note: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"elements": [asdict(row) for row in view.rows], **_state(view), "note": note})
+        return
+    if note:
+        click.echo(note)
+    if _print_state(view, ""):
+        return
+    from rich.table import Table
+
+    table = Table("element", "before", "after", "line", box=None)
+    for row in view.rows:
+        style = _STYLES[row.what]
+        table.add_row(*map(_text, (_label(row), _value(row.before), _value(row.after), _line(row))), style=style)
+    console().print(table)
+
+
+def _state(view: View) -> dict[str, Any]:
+    return {"held": view.held, "excluded": view.excluded}
+
+
+def _print_state(view: View, which: str) -> bool:
+    """Say that a file would not be sent; tell whether that is so."""
+    from node.log import clean_text
+
+    if view.excluded is not None:
+        click.echo(clean_text(f"{which}excluded: {view.excluded}", 2000))
+    if view.held is not None:
+        held = view.held
+        click.echo(clean_text(f"{which}held: {held['reason']}: {held['detail']}", 2000))
+        if held["where"]:
+            click.echo(clean_text(f"{which}by {held['where']}: {held['text']}", 2000))
+    return view.excluded is not None or view.held is not None
+
+
+def _show_differences(one: View, other: View, *, mask: bool, note: str, as_json: bool) -> None:
+    pairs = differences(one, other) if not (one.held or other.held) else []
+    if mask:
+        pairs = [(left and masked(left), right and masked(right)) for left, right in pairs]
+    if as_json:
+        rows = [{"recipe": left and asdict(left), "against": right and asdict(right)} for left, right in pairs]
+        print_json({"differences": rows, "recipe": _state(one), "against": _state(other), "note": note})
+        return
+    if note:
+        click.echo(note)
+    if _print_state(one, "recipe: ") | _print_state(other, "against: "):
+        return
+    if not pairs:
+        click.echo("No difference.")
+        return
+    from rich.table import Table
+
+    table = Table("element", "before", "after", "line", "against: after", "against: line", box=None)
+    for left, right in pairs:
+        row = left or right
+        assert row is not None
+        cells = [_label(row), _value(row.before)]
+        for side in (left, right):
+            cells += [_value(_result(side)), _line(side) if side is not None else ""]
+        table.add_row(*map(_text, cells))
+    console().print(table)
+
+
+def _label(row: Row) -> str:
+    depth = row.path.count("__") // 2
+    tag = row.path.rpartition("__")[2] if not depth else row.path
+    return f"{'  ' * depth}{tag} {row.name}".rstrip()
+
+
+def _value(value: str | None) -> str:
+    return "—" if value is None else value or "empty"
+
+
+def _line(row: Row) -> str:
+    return f"{row.lines[-1]['where']}: {row.lines[-1]['text']}" if row.lines else ""
+
+
+def _text(cell: str) -> Any:
+    from rich.text import Text
+
+    from node.log import clean_text
+
+    return Text(clean_text(cell, 120))

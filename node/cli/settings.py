@@ -1,0 +1,236 @@
+"""How files are cleaned: which recipe, whose secret, which project; shared by the commands for files.
+
+Guarantees that a secret is never made here, and that the node's own is used only together with its maps, which are
+read and never written. A recipe that calls no keyed function needs neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from node.cli.common import chosen_config, named_config
+from node.errors import NodeError, StartError
+
+if TYPE_CHECKING:
+    from node.config import Config, Route
+    from node.files import Settings
+    from node.identity import ProjectKeys
+    from node.instances import Maps
+    from node.ledger.database import Database
+    from node.recipe import Functions, Recipe
+
+EXAMPLE = "example"
+_EXAMPLE_SECRET = b"deid-node preview without secret"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_WHAT_TO_DO = (
+    "Name the node's configuration with --config, and --route NAME or --project NAME; or a secret with --secret FILE "
+    "and --project NAME (docs/files.md says how to make one)."
+)
+
+
+@dataclass(slots=True)
+class Asked:
+    """What the command line says."""
+
+    recipes: tuple[str, ...] = ()
+    route: str | None = None
+    project: str | None = None
+    secret: Path | None = None
+    variables: tuple[str, ...] = ()
+    example: bool = False  # whether the key that everyone knows had to do
+    _databases: list[Database] = field(default_factory=list, init=False)
+
+    def remember(self, database: Database) -> None:
+        """Close a database in the end."""
+        self._databases.append(database)
+
+    def close(self) -> None:
+        """Close what was opened in this process."""
+        for database in self._databases:
+            database.close()
+
+
+def settings_options(command: _Command) -> _Command:
+    """Add the options that say how files are cleaned."""
+    options = (
+        click.option("--recipe", "recipes", metavar="RECIPE", multiple=True, help="A shipped recipe or a path."),
+        click.option("--route", metavar="NAME", help="Recipe, project, variables, … of a route of the configuration."),
+        click.option("--project", metavar="NAME", help="The scope of pseudonyms, UIDs and date shifts."),
+        click.option("--secret", metavar="FILE", type=click.Path(path_type=Path), help="In place of the node's own."),
+        click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="For `var:NAME`; repeatable."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@contextlib.contextmanager
+def settled(asked: Asked, *, example: bool = False) -> Iterator[Settings]:
+    """Find out what the command line means.
+
+    `example` allows a keyed recipe without a secret: results are then made with a key that everyone knows.
+
+    Raises
+    ------
+    click.UsageError
+        It is contradictory, or says too little.
+    FaultsError, StartError, NotReachable, NodeError
+        Configuration, recipe, secret or ledger cannot be used.
+    """
+    try:
+        yield _settled(asked, example)
+    finally:
+        asked.close()
+
+
+def loaded_recipe(recipes: tuple[str, ...]) -> Recipe:
+    """Load recipes with the functions of the configuration, where there is one. Raises FaultsError."""
+    return _recipe(recipes, _config_of(None))
+
+
+def _settled(asked: Asked, example: bool) -> Settings:
+    from node.files import NoMaps, Settings
+
+    if asked.secret is not None and (asked.route is not None or named_config() is not None):
+        raise click.UsageError("--config and --route use the node's own secret; --secret stands in its place.")
+    if asked.route is not None and asked.project is not None:
+        raise click.UsageError("a route has its project: name one of --route and --project.")
+    config = None if asked.secret is not None else _config_of(asked.route)
+    route = _route(config, asked.route)
+    if not asked.recipes and route is None:
+        raise click.UsageError("name a recipe: --recipe RECIPE.")
+    recipe = _recipe(asked.recipes or (route.recipe if route else ()), config)
+    variables = _variables(asked, recipe, route)
+    project = asked.project or (route.project if route else "")
+    keys, make_maps = _identity(asked, recipe, config, project, example)
+    return Settings(
+        recipe=recipe,
+        variables=variables,
+        project=project or EXAMPLE,
+        keys=keys,
+        issuer=route.issuer if route else "",
+        without_patient_id=route.missing_patient_id if route else "hold",
+        exclude=_exclude(route),
+        make_maps=make_maps or NoMaps,
+    )
+
+
+def _config_of(route: str | None) -> Config | None:
+    """Load the configuration that was named, or `./config.yaml` where there is one."""
+    from node.config import load_config
+
+    path = chosen_config()
+    if path is None:
+        if route is not None:
+            raise click.UsageError("--route names a route of a configuration: name that with --config.")
+        return None
+    return load_config(path)
+
+
+def _route(config: Config | None, name: str | None) -> Route | None:
+    if name is None or config is None:
+        return None
+    found = {route.name: route for route in config.routes}
+    if name not in found:
+        raise click.UsageError(f"the configuration has no route '{name}'; there are {', '.join(found)}.")
+    return found[name]
+
+
+def _recipe(entries: tuple[str, ...], config: Config | None) -> Recipe:
+    from node.errors import RecipeError
+    from node.recipe import load_functions
+    from node.routing import load_entries, site_functions
+
+    functions: Functions = load_functions(())
+    if config is not None:
+        functions, faults = site_functions(config)
+        if faults:
+            raise RecipeError(faults)
+    return load_entries(entries, Path("--recipe"), functions)
+
+
+def _variables(asked: Asked, recipe: Recipe, route: Route | None) -> dict[str, str]:
+    variables = dict(route.variables) if route else {}
+    for pair in asked.variables:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise click.UsageError("--var takes NAME=VALUE.")
+        variables[name] = value
+    missing = sorted(recipe.variables - set(variables))
+    if missing:
+        raise click.UsageError(f"the recipe needs --var {missing[0]}=VALUE.")
+    return variables
+
+
+def _exclude(route: Route | None) -> Any:
+    from node.recipe import compile_conditions
+
+    return compile_conditions(list(route.exclude), f"route {route.name}") if route and route.exclude else None
+
+
+def _identity(
+    asked: Asked, recipe: Recipe, config: Config | None, project: str, example: bool
+) -> tuple[ProjectKeys | None, Callable[[], Maps] | None]:
+    """Return the project's keys, and what opens the maps of the ledger where there is one."""
+    from node.identity import ProjectKeys
+
+    rule = recipe.keyed
+    if rule is None:
+        return None, None
+    if asked.secret is not None:
+        if not project:
+            raise click.UsageError("--secret needs --project NAME: every project has pseudonyms of its own.")
+        return ProjectKeys(_load(asked.secret), project), None
+    if config is not None and project:
+        secret = _load(config.node.secret_file)
+        return ProjectKeys(secret, project), _maps(asked, config, secret)
+    if example:
+        asked.example = True
+        return ProjectKeys(_EXAMPLE_SECRET, project or EXAMPLE), None
+    raise click.UsageError(
+        f"the recipe calls a function that needs a secret and a project ({rule.where}). {_WHAT_TO_DO}"
+    )
+
+
+def _load(path: Path) -> bytes:
+    from node.identity import load_secret
+
+    try:
+        return load_secret(path)
+    except StartError as error:
+        # Nothing is started here: it is wrong, no more.
+        raise NodeError(str(error)) from None
+
+
+def _maps(asked: Asked, config: Config, secret: bytes) -> Callable[[], Maps] | None:
+    """Return what opens the maps of the node's ledger in the process that asks; None where there is no ledger yet."""
+    from node.identity import fingerprint
+    from node.ledger.cleaning import CleaningLedger
+    from node.ledger.database import Database
+    from node.opening import FINGERPRINT
+
+    url = config.node.ledger
+    database = Database(url)
+    try:
+        if not database.exists():
+            return None
+        database.require()
+        if database.get(FINGERPRINT) not in (None, fingerprint(secret)):
+            raise NodeError(
+                f"the secret {config.node.secret_file} is not the one that the ledger {database.path} was made with."
+            )
+    finally:
+        database.close()
+
+    def opened() -> Maps:
+        own = Database(url)
+        asked.remember(own)
+        return CleaningLedger(own, "")
+
+    return opened

@@ -1,0 +1,206 @@
+"""One file: from its input to a cleaned file under a temporary name.
+
+Guarantees that the data set is what the node would send for it under the same recipe, variables, project and secret.
+Of the input's file meta information only the transfer syntax counts. What concerns the file alone becomes an Outcome;
+only a full disk is raised (NoRoom), because it concerns all. No reason holds a value of the data set.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from node.errors import DatasetError, HoldInstance, HoldReason, NodeError, NoRoom
+from node.files.finding import Found
+from node.files.places import OutputFolder, same
+from node.identity import ProjectKeys
+from node.instances import (
+    InstanceIdentities,
+    Maps,
+    Source,
+    expected_bytes,
+    masked,
+    opened,
+    required_uids,
+    write_cleaned,
+)
+from node.log import event
+from node.part10 import FileMeta, encode_file_meta
+from node.recipe import Cleaned, Conditions, EncodedDataset, Identities, Recipe
+
+LOGGER = logging.getLogger("node.files")
+DICOMDIR = "1.2.840.10008.1.3.10"
+CONFLICT = "another file has the name of its output already: {}"
+_STUDY_INSTANCE_UID = 0x0020000D
+_SERIES_INSTANCE_UID = 0x0020000E
+
+
+class NoMaps:
+    """No ledger: everything is computed."""
+
+    def stored_uid(self, _project: str, _original: str) -> None:
+        """Return None."""
+
+    def stored_patient(self, _project: str, _issuer: str, _patient_id: str) -> None:
+        """Return None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How files are cleaned.
+
+    Parameters
+    ----------
+    recipe, variables, exclude
+        As in a route.
+    project, keys, issuer, without_patient_id
+        The scope of identity; `keys` is None where the recipe calls no keyed function.
+    make_maps
+        Opens the maps in the process that asks for them.
+    """
+
+    recipe: Recipe
+    variables: Mapping[str, str]
+    project: str = ""
+    keys: ProjectKeys | None = None
+    issuer: str = ""
+    without_patient_id: str = "hold"
+    exclude: Conditions | None = None
+    make_maps: Callable[[], Maps] = NoMaps
+
+
+class Kind(StrEnum):
+    """What became of a file."""
+
+    WRITTEN = "written"
+    ALREADY = "already"
+    HELD = "held"
+    EXCLUDED = "excluded"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a file, and why; a written one lies at `draft` and belongs to `target`."""
+
+    kind: Kind
+    reason: str = ""
+    detail: str = ""
+    draft: Path | None = None
+    target: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    project: str
+    keys: ProjectKeys
+    issuer: str
+    without_patient_id: str
+
+
+class _Unkeyed:
+    """Identities of a recipe that was found to ask for none."""
+
+    def uid(self, _original: str) -> str:
+        raise HoldInstance(HoldReason.FUNCTION_FAILED, "a function needs the secret, and there is none")
+
+    def pseudonym(self) -> str:
+        raise HoldInstance(HoldReason.FUNCTION_FAILED, "a function needs the secret, and there is none")
+
+    def shift_days(self) -> int:
+        raise HoldInstance(HoldReason.FUNCTION_FAILED, "a function needs the secret, and there is none")
+
+
+class FileCleaner:
+    """Cleans files into an output folder."""
+
+    def __init__(self, settings: Settings, out: OutputFolder) -> None:
+        self._settings = settings
+        self._out = out
+        self._maps: Maps | None = None
+
+    def clean(self, found: Found) -> Outcome:
+        """Clean one file. Raises NoRoom."""
+        if found.skipped or found.failed:
+            return Outcome(Kind.SKIPPED if found.skipped else Kind.FAILED, found.skipped or found.failed)
+        try:
+            file = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return self._opened(found, file)
+            finally:
+                os.close(file)
+        except NoRoom:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the boundary around one file: it is named, and the next goes on
+            return _outcome_of(error)
+
+    def _opened(self, found: Found, file: int) -> Outcome:
+        if os.pread(file, 4, 128) != b"DICM":
+            return Outcome(Kind.FAILED if found.named else Kind.SKIPPED, "no DICOM file: it has no DICM prefix")
+        scratch = self._out.scratch
+        with opened(file, scratch.create, scratch.check_room) as source:
+            if source.meta.sop_class_uid == DICOMDIR:
+                return Outcome(Kind.SKIPPED, "a DICOMDIR")
+            exclude = self._settings.exclude
+            rule = exclude.matches(source.dataset) if exclude is not None else None
+            if rule is not None:
+                return Outcome(Kind.EXCLUDED, rule)
+            settings = self._settings
+            if self._maps is None:
+                self._maps = settings.make_maps()
+            cleaned = settings.recipe.apply(
+                source.dataset,
+                identities(settings, self._maps, source.dataset),
+                settings.variables,
+                masks=True,
+            )
+            return self._write(found, source, cleaned)
+
+    def _write(self, found: Found, source: Source, cleaned: Cleaned) -> Outcome:
+        sop_class_uid, sop_instance_uid = required_uids(cleaned)
+        study, series = (cleaned.text(tag) or "" for tag in (_STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID))
+        target = self._out.target(found.relative, (study, series, sop_instance_uid))
+        content = masked(cleaned, self._out.scratch.check_room)
+        # Nothing that differs from one run to the next: the same input gives the same file.
+        head = encode_file_meta(FileMeta(sop_class_uid, sop_instance_uid, content.syntax.uid))
+        if target.exists():
+            if same(target, expected_bytes(head, source, content)):
+                return Outcome(Kind.ALREADY)
+            return Outcome(Kind.FAILED, CONFLICT.format(target))
+        descriptor, draft = self._out.create()
+        try:
+            write_cleaned(descriptor, head, source, content)
+            os.fsync(descriptor)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
+        return Outcome(Kind.WRITTEN, draft=draft, target=target)
+
+
+def _outcome_of(error: Exception) -> Outcome:
+    match error:
+        case HoldInstance():
+            return Outcome(Kind.HELD, str(error.reason), error.detail)
+        case DatasetError():
+            return Outcome(Kind.HELD, str(HoldReason.UNPARSABLE), str(error))
+        case NodeError():
+            return Outcome(Kind.FAILED, str(error))
+        case OSError():
+            return Outcome(Kind.FAILED, f"cannot be read or written: {error.strerror}")
+    event(LOGGER, "clean-failed", level=logging.ERROR, exc_info=error)
+    return Outcome(Kind.FAILED, "a fault of deid-node; the log has the traceback")
+
+
+def identities(settings: Settings, maps: Maps, dataset: EncodedDataset) -> Identities:
+    """Return what replaces the identity of an instance."""
+    if settings.keys is None:
+        return _Unkeyed()
+    scope = _Scope(settings.project, settings.keys, settings.issuer, settings.without_patient_id)
+    return InstanceIdentities(scope, maps, dataset)

@@ -1,0 +1,32 @@
+"""What cleaning one instance needs, whoever asks: the cleaner's process, or a command for files.
+
+source      a DICOM file, opened as the spans of its data set
+content     what goes out of a cleaned data set, its pixels masked
+output      a cleaned file, written from spans of the original
+scratch     room for what has to be inflated
+identities  replacements for one instance, by map and by key
+"""
+
+from node.instances.content import Content, masked
+from node.instances.identities import InstanceIdentities, Maps, Scope
+from node.instances.output import expected_bytes, pieces, write_cleaned, write_deflated, write_segments
+from node.instances.scratch import Scratch
+from node.instances.source import Source, is_uid, opened, required_uids
+
+__all__ = [
+    "Content",
+    "InstanceIdentities",
+    "Maps",
+    "Scope",
+    "Scratch",
+    "Source",
+    "expected_bytes",
+    "is_uid",
+    "masked",
+    "opened",
+    "pieces",
+    "required_uids",
+    "write_cleaned",
+    "write_deflated",
+    "write_segments",
+]
