@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from node.errors import DatasetError, HoldInstance, HoldReason, NodeError
 if TYPE_CHECKING:
     from node.files import Settings
     from node.instances import Source
-    from node.recipe import Recipe
+    from node.recipe import Recipe, Region
     from node.recipe.trace import Trace, Traced
 
 MASKED = "***"
@@ -42,11 +42,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What becomes of a file: its elements, or why it is held and by which line; or the rule that excludes it."""
+    """What becomes of a file: its elements, or why it is held and by which line; or the rule that excludes it.
+
+    `pixels` says what of the image is masked, in order.
+    """
 
     rows: list[Row]
     held: dict[str, str] | None = None
     excluded: str | None = None
+    pixels: list[str] = field(default_factory=list)
 
 
 @click.command()
@@ -115,7 +119,14 @@ def _opened(path: Path) -> Iterator[Source]:
 def _view(traced: Trace, recipe: Recipe) -> View:
     if traced.held is not None:
         return View([], _held(traced.held, traced.where, recipe.line(traced.where)))
-    return View([_row(element, recipe) for element in traced.elements])
+    assert traced.cleaned is not None
+    pixels = [_region(region) for region in traced.cleaned.regions]
+    return View([_row(element, recipe) for element in traced.elements], pixels=pixels)
+
+
+def _region(region: Region) -> str:
+    where = "all" if region.box is None else ",".join(map(str, region.box))
+    return f"{'kept' if region.keep else 'masked'}: {where}"
 
 
 def _held(hold: HoldInstance, where: str = "", text: str = "") -> dict[str, str]:
@@ -148,7 +159,9 @@ def _result(row: Row | None) -> str | None:
 
 def _show(view: View, note: str, as_json: bool) -> None:
     if as_json:
-        print_json({"elements": [asdict(row) for row in view.rows], **_state(view), "note": note})
+        print_json(
+            {"elements": [asdict(row) for row in view.rows], "pixels": view.pixels, **_state(view), "note": note}
+        )
         return
     if note:
         click.echo(note)
@@ -161,6 +174,8 @@ def _show(view: View, note: str, as_json: bool) -> None:
         style = _STYLES[row.what]
         table.add_row(*map(_text, (_label(row), _value(row.before), _value(row.after), _line(row))), style=style)
     console().print(table)
+    for region in view.pixels:
+        click.echo(f"pixels {region}")
 
 
 def _state(view: View) -> dict[str, Any]:

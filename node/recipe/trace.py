@@ -86,7 +86,7 @@ def trace(recipe: Recipe, dataset: EncodedDataset, identities: Identities, varia
     """Clean a data set and tell what became of every element. Raises DatasetError."""
     seen = _Watch()
     try:
-        cleaned = recipe.apply(dataset, identities, variables, watch=seen)
+        cleaned = recipe.apply(dataset, identities, variables, watch=seen, masks=True)
     except HoldInstance as hold:
         return Trace((), None, hold, seen.at.where if seen.at else _filter(recipe, dataset, hold))
     instance = Instance(dataset, identities, variables)

@@ -397,3 +397,22 @@ def test_a_terminal_sees_a_progress_bar(tmp_path, scans):
     assert done.stdout == b"3 written, 0 held, 0 failed\n"
     assert "cleaning" in shown
     assert "3/3" in shown
+
+
+MASKS = "FORMAT dicom\n%filter text\nLABEL burned in\nequals Modality CT\ncoordinates 0,0,8,2\n"
+
+
+def test_pixels_are_masked_where_a_filter_of_the_recipe_asks_for_it(deid, tmp_path):
+    (path,) = make_ct(tmp_path / "in", 1, rows=16)
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = b"\x07" * len(dataset.PixelData)
+    dataset.save_as(path)
+    for _ in range(2):  # the second time it is there already
+        done = deid("clean", "--recipe", recipe(tmp_path, MASKS), path, "--out", "out")
+        assert done.code == 0, done.err
+    (cleaned,) = [pydicom.dcmread(one) for one in (tmp_path / "out").rglob("*.dcm")]
+    before, after = dataset.pixel_array, cleaned.pixel_array
+    assert (after[:2, :8] != before[:2, :8]).all()
+    assert len(set(after[:2, :8].flat)) == 1
+    after[:2, :8] = before[:2, :8]
+    assert (after == before).all()

@@ -68,22 +68,28 @@ def test_reload_of_a_lock_that_nobody_holds_is_exit_code_4(folder):
     assert deid_node("reload", cwd=folder).returncode == 4
 
 
-def test_reload_sends_sighup_to_the_process_that_holds_the_lock(folder):
+def test_reload_sends_sighup_to_the_process_that_holds_the_lock_and_tells_its_answer(folder):
     (folder / "var/spool").mkdir(parents=True)
     holder = (
-        "import fcntl, os, signal, sys\n"
+        "import fcntl, os, pathlib, signal, sys\nfrom node import reloading\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})\n"
         "lock = open('var/spool/lock', 'w')\nfcntl.flock(lock, fcntl.LOCK_EX)\n"
         "print(os.getpid(), file=lock, flush=True)\nprint('ready', flush=True)\n"
-        "sys.exit(signal.sigtimedwait({signal.SIGHUP}, 30) is None)\n"
+        "told = signal.sigtimedwait({signal.SIGHUP}, 30)\n"
+        "reloading.tell(pathlib.Path('var/spool'), 1, ['no room'])\n"
+        "sys.exit(told is None)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", holder], cwd=folder, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", holder], cwd=folder, stdout=subprocess.PIPE, text=True, env=environment
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         done = deid_node("reload", cwd=folder)
-        assert done.returncode == 0, done.stderr
         assert process.wait(30) == 0
+        assert done.returncode == 1
+        assert "no room" in done.stderr, "what the node answered is told"
     finally:
         process.kill()
         process.wait()

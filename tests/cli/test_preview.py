@@ -11,6 +11,7 @@ from pydicom.sequence import Sequence
 
 from node.recipe import load_recipe, read_recipe, shipped_recipe
 from tests.cli.files import KEYED, PLAIN, public, recipe, secret, small
+from tests.support import make_ct
 
 WHITE = "%filter whitelist\nLABEL fine\npresent Modality\n"
 NESTED = """\
@@ -245,3 +246,23 @@ def test_a_recipe_with_faults_is_not_shown(deid, tmp_path):
     done = deid("recipe", "show", recipe(tmp_path, PLAIN + "REMOVE PatentName\n"))
     assert (done.code, done.out) == (1, "")
     assert "Did you mean PatientName?" in done.err
+
+
+MASKS = """\
+FORMAT dicom
+%filter text
+LABEL burned in
+equals Modality CT
+coordinates 0,0,8,2
+%header
+REPLACE PatientName NOBODY
+"""
+
+
+def test_what_of_the_pixels_is_masked_is_shown(deid, tmp_path):
+    (path,) = make_ct(tmp_path / "in", 1, rows=16)
+    for form, expected in (((), "pixels masked: 0,0,8,2"), (("--json",), "masked: 0,0,8,2")):
+        done = deid("preview", "--recipe", recipe(tmp_path, MASKS), path, *form)
+        assert done.code == 0, done.err
+        assert expected in done.out
+    assert json.loads(done.out)["pixels"] == ["masked: 0,0,8,2"]
