@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 
 from node.cleaner.cleaning import Cleaning
 from node.errors import HoldReason, LedgerError, NodeError, SpoolError
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
+from node.ledger.leases import LEASE_SECONDS
 from node.log import event
 from node.shared import Bell, Numbers, Stop
 from node.spool import Spool
@@ -16,6 +18,7 @@ LOGGER = logging.getLogger("node.cleaner")
 
 _BATCH = 16
 _TOGETHER = 32 << 20  # bytes, after which a part of a batch is put in place: the next role need not wait for large ones
+_BATCH_SECONDS = LEASE_SECONDS / 4  # after which the rest goes to whoever is free: its leases must not run out here
 _LOOK_SECONDS = 1.0
 _GATHER_SECONDS = 0.02  # what comes within it shares claim, syncs and commit
 _TROUBLE_SECONDS = 5.0
@@ -52,9 +55,9 @@ class Cleaner:
 
     def _clean_all(self, claimed: list[Claimed]) -> None:
         results: list[Result] = []
-        size = 0
+        size, until = 0, time.monotonic() + _BATCH_SECONDS
         for one in claimed:
-            if self.stopping.is_set():
+            if self.stopping.is_set() or time.monotonic() > until:
                 self.ledger.give_back(one, 0)
                 continue
             result = self._clean(one)
