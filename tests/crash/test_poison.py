@@ -29,8 +29,6 @@ def test_an_instance_that_kills_its_worker_twice_is_held_as_poison_and_the_other
     node.lives().start()
     assert node.spool_files()["originals"] == 1, "the original stays for the person who decides"
     # Who releases it, does so in the belief that it is cured.
-    assert node.stop() == 0
-    node.lives().start()
     assert node.cli("held", "release", held[0].id).returncode == 0
     node.wait_delivered(COUNT)
     audit(node, scp, Sender(node.port), files)

@@ -10,25 +10,8 @@ from typing import Any
 
 import pytest
 
-from node.errors import NodeError
 from tests.road.support import use_recipe
-from tests.support import RunningNode, StoreSCP, wait_for
-
-
-class RoadNode(RunningNode):
-    """A node whose `start` returns when its ledger can be asked too: it listens a little earlier."""
-
-    def start(self) -> RoadNode:
-        super().start()
-        wait_for(self._can_be_asked, "the ledger is there")
-        return self
-
-    def _can_be_asked(self) -> bool:
-        try:
-            self.status()
-        except NodeError:
-            return False
-        return True
+from tests.support import RunningNode, StoreSCP
 
 
 @dataclass
@@ -44,11 +27,11 @@ class Road:
         self.stack.callback(archive.stop)
         return archive.start() if start else archive
 
-    def node(self, archive: StoreSCP | None, name: str = "node", **changes: Any) -> RoadNode:
+    def node(self, archive: StoreSCP | None, name: str = "node", **changes: Any) -> RunningNode:
         """A node, not yet started, that sends to `archive` by the small recipe."""
         folder = self.folder / name
         folder.mkdir()
-        node = RoadNode(folder, {"dest": archive.port} if archive is not None else {}, **changes)
+        node = RunningNode(folder, {"dest": archive.port} if archive is not None else {}, **changes)
         use_recipe(node)
         self.stack.callback(node.close)
         return node

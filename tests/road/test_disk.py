@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from node.errors import NotReachable
-from tests.road.conftest import RoadNode
 from tests.road.support import OUT_OF_RESOURCES, SUCCESS, associated, send, use_recipe
-from tests.support import REPOSITORY, make_ct, wait_for
+from tests.support import REPOSITORY, RunningNode, make_ct, wait_for
 
 MIB = 1 << 20
 
@@ -28,7 +27,7 @@ def may_mount() -> bool:
 pytestmark = pytest.mark.skipif(not may_mount(), reason="a tmpfs of one's own cannot be mounted here (unshare -rm)")
 
 
-class NodeOnSmallDisk(RoadNode):
+class NodeOnSmallDisk(RunningNode):
     """A node that sees a small tmpfs at `small`, in a mount namespace of its own; gone with the node."""
 
     def on_tmpfs(self, mib: int, small: str = "var") -> None:
@@ -56,9 +55,6 @@ class NodeOnSmallDisk(RoadNode):
         if done.returncode:
             raise NotReachable(done.stderr.decode())
         return json.loads(done.stdout)
-
-    def _can_be_asked(self) -> bool:
-        return True  # whoever sends is served as soon as the ledger is there, and asking costs a process
 
     def status(self) -> dict[str, Any]:
         status = self.asked("status")

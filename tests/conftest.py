@@ -1,0 +1,31 @@
+"""pynetdicom as a peer, without a race of its own.
+
+Its association has a thread that takes messages from the same queue as `send_c_store` and `release` do, and is told to
+pause by an event. It counts as paused already while it is about to pass that event: then it takes the answer that the
+caller waits for, and throws it away. Here the caller waits until the thread really stands.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pynetdicom.association import Association
+
+
+def _pausing(real: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(real)
+    def careful(self: Association, *arguments: Any, **named: Any) -> Any:
+        checkpoint = self._reactor_checkpoint
+        checkpoint.clear()
+        while self.is_established and self.is_alive() and not checkpoint._cond._waiters:
+            time.sleep(0.0005)
+        return real(self, *arguments, **named)
+
+    return careful
+
+
+for _name in ("send_c_store", "send_c_echo", "release"):
+    setattr(Association, _name, _pausing(getattr(Association, _name)))
