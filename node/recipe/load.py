@@ -94,7 +94,7 @@ class Recipe:
         """
         if self._in_node:
             self._judge(dataset)
-        instance = Instance(dataset, identities, variables)
+        instance = Instance(dataset, identities, variables, meta)
         engines = [Engine(self._root(dataset.signed), dataset, instance)]
         if meta is not None:
             engines.append(Engine(self._root(dataset.signed), meta, instance, meta=True))
