@@ -53,14 +53,7 @@ class Instance:
     def _original(self) -> Dataset:
         from node.recipe.original import Original
 
-        return Original(self.dataset)
-
-    @cached_property
-    def _original_meta(self) -> Dataset:
-        from node.recipe.original import Original
-
-        assert self.meta is not None
-        return Original(self.meta)
+        return Original(self.dataset, self.meta)
 
     def item(self) -> dict[str, Any]:
         """Return the lookup for a function, which may change it without an effect on others."""
@@ -88,7 +81,7 @@ class Instance:
         return made
 
     def _find(self, parts: list[str]) -> Any:
-        current: Any = self._original_meta if parts[0].startswith("(0002,") else self._original
+        current: Any = self._original.file_meta if parts[0].startswith("(0002,") else self._original
         for part in parts:
             try:
                 current = current[int(part)] if part.isdecimal() else current[_tag(part)]

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-from node.errors import HoldInstance, RecipeError
+from node.errors import HoldInstance, HoldReason, RecipeError
 from node.recipe.dictionary import entry
 from tests.differential.peer import (
     DeidFailed,
@@ -88,6 +88,7 @@ class Held:
     """Ours holds the instance with these words."""
 
     words: str
+    reason: HoldReason = HoldReason.ACTION_FAILED
 
 
 Outcome: TypeAlias = Changed | Left | Fails | Refused | Held | bool | list[object]
@@ -96,6 +97,11 @@ Outcome: TypeAlias = Changed | Left | Fails | Refused | Held | bool | list[objec
 
 def to(elements: Mapping[str, object] | None = None, **values: object) -> Changed:
     return Changed({**(elements or {}), **values})
+
+
+def failed(words: str) -> Held:
+    """A function of the site failed."""
+    return Held(words, HoldReason.FUNCTION_FAILED)
 
 
 def gone(*names: str) -> Changed:
@@ -107,6 +113,10 @@ def left(*names: str) -> Left:
 
 
 NOTHING = Changed({})
+META = ("meta.FileMetaInformationVersion", "meta.TransferSyntaxUID", "meta.ImplementationClassUID")
+"""What is protected, and so left by any line."""
+NO_VARIABLE = Held("there is no variable", HoldReason.VARIABLE_MISSING)
+NO_FUNCTION = Held("there is no function", HoldReason.FUNCTION_FAILED)
 NESTED = "RequestAttributesSequence__0__PatientID"
 DEEP = "(0033,1020)__0__PatientID"
 ID_GONE = gone("PatientID", NESTED, DEEP)
@@ -176,6 +186,7 @@ LOOKUP = {
     "none": None,
     "two words": "both",
     "says": lambda item, value, field, dicom: f"{item['id']} {value} {dicom.Modality}",
+    "sender": lambda item, value, field, dicom: dicom.file_meta.SourceApplicationEntityTitle,
     "twenty": lambda item, value, field, dicom: 20,
     "true": lambda item, value, field, dicom: field.element.VR == "LO",
     "false": lambda item, value, field, dicom: False,
@@ -301,6 +312,7 @@ def _assert_failed(expected: Fails | Refused | Held, actual: Any) -> None:
         assert expected.words in str(actual), actual
     else:
         assert isinstance(actual, HoldInstance), actual
+        assert actual.reason is expected.reason, actual
         assert expected.words in actual.detail, actual
 
 

@@ -139,14 +139,15 @@ P = [
         Refused("no regular expression"),
         Rule.CRASH,
     ),
-    asks(
-        "P5-several", "an expression across several values", "contains ImageType original.,", True, False, Rule.EQUALS
-    ),
+    both("P5-several", "several values as Python lists them", "contains ImageType original', 'prim", True),
+    both("P5-numbers", "several numbers too", "contains PixelSpacing ^.0.5, 1", True, with_(PixelSpacing=[0.5, 1.5])),
+    asks("P5-each", "each of several values has a begin", "contains ImageType ^primary", False, True, Rule.EQUALS),
     both("P6", "equals compares the whole, in any case", "equals Modality ct", True),
     both("P6-part", "a part is not equal", "equals Manufacturer ACM", False),
     both("P6-absent", "what is absent is not equal", "notequals StudyID 1", True),
     both("P6-none", "nor does it equal anything", "equals StudyID 1", False),
     both("P6-list", "several values as Python lists them", "equals ImageType ['original', 'primary']", True),
+    both("P6-numbers", "several numbers too", "equals PixelSpacing [0.5, 1.5]", True, with_(PixelSpacing=[0.5, 1.5])),
     both("P6-number", "numbers are compared as text", "equals Rows 4.0", False),
     asks("P6-either", "one of several", "equals Modality CT|MR", False, True, Rule.EQUALS),
     asks(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+from tests.differential.peer import by_deid, by_ours, ours
 from tests.differential.rows import (
     DEEP,
     NESTED,
@@ -13,8 +15,12 @@ from tests.differential.rows import (
     Fails,
     Refused,
     Rule,
+    Special,
     differs,
+    encoded,
+    recipe_of,
     same,
+    sample,
     to,
 )
 
@@ -39,8 +45,16 @@ def like(pattern: str, *names: str) -> Any:
 
 TOP = "(0010,0020)"
 
+
+def _occurrences(folder: Path) -> None:
+    data, text = encoded(sample()), recipe_of(function("basic_uuid"))
+    for side in (by_deid(data, text, folder, {})[0], by_ours(data, ours(text), {})[0]):
+        assert len({value for path, (_, value) in side.items() if path.endswith(TOP)}) == 3
+
+
 FUNCTIONS = [
     same("basic_uuid", "a random UUID", function("basic_uuid"), like(UUID, "PatientID", NESTED, DEEP)),
+    Special("basic_uuid-nested", "another one for each element", _occurrences),
     differs(
         "basic_uuid-simple",
         "simple_uuid is its other name",
