@@ -46,6 +46,13 @@ class Found:
         """The value as one text, values separated by backslashes."""
         return "\\".join(self.values or ())
 
+    @property
+    def listed(self) -> str:
+        """The value as pydicom prints it, which is what the original language looks at: several ones as a list."""
+        if self.values is None or len(self.values) < 2:
+            return self.whole
+        return f"[{', '.join(self.values if self.number else map(repr, self.values))}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
@@ -172,7 +179,7 @@ def _equal(value: str) -> Test:
     def test(found: Found) -> bool:
         if found.values is None:
             return False
-        return found.whole.strip().lower() in wanted or str(list(found.values)).lower() in wanted
+        return found.whole.strip().lower() in wanted or found.listed.lower() in wanted
 
     return test
 
@@ -182,7 +189,9 @@ def _containing(value: str) -> Test:
         pattern = re.compile(value, re.IGNORECASE)
     except re.error as error:
         raise Problem(f"{value} is no regular expression: {error.msg}.") from None
-    return lambda found: found.values is not None and any(map(pattern.search, (found.whole, *found.values)))
+    return lambda found: (
+        found.values is not None and any(map(pattern.search, (found.whole, found.listed, *found.values)))
+    )
 
 
 def met(criteria: tuple[Criterion, ...], dataset: EncodedDataset) -> bool:

@@ -22,10 +22,29 @@ SOP_INSTANCE_UID = 0x00080018
 
 
 class Instance:
-    """One instance under one recipe; `lookup` holds the values of `var:`, outside the node functions too."""
+    """One instance under one recipe.
 
-    def __init__(self, dataset: EncodedDataset, identities: Identities | None, lookup: Mapping[str, Any]) -> None:
+    Parameters
+    ----------
+    dataset
+        Its data set.
+    identities
+        What replaces its identity, if anything.
+    lookup
+        The values of `var:`, outside the node functions too.
+    meta
+        Its file meta information, where lines reach that.
+    """
+
+    def __init__(
+        self,
+        dataset: EncodedDataset,
+        identities: Identities | None,
+        lookup: Mapping[str, Any],
+        meta: EncodedDataset | None = None,
+    ) -> None:
         self.dataset = dataset
+        self.meta = meta
         self.identities = identities
         self.lookup = lookup
         self.lists = Lists()
@@ -34,7 +53,7 @@ class Instance:
     def _original(self) -> Dataset:
         from node.recipe.original import Original
 
-        return Original(self.dataset)
+        return Original(self.dataset, self.meta)
 
     def item(self) -> dict[str, Any]:
         """Return the lookup for a function, which may change it without an effect on others."""
@@ -62,7 +81,7 @@ class Instance:
         return made
 
     def _find(self, parts: list[str]) -> Any:
-        current: Any = self._original
+        current: Any = self._original.file_meta if parts[0].startswith("(0002,") else self._original
         for part in parts:
             try:
                 current = current[int(part)] if part.isdecimal() else current[_tag(part)]

@@ -156,6 +156,8 @@ class _Reader:
 
     def _filter(self, line: str, number: int) -> None:
         text = COMMENT.sub("", line).strip()
+        if text in ("+", "||") and text != line:
+            return  # as in the original language, an operator does not make a comment a criterion
         word = text.split()[0].upper() if text else ""
         if word in set(Action):
             raise Problem(f"{word} is no line of %filter.", "Write %header before it.")

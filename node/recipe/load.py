@@ -106,7 +106,7 @@ class Recipe:
             Items that cannot be parsed.
         """
         regions = self._judge(dataset, masks) if self._in_node else ()
-        instance = Instance(dataset, identities, variables)
+        instance = Instance(dataset, identities, variables, meta)
         engines = [Engine(self.root(dataset.signed), dataset, instance, watch=watch)]
         if meta is not None:
             engines.append(Engine(self.root(dataset.signed), meta, instance, meta=True))

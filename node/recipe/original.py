@@ -71,10 +71,12 @@ def _fix(dataset: Dataset) -> None:
 
 
 class Original(Dataset):
-    """A data set that is read when it is first looked into."""
+    """A data set that is read when it is first looked into; `file_meta` is there where `meta` is."""
 
-    def __init__(self, source: EncodedDataset) -> None:
+    def __init__(self, source: EncodedDataset, meta: EncodedDataset | None = None) -> None:
         object.__setattr__(self, "source", source)
+        if meta is not None:
+            object.__setattr__(self, "file_meta", Original(meta))
 
     def __getattr__(self, name: str) -> Any:
         if "_dict" in self.__dict__:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.recipe.support import LINES
+
 # Ours leaves it to lines that name it; without it the texts of both sides could not be compared.
 KEPT = "KEEP SpecificCharacterSet"
 VARIABLES = {"id": "P-0001", "days": 40, "empty": "", "many": ["A", "B"]}
@@ -110,14 +112,6 @@ LISTS = (
     ("%values f", "SPLIT StationName minlength=6", "FIELD AccessionNumber"),
     ("%values f", "SPLIT StudyDescription minlength=4", "FIELD AccessionNumber"),
 )
-_LINES = {
-    "ADD": "ADD StudyDate 20000101",
-    "BLANK": "BLANK StudyDate",
-    "JITTER": "JITTER StudyDate 1",
-    "KEEP": "KEEP StudyDate",
-    "REPLACE": "REPLACE StudyDate 20100101",
-    "REMOVE": "REMOVE StudyDate",
-}
 
 
 def recipe(*lines: str) -> str:
@@ -134,7 +128,7 @@ def _all() -> Iterator[str]:
     yield from (recipe("%header", KEPT, f"KEEP {name}", "REMOVE ALL") for name in (*NAMED[:9], *EXPANDERS))
     yield from (recipe("%header", KEPT, line) for line in WRITTEN)
     yield from _with_lists()
-    yield from (recipe("%header", _LINES[one], _LINES[other]) for one in _LINES for other in _LINES)
+    yield from (recipe("%header", LINES[one], LINES[other]) for one in LINES for other in LINES)
 
 
 def _with_lists() -> Iterator[str]:

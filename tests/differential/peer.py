@@ -19,7 +19,7 @@ from pydicom.sequence import Sequence
 
 from node.part10 import read_file_meta
 from node.recipe import EncodedDataset, Recipe, RecipeText, load_recipe
-from node.recipe.dictionary import STRUCTURAL_UIDS
+from node.recipe.dictionary import STRUCTURAL_UIDS, show
 from node.syntaxes import EXPLICIT_LE, Syntax, lookup
 from tests.recipe.support import Keys
 
@@ -136,8 +136,7 @@ def _read(data: bytes, syntax: Syntax) -> Dataset:
 def found(dataset: Dataset, path: str = "") -> Found:
     """Return every element by its path.
 
-    Left out are group lengths and padding, which pydicom writes its own way, and class UIDs, which ours changes only
-    where a line names them.
+    Left out are group lengths and padding, which pydicom writes its own way.
     """
     result: Found = {}
     for tag in sorted(dataset.keys()):
@@ -146,7 +145,7 @@ def found(dataset: Dataset, path: str = "") -> Found:
         except AttributeError:  # an ambiguous VR, which nothing is left to decide
             result[f"{path}{tag}"] = "", dataset.get_item(tag).value
             continue
-        if not element.tag.element or int(element.tag) in STRUCTURAL_UIDS:
+        if not element.tag.element:
             continue
         here = f"{path}{element.tag}"
         value = element.value
@@ -157,6 +156,14 @@ def found(dataset: Dataset, path: str = "") -> Found:
         else:
             result[here] = element.VR, _plain(value)
     return result
+
+
+def without_classes(side: Found) -> Found:
+    """Leave out class UIDs, which ours changes only where a line names them."""
+    return {path: value for path, value in side.items() if path[-11:] not in _CLASSES}
+
+
+_CLASSES = frozenset(map(show, STRUCTURAL_UIDS))
 
 
 def _plain(value: object) -> object:

@@ -14,6 +14,25 @@ from node.recipe import Cleaned, EncodedDataset, Recipe, RecipeText, load_recipe
 from node.syntaxes import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Syntax
 
 CODINGS = (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE)
+LINES = {
+    "ADD": "ADD StudyDate 20000101",
+    "BLANK": "BLANK StudyDate",
+    "JITTER": "JITTER StudyDate 1",
+    "KEEP": "KEEP StudyDate",
+    "REPLACE": "REPLACE StudyDate 20100101",
+    "REMOVE": "REMOVE StudyDate",
+}
+STUDY_DATE = "20230115"
+_TABLE = {
+    "ADD": ("20000101", "", "20000102", "20000101", "20100101", None),
+    "BLANK": ("20000101", "", "", STUDY_DATE, "20100101", None),
+    "JITTER": ("20000101", "", "20230117", STUDY_DATE, "20100101", "20230116"),
+    "KEEP": ("20000101", STUDY_DATE, STUDY_DATE, STUDY_DATE, STUDY_DATE, STUDY_DATE),
+    "REPLACE": ("20000101", "", "20100102", STUDY_DATE, "20100101", "20100101"),
+    "REMOVE": ("20000101", None, "20230116", STUDY_DATE, "20100101", None),
+}
+CELLS = [(first, second, _TABLE[first][n]) for first in LINES for n, second in enumerate(LINES)]
+"""Two lines on one element, and what becomes of STUDY_DATE; None where the element goes."""
 
 
 class Keys:

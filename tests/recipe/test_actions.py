@@ -7,32 +7,13 @@ from pydicom.dataset import Dataset
 
 from node.errors import HoldInstance, HoldReason
 from node.syntaxes import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
-from tests.recipe.support import clean, cleaned, dataset, decode, encode
-
-LINES = {
-    "ADD": "ADD StudyDate 20000101",
-    "BLANK": "BLANK StudyDate",
-    "JITTER": "JITTER StudyDate 1",
-    "KEEP": "KEEP StudyDate",
-    "REPLACE": "REPLACE StudyDate 20100101",
-    "REMOVE": "REMOVE StudyDate",
-}
-ORIGINAL = "20230115"
-TABLE = {
-    "ADD": ("20000101", "", "20000102", "20000101", "20100101", None),
-    "BLANK": ("20000101", "", "", ORIGINAL, "20100101", None),
-    "JITTER": ("20000101", "", "20230117", ORIGINAL, "20100101", "20230116"),
-    "KEEP": ("20000101", ORIGINAL, ORIGINAL, ORIGINAL, ORIGINAL, ORIGINAL),
-    "REPLACE": ("20000101", "", "20100102", ORIGINAL, "20100101", "20100101"),
-    "REMOVE": ("20000101", None, "20230116", ORIGINAL, "20100101", None),
-}
-CELLS = [(first, second, TABLE[first][n]) for first in LINES for n, second in enumerate(LINES)]
+from tests.recipe.support import CELLS, LINES, STUDY_DATE, clean, cleaned, dataset, decode, encode
 
 
 @pytest.mark.parametrize("syntax", [IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE], ids=["implicit", "explicit", "big"])
 @pytest.mark.parametrize(("first", "second", "expected"), CELLS, ids=[f"{a}-{b}" for a, b, _ in CELLS])
 def test_two_actions_on_one_element_end_as_the_interaction_table_says(first, second, expected, syntax):
-    source = dataset(StudyDate=ORIGINAL, StudyTime="1200", PatientName="A^B")
+    source = dataset(StudyDate=STUDY_DATE, StudyTime="1200", PatientName="A^B")
     result = clean(source, LINES[first], LINES[second], syntax=syntax)
     again = decode(result.tobytes(), syntax)
     assert again.get("StudyDate") == expected
@@ -44,7 +25,7 @@ def test_two_actions_on_one_element_end_as_the_interaction_table_says(first, sec
 @pytest.mark.parametrize(("first", "second", "expected"), CELLS, ids=[f"{a}-{b}" for a, b, _ in CELLS])
 def test_remove_all_interacts_like_remove(first, second, expected):
     lines = dict(LINES, REMOVE="REMOVE ALL")
-    again = cleaned(dataset(StudyDate=ORIGINAL), lines[first], lines[second])
+    again = cleaned(dataset(StudyDate=STUDY_DATE), lines[first], lines[second])
     assert again.get("StudyDate") == expected
 
 
