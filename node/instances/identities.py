@@ -61,6 +61,7 @@ class InstanceIdentities:
     uids: dict[str, str] = field(default_factory=dict)
     patients: dict[PatientKey, tuple[str, int]] = field(default_factory=dict)
     study: tuple[str, str] | None = None
+    _key: PatientKey | None = None
 
     def uid(self, original: str) -> str:
         """The replacement of a UID; an empty one stays empty."""
@@ -133,8 +134,11 @@ class InstanceIdentities:
         return key
 
     def _find(self) -> PatientKey | None:
-        key = self.scope.patients.key(self.original.text(_ISSUER_OF_PATIENT_ID), self.original.text(_PATIENT_ID))
-        if key is not None or self.scope.without_patient_id != "study":
-            return key
-        study = self.original.text(_STUDY_INSTANCE_UID)
+        if self._key is None:
+            issuer, patient_id = self.original.text(_ISSUER_OF_PATIENT_ID), self.original.text(_PATIENT_ID)
+            self._key = self.scope.patients.key(issuer, patient_id) or self._study_as_patient()
+        return self._key
+
+    def _study_as_patient(self) -> PatientKey | None:
+        study = self.original.text(_STUDY_INSTANCE_UID) if self.scope.without_patient_id == "study" else None
         return PatientKey(_STUDY_AS_PATIENT, study) if study else None
