@@ -177,8 +177,8 @@ def bound_forms(connection: Transaction, project: str, epoch: int) -> Forms:
 
 
 def changed_forms(bound: Forms, forms: Forms) -> dict[str, tuple[str | int | bool, str | int | bool]]:
-    """Return what differs from the forms that are bound: before and now, by its key."""
-    return {key: (bound[key], now) for key, now in forms.items() if key in bound and bound[key] != now}
+    """Return what differs from the forms that are bound, where any are: before and now, by its key."""
+    return {key: (bound.get(key, ""), now) for key, now in forms.items() if bound and bound.get(key) != now}
 
 
 def _uid(connection: Transaction, key: tuple[str, int, str]) -> str | None:

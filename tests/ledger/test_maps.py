@@ -16,6 +16,7 @@ from sqlalchemy import create_engine
 
 from node.config import load_config
 from node.errors import ConfigError, HoldReason
+from node.identity import Forms
 from node.ledger import Database
 from node.ledger.cleaning import Clean, CleaningLedger, Held
 from node.ledger.maps import Handed, LedgerMaps
@@ -207,7 +208,7 @@ def test_an_older_ledger_keeps_its_maps_and_binds_its_projects_to_the_shifts_tha
     assert sql(database, "SELECT origin FROM uid_map") == [("imported",)]
     ((project, epoch, forms),) = sql(database, "SELECT project, epoch, forms FROM projects")
     assert (project, epoch) == ("research", 1)
-    assert json.loads(str(forms)) == {"dates.shift_max": 3650, "dates.shift_min": 1}
+    assert json.loads(str(forms)) == {**Forms().fixed, "dates.shift_max": 3650, "dates.shift_min": 1}
     with pytest.raises(ConfigError, match="was 3650d"):
         refuse_changed(database, config(tmp_path))
     dates = "dates: {shift_min: 1d, shift_max: 3650d}"

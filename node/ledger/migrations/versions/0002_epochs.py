@@ -67,7 +67,9 @@ _STATEMENTS = (
     """,
     """
     INSERT INTO projects (project, epoch, forms)
-        SELECT DISTINCT project, 1, '{"dates.shift_max": 3650, "dates.shift_min": 1}'
+        SELECT DISTINCT project, 1, '{"dates.shift_max": 3650, "dates.shift_min": 1, "dates.whole_weeks": false,
+            "pseudonym.alphabet": "0123456789ABCDEFGHJKMNPQRSTVWXYZ", "pseudonym.check_digit": false,
+            "pseudonym.length": 13, "pseudonym.prefix": "", "uid_root": "2.25"}'
         FROM instances WHERE clean_sop_instance_uid IS NOT NULL
     """,
 )
