@@ -11,6 +11,8 @@
     ├── LedgerError            the ledger refused or failed; nothing was changed
     │   ├── LedgerUncertain    a commit failed half-way: it may or may not have happened
     │   └── Collision          two originals would share one replacement
+    │       ├── TwoPatients    a study came under two patients
+    │       └── ProjectChanged other forms than those handed out before
     ├── DatasetError           encoded DICOM that cannot be parsed
     ├── FileError              a file that a person named cannot be read or written
     ├── FilesError             some of many files failed; the others are done
@@ -117,6 +119,14 @@ class Collision(LedgerError):
     """Two originals of one project would get the same replacement, or one original two of them."""
 
 
+class TwoPatients(Collision):
+    """A study of a project came under a second patient."""
+
+
+class ProjectChanged(Collision):
+    """A project's replacements have other forms than those that were handed out before."""
+
+
 class DatasetError(NodeError):
     """Encoded DICOM that cannot be parsed; `path` is a tag path, never a value."""
 
@@ -170,7 +180,9 @@ class HoldReason(StrEnum):
     VARIABLE_MISSING = "variable-missing"  # the recipe names a variable that the route does not set
     PIXEL_RISK = "pixel-risk"  # a filter of the recipe says that the image may show who the patient is
     MASK_FAILED = "mask-failed"  # a filter of the recipe masks the image, which cannot be done right
-    NO_PATIENT_ID = "no-patient-id"  # a pseudonym or date shift needs a Patient ID, and there is none
+    NO_PATIENT_ID = "no-patient-id"  # a pseudonym or date shift needs a Patient ID, and there is none that is one's own
+    STUDY_OF_TWO_PATIENTS = "study-of-two-patients"  # the study came before, under another patient
+    PROJECT_CHANGED = "project-changed"  # the project's first instances went out in other forms
     COLLISION = "collision"  # two originals would get the same replacement
     ROUTE_GONE = "route-gone"  # the configuration no longer has the route
     POISON = "poison"  # cleaning it killed its worker twice

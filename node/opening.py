@@ -20,6 +20,7 @@ from node.config import Config
 from node.errors import LedgerError, StartError
 from node.identity import create_secret, fingerprint, load_secret
 from node.ledger.database import Database
+from node.ledger.projects import refuse_changed
 from node.ledger.schema import meta
 from node.spool import Spool, sync_folder
 
@@ -112,6 +113,8 @@ def open_node(config: Config, spool: Spool) -> None:
     ------
     StartError
         They do not belong together; the text says what to do.
+    ConfigError
+        A project has other forms of replacements than those it has handed out.
     """
     database = Database(config.node.ledger)
     try:
@@ -127,6 +130,7 @@ def open_node(config: Config, spool: Spool) -> None:
             )
         spool.prepare()
         create_ledger(config, spool, database, may_make_secret=not used_before)
+        refuse_changed(database, config)
     finally:
         database.close()
 

@@ -27,6 +27,7 @@ from node.config import Config, Endpoint, load_config
 from node.errors import NodeError, StartError
 from node.ledger.cleaning import free_leases, strike
 from node.ledger.database import Database
+from node.ledger.projects import refuse_changed
 from node.log import event, setup_logging
 from node.opening import lock_spool, make_spool, open_node
 from node.recipe import Recipe
@@ -265,9 +266,10 @@ class Supervisor:
             config = load_config(self.config_path)
             recipes = compile_routes(config)
             _check_unchanged(self.config, config)
+            run_to_its_end(lambda: _check_projects(config), self.config.node.log)
             self._take(config, recipes)
-        except NodeError as error:
-            faults = str(error).splitlines()
+        except (NodeError, OSError) as error:
+            faults = str(error).splitlines() if isinstance(error, NodeError) else ["there is no room for a process"]
             event(LOGGER, "reload-refused", level=logging.ERROR, error="the old configuration stays")
             for line in faults:
                 event(LOGGER, "reload-fault", level=logging.ERROR, fault=line)
@@ -381,6 +383,15 @@ def _open(config: Config, spool: Spool) -> None:
     free_leases(database)
     Sweeper(config, spool, database).sweep(grace=0.0)
     database.close()
+
+
+def _check_projects(config: Config) -> None:
+    """Refuse other forms of replacements than those handed out; where no connection to the ledger can be forked."""
+    database = Database(config.node.ledger)
+    try:
+        refuse_changed(database, config)
+    finally:
+        database.close()
 
 
 def _announce(config: Config) -> None:

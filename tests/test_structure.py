@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "node"
 LAYERS = (
     ("errors",),
     ("log",),
+    ("identity",),
     ("config",),
     ("part10", "syntaxes", "shared", "removal", "reloading"),
     ("spool",),
     ("deflated",),
-    ("identity", "recipe"),
+    ("recipe",),
     ("pixels",),
     ("instances",),
     ("routing", "files"),

@@ -19,6 +19,7 @@ from node.instances import InstanceIdentities, Source, masked, opened, required_
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
 from node.ledger.leases import LEASE_SECONDS
+from node.ledger.maps import Handed
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
 from node.spool import Spool
 
@@ -112,8 +113,10 @@ class Cleaning:
         rule = plan.exclude.matches(original) if plan.exclude is not None else None
         if rule is not None:
             return Excluded(claimed, rule)
-        identities = InstanceIdentities(plan, self._ledger, original)
+        identities = InstanceIdentities(plan.scope, self._ledger.maps, original)
         cleaned = plan.recipe.apply(original, identities, plan.variables, masks=True)
+        if plan.recipe.keyed is not None:
+            identities.bind_study()
         content = masked(cleaned, self._spool.check_room, _DECODING_SECONDS)
         syntax = content.syntax
         sop_class_uid, sop_instance_uid = required_uids(cleaned)
@@ -135,13 +138,12 @@ class Cleaning:
             syntax.uid,
             size,
             len(head),
-            tuple(identities.uids.items()),
-            identities.patient,
+            _handed(plan, identities),
         )
 
     def _head(self, plan: Plan, uids: tuple[str, str, str]) -> bytes:
         """File meta information without anything of the sender, and with what a lost ledger is rebuilt from."""
-        envelope = {"project": plan.project, "recipe": plan.recipe.hash, "route": plan.route}
+        envelope = {"project": plan.scope.project, "recipe": plan.recipe.hash, "route": plan.route}
         return encode_file_meta(
             FileMeta(
                 *uids,
@@ -174,3 +176,14 @@ class Cleaning:
             size,
             offset,
         )
+
+
+def _handed(plan: Plan, identities: InstanceIdentities) -> Handed:
+    keys = plan.scope.keys
+    return Handed(
+        keys.epoch,
+        keys.forms.fixed,
+        tuple(identities.uids.items()),
+        tuple((key.issuer, key.patient_id, *found) for key, found in identities.patients.items()),
+        identities.study,
+    )

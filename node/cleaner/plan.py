@@ -6,23 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node.config import Config
-from node.identity import ProjectKeys
+from node.instances import Scope, make_scope
 from node.recipe import Conditions, Recipe, compile_conditions
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One route: its recipe, its destinations, and the keys of its project."""
+    """One route: its recipe, its destinations, and whom it replaces."""
 
     route: str
-    project: str
     recipe: Recipe
     destinations: tuple[str, ...]
     variables: Mapping[str, str]
     exclude: Conditions | None
-    issuer: str
-    without_patient_id: str
-    keys: ProjectKeys
+    scope: Scope
 
 
 def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> dict[str, Plan]:
@@ -30,14 +27,11 @@ def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> 
     return {
         route.name: Plan(
             route=route.name,
-            project=route.project,
             recipe=recipes[route.name],
             destinations=tuple(route.to),
             variables=dict(route.variables),
             exclude=compile_conditions(list(route.exclude), f"route {route.name}") if route.exclude else None,
-            issuer=route.issuer,
-            without_patient_id=route.missing_patient_id,
-            keys=ProjectKeys(secret, route.project),
+            scope=make_scope(config, route.project, route, secret),
         )
         for route in config.routes
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from node.cli.common import WRONG, config_option, config_path, print_json
-from node.errors import Fault, NetworkError, StartError
+from node.errors import ConfigError, Fault, LedgerError, NetworkError, NotReachable, StartError
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -86,6 +86,7 @@ def _of_node(config: Config) -> list[Finding]:
     return [
         *(Finding("warning", "configuration", text) for text in config.warnings),
         *_secret(config),
+        *_projects(config),
         *_folders(config),
         *_room(config),
         *_destinations(config),
@@ -128,6 +129,26 @@ def _secret(config: Config) -> Iterator[Finding]:
         yield Finding("fault", "secret", text)
     else:
         yield Finding("note", "secret", f"{path} will be made at the first start.")
+
+
+def _projects(config: Config) -> Iterator[Finding]:
+    """Compare the projects with what the ledger says was handed out, where there is one that can be read."""
+    from node.ledger.database import Database
+    from node.ledger.projects import refuse_changed
+
+    database = Database(config.node.ledger)
+    try:
+        database.require()
+        refuse_changed(database, config)
+    except ConfigError as error:
+        for fault in error.faults:
+            yield Finding("fault", fault.key, f"{fault.problem} {fault.hint}")
+    except NotReachable:
+        return  # the node has not been started yet, or makes a newer one of it at the next start
+    except LedgerError as error:
+        yield Finding("fault", "ledger", str(error))
+    finally:
+        database.close()
 
 
 def _folders(config: Config) -> Iterator[Finding]:

@@ -20,8 +20,7 @@ from node.errors import NodeError, StartError
 if TYPE_CHECKING:
     from node.config import Config, Route
     from node.files import Settings
-    from node.identity import ProjectKeys
-    from node.instances import Maps
+    from node.instances import Maps, Scope
     from node.ledger.database import Database
     from node.recipe import Functions, Recipe
 
@@ -95,7 +94,8 @@ def loaded_recipe(recipes: tuple[str, ...]) -> Recipe:
 
 
 def _settled(asked: Asked, example: bool) -> Settings:
-    from node.files import NoMaps, Settings
+    from node.files import Settings
+    from node.instances import NoMaps
 
     if asked.secret is not None and (asked.route is not None or named_config() is not None):
         raise click.UsageError("--config and --route use the node's own secret; --secret stands in its place.")
@@ -107,15 +107,11 @@ def _settled(asked: Asked, example: bool) -> Settings:
         raise click.UsageError("name a recipe: --recipe RECIPE.")
     recipe = _recipe(asked.recipes or (route.recipe if route else ()), config)
     variables = _variables(asked, recipe, route)
-    project = asked.project or (route.project if route else "")
-    keys, make_maps = _identity(asked, recipe, config, project, example)
+    scope, make_maps = _identity(asked, recipe, config, route, example)
     return Settings(
         recipe=recipe,
         variables=variables,
-        project=project or EXAMPLE,
-        keys=keys,
-        issuer=route.issuer if route else "",
-        without_patient_id=route.missing_patient_id if route else "hold",
+        scope=scope,
         exclude=_exclude(route),
         make_maps=make_maps or NoMaps,
     )
@@ -175,24 +171,27 @@ def _exclude(route: Route | None) -> Any:
 
 
 def _identity(
-    asked: Asked, recipe: Recipe, config: Config | None, project: str, example: bool
-) -> tuple[ProjectKeys | None, Callable[[], Maps] | None]:
-    """Return the project's keys, and what opens the maps of the ledger where there is one."""
+    asked: Asked, recipe: Recipe, config: Config | None, route: Route | None, example: bool
+) -> tuple[Scope | None, Callable[[], Maps] | None]:
+    """Return for whom files are replaced, and what opens the maps of the ledger where there is one."""
     from node.identity import ProjectKeys
+    from node.instances import Scope, make_scope
 
+    project = asked.project or (route.project if route else "")
     rule = recipe.keyed
     if rule is None:
         return None, None
     if asked.secret is not None:
         if not project:
             raise click.UsageError("--secret needs --project NAME: every project has pseudonyms of its own.")
-        return ProjectKeys(_load(asked.secret), project), None
+        return Scope(project, ProjectKeys(_load(asked.secret), project)), None
     if config is not None and project:
         secret = _load(config.node.secret_file)
-        return ProjectKeys(secret, project), _maps(asked, config, secret)
+        return make_scope(config, project, route, secret), _maps(asked, config, project, secret)
     if example:
         asked.example = True
-        return ProjectKeys(_EXAMPLE_SECRET, project or EXAMPLE), None
+        project = project or EXAMPLE
+        return Scope(project, ProjectKeys(_EXAMPLE_SECRET, project)), None
     raise click.UsageError(
         f"the recipe calls a function that needs a secret and a project ({rule.where}). {_WHAT_TO_DO}"
     )
@@ -208,11 +207,12 @@ def _load(path: Path) -> bytes:
         raise NodeError(str(error)) from None
 
 
-def _maps(asked: Asked, config: Config, secret: bytes) -> Callable[[], Maps] | None:
+def _maps(asked: Asked, config: Config, project: str, secret: bytes) -> Callable[[], Maps] | None:
     """Return what opens the maps of the node's ledger in the process that asks; None where there is no ledger yet."""
     from node.identity import fingerprint
-    from node.ledger.cleaning import CleaningLedger
     from node.ledger.database import Database
+    from node.ledger.maps import LedgerMaps
+    from node.ledger.projects import refuse_changed_project
     from node.opening import FINGERPRINT
 
     url = config.node.ledger
@@ -225,12 +225,13 @@ def _maps(asked: Asked, config: Config, secret: bytes) -> Callable[[], Maps] | N
             raise NodeError(
                 f"the secret {config.node.secret_file} is not the one that the ledger {database.path} was made with."
             )
+        refuse_changed_project(database, config, project)
     finally:
         database.close()
 
     def opened() -> Maps:
         own = Database(url)
         asked.remember(own)
-        return CleaningLedger(own, "")
+        return LedgerMaps(own)
 
     return opened

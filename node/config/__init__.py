@@ -18,6 +18,7 @@ from node.config.model import (
     Timeout,
     TrialDestination,
 )
+from node.config.projects import Project
 from node.config.units import Endpoint, Size
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "LogSettings",
     "Network",
     "NodeSettings",
+    "Project",
     "Retry",
     "Route",
     "Sender",

@@ -35,6 +35,8 @@ def of_values(document: Document, file: str, base: Path) -> Iterator[Fault]:
         ]
         for path, problem, hint in found:
             yield Fault(file, document.line_of(path), problem, hint, dotted(path))
+    for path, problem, hint in _unknown_projects(data.get("projects"), routes):
+        yield Fault(file, document.line_of(path), problem, hint, dotted(path))
 
 
 def existing_recipes(document: Document, base: Path) -> list[tuple[str, ...]]:
@@ -78,6 +80,15 @@ def _unknown_recipes(recipes: Value, path: KeyPath, base: Path) -> Iterator[tupl
         elif entry not in (known := shipped_recipe_names()):
             hint = f"{_nearest(entry, known)} A path has a `/` or ends in `.dicom`.".lstrip()
             yield (*path, index), f"there is no shipped recipe '{entry}'.", hint
+
+
+def _unknown_projects(projects: Value, routes: Value) -> Iterator[tuple[KeyPath, str, str]]:
+    """Find rules that no route follows: with a mistyped name, another project would go by the defaults."""
+    entries = [route for route in _list(routes) if isinstance(route, dict)]
+    known = [name for route in entries if isinstance(name := route.get("project", route.get("name")), str)]
+    for name in projects if isinstance(projects, dict) else ():
+        if name not in known:
+            yield ("projects", name), f"no route belongs to a project '{name}'.", _nearest(name, known)
 
 
 def _name_taken(

@@ -15,15 +15,15 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     ValidationInfo,
     model_validator,
 )
 
+from node.config.projects import Project
+from node.config.section import Section
 from node.config.units import (
     Endpoint,
     IPNetwork,
@@ -122,12 +122,6 @@ Duration = Annotated[float, BeforeValidator(parse_duration)]
 PositiveDuration = Annotated[float, BeforeValidator(parse_positive_duration)]
 RecipeEntry = Annotated[str, PlainValidator(_recipe)]
 FilePath = Annotated[Path, PlainValidator(_path)]
-
-
-class Section(BaseModel):
-    """One section: frozen, strict, without unknown keys, and with errors that do not repeat a value."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
 
 class LogSettings(Section):
@@ -275,13 +269,14 @@ class Duplicates(Section):
 class Config(Section):
     """The whole configuration. `trial_destination` is None where it is absent or not enabled.
 
-    `functions` are the site's own Python files, `file` is the file as the user named it, `warnings` what is no fault
-    but hardly meant.
+    `projects` has those with rules of their own; ask `project`, which knows all. `functions` are the site's own Python
+    files, `file` is the file as the user named it, `warnings` what is no fault but hardly meant.
     """
 
     node: NodeSettings
     routes: Annotated[tuple[Route, ...], Filled]
     destinations: Annotated[dict[Name, Destination], Filled]
+    projects: dict[Name, Project] = {}
     trial_destination: TrialDestination | None = None
     web: Web = Web()
     duplicates: Duplicates = Duplicates()
@@ -289,6 +284,10 @@ class Config(Section):
     functions: tuple[FilePath, ...] = ()
     file: Path = Path()
     warnings: tuple[str, ...] = ()
+
+    def project(self, name: str) -> Project:
+        """Return the rules of a project, which may all be defaults."""
+        return self.projects.get(name) or Project()
 
     def is_trial(self, destination: str) -> bool:
         """Say whether a destination is the node's own trial destination."""

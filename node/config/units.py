@@ -73,6 +73,14 @@ def parse_positive_duration(value: object) -> float:
     return seconds
 
 
+def parse_days(value: object) -> int:
+    """Return days for `30d` or `24 h`, and refuse what is not a whole number of them."""
+    days, rest = divmod(parse_duration(value), DURATION_UNITS["d"])
+    if rest:
+        raise ValueError("expected whole days, such as 30d.")
+    return int(days)
+
+
 def parse_size(value: object) -> Size:
     """Return the size for `512 MiB`, `1 GiB` or `5 %`."""
     match = _QUANTITY.match(value) if isinstance(value, str) else None

@@ -26,14 +26,13 @@ from node.deid.identifiers import DicomFile, key_of, several
 from node.deid.saving import Folder, Result, as_dataset, encoded_meta
 from node.deid.source import Source, changed, opened
 from node.deid.stripping import without_private, without_sequences
-from node.errors import FileError, FilesError, HoldInstance, HoldReason, NodeError
-from node.identity import PatientKey, ProjectKeys
+from node.errors import FileError, FilesError, NodeError
+from node.identity import ProjectKeys
+from node.instances import InstanceIdentities, NoMaps, Scope
 from node.log import describe_exception, event, trace_of
-from node.recipe import EncodedDataset, Recipe
+from node.recipe import Recipe
 
 LOGGER = logging.getLogger("node.deid")
-_PATIENT_ID = 0x00100020
-_ISSUER_OF_PATIENT_ID = 0x00100021
 _REMOVE_PRIVATE = {"format": "dicom", "header": [{"action": "REMOVE", "field": "select:private"}]}
 
 
@@ -152,33 +151,10 @@ class _Cleaning:
             source = changed(source, without_sequences(source.dataset), stack)
         if self.remove_private:
             source = changed(source, without_private(source.dataset), stack)
-        identities = _Identities(self.keys, original.dataset) if self.keys is not None else None
+        identities = InstanceIdentities(Scope("", self.keys), NoMaps(), original.dataset) if self.keys else None
         cleaned = self.recipe.apply(source.dataset, identities, self.lookups.get(key, {}), source.meta)
         assert cleaned.meta is not None
         meta = encoded_meta(original, cleaned)
         # Once for a line of the recipe, not for each of its elements.
         self.said.update(text.partition(": ")[2] for text in (*cleaned.warnings, *cleaned.meta.warnings))
         return Result(source, cleaned, meta)
-
-
-@dataclass(frozen=True, slots=True)
-class _Identities:
-    """What the node's functions ask for, by the keys of a project alone."""
-
-    keys: ProjectKeys
-    original: EncodedDataset
-
-    def uid(self, original: str) -> str:
-        return self.keys.uid(original)
-
-    def pseudonym(self) -> str:
-        return self.keys.pseudonym(self._patient())
-
-    def shift_days(self) -> int:
-        return self.keys.shift_days(self._patient())
-
-    def _patient(self) -> PatientKey:
-        patient_id = self.original.text(_PATIENT_ID)
-        if not patient_id:
-            raise HoldInstance(HoldReason.NO_PATIENT_ID, "(0010,0020) is absent or empty")
-        return PatientKey(self.original.text(_ISSUER_OF_PATIENT_ID) or "", patient_id)

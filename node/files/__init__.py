@@ -8,7 +8,7 @@ run      a whole run
 """
 
 from node.files.finding import Found, find
-from node.files.one import FileCleaner, Kind, NoMaps, Outcome, Settings
+from node.files.one import FileCleaner, Kind, Outcome, Settings
 from node.files.places import Layout, OutputFolder
 from node.files.run import Summary, run
 
@@ -17,7 +17,6 @@ __all__ = [
     "Found",
     "Kind",
     "Layout",
-    "NoMaps",
     "Outcome",
     "OutputFolder",
     "Settings",

@@ -17,10 +17,11 @@ from pathlib import Path
 from node.errors import DatasetError, HoldInstance, HoldReason, NodeError, NoRoom
 from node.files.finding import Found
 from node.files.places import OutputFolder, same
-from node.identity import ProjectKeys
 from node.instances import (
     InstanceIdentities,
     Maps,
+    NoMaps,
+    Scope,
     Source,
     expected_bytes,
     masked,
@@ -39,16 +40,6 @@ _STUDY_INSTANCE_UID = 0x0020000D
 _SERIES_INSTANCE_UID = 0x0020000E
 
 
-class NoMaps:
-    """No ledger: everything is computed."""
-
-    def stored_uid(self, _project: str, _original: str) -> None:
-        """Return None."""
-
-    def stored_patient(self, _project: str, _issuer: str, _patient_id: str) -> None:
-        """Return None."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How files are cleaned.
@@ -57,18 +48,15 @@ class Settings:
     ----------
     recipe, variables, exclude
         As in a route.
-    project, keys, issuer, without_patient_id
-        The scope of identity; `keys` is None where the recipe calls no keyed function.
+    scope
+        For whom they are replaced; None where the recipe calls no keyed function.
     make_maps
         Opens the maps in the process that asks for them.
     """
 
     recipe: Recipe
     variables: Mapping[str, str]
-    project: str = ""
-    keys: ProjectKeys | None = None
-    issuer: str = ""
-    without_patient_id: str = "hold"
+    scope: Scope | None = None
     exclude: Conditions | None = None
     make_maps: Callable[[], Maps] = NoMaps
 
@@ -95,25 +83,30 @@ class Outcome:
     target: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    project: str
-    keys: ProjectKeys
-    issuer: str
-    without_patient_id: str
-
-
 class _Unkeyed:
     """Identities of a recipe that was found to ask for none."""
 
     def uid(self, _original: str) -> str:
-        raise HoldInstance(HoldReason.FUNCTION_FAILED, "a function needs the secret, and there is none")
+        raise _no_secret()
+
+    def text(self, _original: str) -> str:
+        raise _no_secret()
 
     def pseudonym(self) -> str:
-        raise HoldInstance(HoldReason.FUNCTION_FAILED, "a function needs the secret, and there is none")
+        raise _no_secret()
+
+    def pseudonym_of(self, _patient_id: str) -> str:
+        raise _no_secret()
 
     def shift_days(self) -> int:
-        raise HoldInstance(HoldReason.FUNCTION_FAILED, "a function needs the secret, and there is none")
+        raise _no_secret()
+
+    def empties_invalid_dates(self) -> bool:
+        raise _no_secret()
+
+
+def _no_secret() -> HoldInstance:
+    return HoldInstance(HoldReason.FUNCTION_FAILED, "a function needs the secret, and there is none")
 
 
 class FileCleaner:
@@ -153,12 +146,11 @@ class FileCleaner:
             settings = self._settings
             if self._maps is None:
                 self._maps = settings.make_maps()
-            cleaned = settings.recipe.apply(
-                source.dataset,
-                identities(settings, self._maps, source.dataset),
-                settings.variables,
-                masks=True,
-            )
+            found_out = identities(settings, self._maps, source.dataset)
+            cleaned = settings.recipe.apply(source.dataset, found_out, settings.variables, masks=True)
+            # Without a route the issuer may be missing: then who the patient is counts only where it was asked for.
+            if isinstance(found_out, InstanceIdentities) and found_out.patients:
+                found_out.bind_study()
             return self._write(found, source, cleaned)
 
     def _write(self, found: Found, source: Source, cleaned: Cleaned) -> Outcome:
@@ -200,7 +192,4 @@ def _outcome_of(error: Exception) -> Outcome:
 
 def identities(settings: Settings, maps: Maps, dataset: EncodedDataset) -> Identities:
     """Return what replaces the identity of an instance."""
-    if settings.keys is None:
-        return _Unkeyed()
-    scope = _Scope(settings.project, settings.keys, settings.issuer, settings.without_patient_id)
-    return InstanceIdentities(scope, maps, dataset)
+    return _Unkeyed() if settings.scope is None else InstanceIdentities(settings.scope, maps, dataset)

@@ -1,10 +1,22 @@
 """Keyed identity: the secret, and what is derived from it.
 
-Guarantees that the same secret, project and epoch give the same UIDs, pseudonyms and date shifts on every worker and
-node, and that two projects share nothing. Refuses a secret that others can read.
+Guarantees that the same secret, project, epoch and forms give the same UIDs, pseudonyms and date shifts on every worker
+and node, and that two projects share nothing. Refuses a secret that others can read.
 """
 
-from node.identity.keyed import PatientKey, ProjectKeys
+from node.identity.forms import Forms, PseudonymForm, ShiftRange
+from node.identity.keyed import ProjectKeys
+from node.identity.patients import PatientKey, Patients
 from node.identity.secret import create_secret, fingerprint, load_secret
 
-__all__ = ["PatientKey", "ProjectKeys", "create_secret", "fingerprint", "load_secret"]
+__all__ = [
+    "Forms",
+    "PatientKey",
+    "Patients",
+    "ProjectKeys",
+    "PseudonymForm",
+    "ShiftRange",
+    "create_secret",
+    "fingerprint",
+    "load_secret",
+]

@@ -1,4 +1,4 @@
-"""UIDs, pseudonyms and date shifts, computed from the secret.
+"""UIDs, pseudonyms, texts and date shifts, computed from the secret.
 
 Guarantees that each result depends on nothing but the secret, the project, the key epoch and the original, so that any
 worker of any node with the same secret gives the same one; and that projects, epochs and purposes have keys of their
@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import unicodedata
 import uuid
-from dataclasses import dataclass
 from functools import lru_cache
 
-MAX_SHIFT = 3650  # days
-PSEUDONYM_LENGTH = 13  # characters of 5 bits: 65 bits
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no letter that reads as a digit
-_PADDING = "\0 "
+from node.identity.forms import UUID_ROOT, Forms, PseudonymForm, digits_behind, scaled
+from node.identity.patients import PADDING, PatientKey, cleaned
+
+_TEXT = PseudonymForm()  # of texts, whatever the form of pseudonyms
 
 
 def _fields(*texts: str) -> bytes:
@@ -29,25 +27,6 @@ def _fields(*texts: str) -> bytes:
 
 def _hmac(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, hashlib.sha256)
-
-
-def _clean(text: str) -> str:
-    return unicodedata.normalize("NFC", text.strip(_PADDING))
-
-
-@dataclass(frozen=True, slots=True)
-class PatientKey:
-    """Who a patient is within a project: the issuer of the Patient ID, and the Patient ID.
-
-    Both are trimmed of NUL and blanks and normalized (NFC) when the key is made.
-    """
-
-    issuer: str
-    patient_id: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "issuer", _clean(self.issuer))
-        object.__setattr__(self, "patient_id", _clean(self.patient_id))
 
 
 class ProjectKeys:
@@ -61,34 +40,42 @@ class ProjectKeys:
         The project's name, as in the configuration.
     epoch
         Number of the key, from 1. Another epoch gives other results for everything.
+    forms
+        What the results look like.
     """
 
-    __slots__ = ("_patient", "_shift", "_uid")
+    __slots__ = ("_patient", "_shift", "_text", "_uid", "epoch", "forms")
 
-    def __init__(self, secret: bytes, project: str, epoch: int = 1) -> None:
+    def __init__(self, secret: bytes, project: str, epoch: int = 1, forms: Forms | None = None) -> None:
         if len(secret) < 32:
             raise ValueError("the secret is shorter than 32 bytes")
         if not project:
             raise ValueError("the project has no name")
-        self._uid, self._patient, self._shift = (
+        self.epoch = epoch
+        self.forms = forms or Forms()
+        self._uid, self._patient, self._shift, self._text = (
             _hmac(secret, _fields("deid-node", "1", purpose, project, str(epoch)))
-            for purpose in ("uid", "pseudonym", "shift")
+            for purpose in ("uid", "pseudonym", "shift", "text")
         )
 
     def uid(self, original: str) -> str:
-        """Return the replacement of a UID: `2.25.` and a UUID of version 8 as a decimal number; empty stays empty."""
-        trimmed = original.strip(_PADDING)
-        return _keyed_uid(self._uid, trimmed) if trimmed else ""
+        """Return the replacement of a UID: the root and a number, for 2.25 that of a UUID; empty stays empty."""
+        trimmed = original.strip(PADDING)
+        return _keyed_uid(self._uid, self.forms.uid_root, trimmed) if trimmed else ""
+
+    def text(self, original: str) -> str:
+        """Return the replacement of any text: 13 digits and capital letters, 65 bits; empty stays empty."""
+        trimmed = cleaned(original)
+        return _TEXT.text(_hmac(self._text, _fields(trimmed))) if trimmed else ""
 
     def pseudonym(self, patient: PatientKey) -> str:
-        """Return a patient's pseudonym: 13 digits and capital letters, 65 bits. Raises ValueError without an id."""
-        number = int.from_bytes(_hmac(self._patient, _patient_message(patient))[:9], "big") >> 7
-        return "".join(_ALPHABET[number >> 5 * place & 31] for place in reversed(range(PSEUDONYM_LENGTH)))
+        """Return a patient's pseudonym, in the project's form. Raises ValueError without an id."""
+        return self.forms.pseudonym.text(_hmac(self._patient, _patient_message(patient)))
 
     def shift_days(self, patient: PatientKey) -> int:
-        """Return by how many days a patient's dates move: -3650 to -1, so never into the future. Raises ValueError."""
+        """Return by how many days a patient's dates move: negative, so never into the future. Raises ValueError."""
         number = int.from_bytes(_hmac(self._shift, _patient_message(patient))[:8], "big")
-        return -1 - number % MAX_SHIFT
+        return self.forms.shift.days(number)
 
 
 def _patient_message(patient: PatientKey) -> bytes:
@@ -99,8 +86,11 @@ def _patient_message(patient: PatientKey) -> bytes:
 
 # The UIDs of a study and series come back with every instance.
 @lru_cache(maxsize=4096)
-def _keyed_uid(key: bytes, original: str) -> str:
-    digest = bytearray(_hmac(key, original.encode("utf-8", "surrogatepass"))[:16])
+def _keyed_uid(key: bytes, root: str, original: str) -> str:
+    result = _hmac(key, original.encode("utf-8", "surrogatepass"))
+    if root != UUID_ROOT:
+        return f"{root}.{scaled(result, 10 ** digits_behind(root))}"
+    digest = bytearray(result[:16])
     digest[6] = digest[6] & 0x0F | 0x80  # version 8 (RFC 9562 5.8)
     digest[8] = digest[8] & 0x3F | 0x80  # variant
-    return f"2.25.{uuid.UUID(bytes=bytes(digest)).int}"
+    return f"{UUID_ROOT}.{uuid.UUID(bytes=bytes(digest)).int}"

@@ -4,12 +4,14 @@ source      a DICOM file, opened as the spans of its data set
 content     what goes out of a cleaned data set, its pixels masked
 output      a cleaned file, written from spans of the original
 scratch     room for what has to be inflated
+scope       for whom it is replaced: project, keys, rules
 identities  replacements for one instance, by map and by key
 """
 
 from node.instances.content import Content, masked
-from node.instances.identities import InstanceIdentities, Maps, Scope
+from node.instances.identities import InstanceIdentities, Maps, NoMaps
 from node.instances.output import expected_bytes, pieces, write_cleaned, write_deflated, write_segments
+from node.instances.scope import Scope, make_scope
 from node.instances.scratch import Scratch
 from node.instances.source import Source, is_uid, opened, required_uids
 
@@ -17,11 +19,13 @@ __all__ = [
     "Content",
     "InstanceIdentities",
     "Maps",
+    "NoMaps",
     "Scope",
     "Scratch",
     "Source",
     "expected_bytes",
     "is_uid",
+    "make_scope",
     "masked",
     "opened",
     "pieces",

@@ -1,8 +1,9 @@
-"""The replacements of one instance: what the map holds wins, else the keyed function decides.
+"""The replacements of one instance: what the maps hold wins, else the keyed function decides.
 
 Guarantees
-    Whatever was handed out for an instance is in `uids` and `patient` afterwards, to be written in the commit that
-    makes the instance sendable. The patient is the one of the original's top level, whatever the recipe did meanwhile.
+    Whatever was handed out for an instance is in `uids` and `patients` afterwards, and which patient its study came
+    under in `study`, to be written in the commit that makes the instance sendable. The patient is the one of the
+    original's top level, whatever the recipe did meanwhile. An id that is no one's own is never made a pseudonym of.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from node.errors import HoldInstance, HoldReason
-from node.identity import PatientKey, ProjectKeys
+from node.identity import PatientKey
+from node.instances.scope import Scope
 from node.recipe import EncodedDataset
 
 _STUDY_AS_PATIENT = "urn:study-instance-uid"  # the issuer of a patient who is known by a study alone
@@ -20,40 +22,33 @@ _ISSUER_OF_PATIENT_ID = 0x00100021
 _STUDY_INSTANCE_UID = 0x0020000D
 
 
-class Scope(Protocol):
-    """For which project, with whose keys, and what counts as the patient."""
-
-    @property
-    def project(self) -> str:
-        """The scope of identity."""
-        ...
-
-    @property
-    def keys(self) -> ProjectKeys:
-        """The project's keyed functions."""
-        ...
-
-    @property
-    def issuer(self) -> str:
-        """The Issuer of Patient ID where an instance has none."""
-        ...
-
-    @property
-    def without_patient_id(self) -> str:
-        """`study` where the study stands for a patient without an id; else such an instance is held."""
-        ...
-
-
 class Maps(Protocol):
-    """Replacements that are known already, imported ones among them."""
+    """Replacements that are known already, imported ones among them, and what studies came under."""
 
-    def stored_uid(self, project: str, original: str) -> str | None:
+    def stored_uid(self, project: str, epoch: int, original: str) -> str | None:
         """Return the replacement of a UID, or None where the map has none."""
         ...
 
-    def stored_patient(self, project: str, issuer: str, patient_id: str) -> tuple[str, int] | None:
+    def stored_patient(self, project: str, epoch: int, issuer: str, patient_id: str) -> tuple[str, int] | None:
         """Return pseudonym and date shift (days) of a patient, or None where the map has none."""
         ...
+
+    def stored_study(self, project: str, study: str) -> str | None:
+        """Return the pseudonym that a study came under, by the keyed replacement of its UID; None for a new one."""
+        ...
+
+
+class NoMaps:
+    """No ledger: everything is computed."""
+
+    def stored_uid(self, _project: str, _epoch: int, _original: str) -> None:
+        """Return None."""
+
+    def stored_patient(self, _project: str, _epoch: int, _issuer: str, _patient_id: str) -> None:
+        """Return None."""
+
+    def stored_study(self, _project: str, _study: str) -> None:
+        """Return None."""
 
 
 @dataclass(slots=True)
@@ -64,7 +59,9 @@ class InstanceIdentities:
     maps: Maps
     original: EncodedDataset
     uids: dict[str, str] = field(default_factory=dict)
-    patient: tuple[str, str, str, int] | None = None
+    patients: dict[PatientKey, tuple[str, int]] = field(default_factory=dict)
+    study: tuple[str, str] | None = None
+    _key: PatientKey | None = None
 
     def uid(self, original: str) -> str:
         """The replacement of a UID; an empty one stays empty."""
@@ -73,31 +70,75 @@ class InstanceIdentities:
             return ""
         found = self.uids.get(value)
         if found is None:
-            found = self.maps.stored_uid(self.scope.project, value) or self.scope.keys.uid(value)
+            keys = self.scope.keys
+            found = self.maps.stored_uid(self.scope.project, keys.epoch, value) or keys.uid(value)
             self.uids[value] = found
         return found
 
+    def text(self, original: str) -> str:
+        """The replacement of any text; an empty one stays empty."""
+        return self.scope.keys.text(original)
+
     def pseudonym(self) -> str:
         """The pseudonym of the instance's patient."""
-        return self._patient()[2]
+        return self._handed(self._patient())[0]
 
     def shift_days(self) -> int:
         """The days by which the dates of the instance's patient are shifted."""
-        return self._patient()[3]
+        return self._handed(self._patient())[1]
 
-    def _patient(self) -> tuple[str, str, str, int]:
-        if self.patient is None:
-            key = self._key()
-            stored = self.maps.stored_patient(self.scope.project, key.issuer, key.patient_id)
-            pseudonym, shift = stored or (self.scope.keys.pseudonym(key), self.scope.keys.shift_days(key))
-            self.patient = (key.issuer, key.patient_id, pseudonym, shift)
-        return self.patient
+    def pseudonym_of(self, patient_id: str) -> str:
+        """The pseudonym of another id, as if it were a Patient ID of the same issuer; empty for an id of no one."""
+        key = self.scope.patients.key(self.original.text(_ISSUER_OF_PATIENT_ID), patient_id)
+        return self._handed(key)[0] if key is not None else ""
 
-    def _key(self) -> PatientKey:
-        patient_id = self.original.text(_PATIENT_ID)
-        if patient_id:
-            return PatientKey(self.original.text(_ISSUER_OF_PATIENT_ID) or self.scope.issuer, patient_id)
+    def empties_invalid_dates(self) -> bool:
+        """Whether a date that is none is emptied; else it holds the instance."""
+        return self.scope.invalid_dates == "empty"
+
+    def bind_study(self) -> None:
+        """Note which patient the study belongs to, where there is a study and someone in particular.
+
+        Raises
+        ------
+        HoldInstance
+            It came before, under another patient.
+        """
+        study, key = self.original.text(_STUDY_INSTANCE_UID), self._find()
+        if not study or key is None:
+            return
+        pseudonym, _ = self._known(key)
+        # By the key alone, whatever the map of UIDs has for it: an import must not make a new study of it.
+        replacement = self.scope.keys.uid(study)
+        if self.maps.stored_study(self.scope.project, replacement) not in (None, pseudonym):
+            raise HoldInstance(HoldReason.STUDY_OF_TWO_PATIENTS, "the study (0020,000D) came under another (0010,0020)")
+        self.study = (replacement, pseudonym)
+
+    def _handed(self, key: PatientKey) -> tuple[str, int]:
+        found = self.patients[key] = self._known(key)
+        return found
+
+    def _known(self, key: PatientKey) -> tuple[str, int]:
+        keys = self.scope.keys
+        return (
+            self.patients.get(key)
+            or self.maps.stored_patient(self.scope.project, keys.epoch, key.issuer, key.patient_id)
+            or (keys.pseudonym(key), keys.shift_days(key))
+        )
+
+    def _patient(self) -> PatientKey:
+        key = self._find()
+        if key is None:
+            problem = "absent or empty" if not self.original.text(_PATIENT_ID) else "a placeholder"
+            raise HoldInstance(HoldReason.NO_PATIENT_ID, f"(0010,0020) is {problem}")
+        return key
+
+    def _find(self) -> PatientKey | None:
+        if self._key is None:
+            issuer, patient_id = self.original.text(_ISSUER_OF_PATIENT_ID), self.original.text(_PATIENT_ID)
+            self._key = self.scope.patients.key(issuer, patient_id) or self._study_as_patient()
+        return self._key
+
+    def _study_as_patient(self) -> PatientKey | None:
         study = self.original.text(_STUDY_INSTANCE_UID) if self.scope.without_patient_id == "study" else None
-        if not study:
-            raise HoldInstance(HoldReason.NO_PATIENT_ID, "(0010,0020) is absent or empty")
-        return PatientKey(_STUDY_AS_PATIENT, study)
+        return PatientKey(_STUDY_AS_PATIENT, study) if study else None

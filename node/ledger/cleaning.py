@@ -2,8 +2,7 @@
 
 Guarantees
     "Cleaned", the map's entries and the deliveries appear in one durable commit, and only for the owner of the lease: a
-    worker that lost its claim changes nothing. One original has one replacement in a project, and one replacement one
-    original: a second one is a Collision, and nothing of the instance is written.
+    worker that lost its claim changes nothing. What collides with the maps is held, alone.
 """
 
 from __future__ import annotations
@@ -11,22 +10,19 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
-from node.errors import Collision, HoldReason
+from node.errors import Collision, HoldReason, ProjectChanged, TwoPatients
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
-from node.ledger.schema import deliveries, instances, patient_map, uid_map
+from node.ledger.maps import Handed, LedgerMaps
+from node.ledger.schema import deliveries, instances
 from node.ledger.transactions import Transaction
 
 MAX_STRIKES = 2
 _LONGEST_WAIT = 60.0  # seconds; what lies further ahead was received by a clock that has been set back since
-_CACHED = 20_000  # map entries that a process keeps in memory
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +52,7 @@ class Clean:
     transfer_syntax_uid: str
     size: int
     offset: int
-    uids: tuple[tuple[str, str], ...] = ()
-    patient: tuple[str, str, str, int] | None = None
+    handed: Handed = field(default_factory=Handed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +93,10 @@ class CleaningLedger:
 
     database: Database
     owner: str
-    _stored_uids: dict[tuple[str, str], str] = field(default_factory=dict)
-    _stored_patients: dict[tuple[str, str, str], tuple[str, int]] = field(default_factory=dict)
+    maps: LedgerMaps = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.maps = LedgerMaps(self.database)
 
     def claim(self, limit: int) -> list[Claimed]:
         """Take up to `limit` received instances, oldest first; one that has killed a worker is taken alone."""
@@ -124,15 +121,15 @@ class CleaningLedger:
         try:
             with self.database.write(durable=True) as connection:
                 settled = [result for result in results if self._settle(connection, result)]
-        except Collision:
+        except Collision as error:
             if len(results) > 1:
                 return [one for result in results for one in self.settle([result])]
-            held = Held(results[0].claimed, HoldReason.COLLISION, "two originals would share a replacement")
+            held = Held(results[0].claimed, *_collided(error))
             with self.database.write(durable=True) as connection:
                 return [held] if self._settle(connection, held) else []
         for result in settled:
             if isinstance(result, Clean):
-                self._remember(result)
+                self.maps.remember(result.claimed.project, result.handed)
         return settled
 
     def give_back(self, claimed: Claimed, seconds: float) -> None:
@@ -142,40 +139,6 @@ class CleaningLedger:
                 _MINE,
                 {"the_seq": claimed.seq, "the_owner": self.owner, "due_at": time.time() + seconds, "lease_owner": None},
             )
-
-    def stored_uid(self, project: str, original: str) -> str | None:
-        """The replacement that the map holds, so that imported pairs win and a known one stays."""
-        known = self._stored_uids.get((project, original))
-        if known is None:
-            with self.database.read() as connection:
-                known = connection.execute(
-                    _UID_BY_ORIGINAL, {"the_project": project, "the_original": original}
-                ).scalar()
-            if known is not None:
-                _cache(self._stored_uids, (project, original), known)
-        return known
-
-    def stored_patient(self, project: str, issuer: str, patient_id: str) -> tuple[str, int] | None:
-        """Pseudonym and date shift (days) that the map holds for a patient."""
-        key = (project, issuer, patient_id)
-        known = self._stored_patients.get(key)
-        if known is None:
-            with self.database.read() as connection:
-                row = connection.execute(
-                    _PATIENT, {"the_project": project, "the_issuer": issuer, "the_patient": patient_id}
-                ).first()
-            if row is not None:
-                known = (row.pseudonym, row.shift_days)
-                _cache(self._stored_patients, key, known)
-        return known
-
-    def _remember(self, result: Clean) -> None:
-        project = result.claimed.project
-        for original, replacement in result.uids:
-            _cache(self._stored_uids, (project, original), replacement)
-        if result.patient is not None:
-            issuer, patient_id, pseudonym, shift = result.patient
-            _cache(self._stored_patients, (project, issuer, patient_id), (pseudonym, shift))
 
     def _settle(self, connection: Transaction, result: Result) -> bool:
         values: dict[str, object] = {
@@ -206,7 +169,7 @@ class CleaningLedger:
         if connection.execute(_MINE, values).rowcount != 1:
             return False
         if isinstance(result, Clean):
-            self._write_maps(connection, result)
+            self.maps.write(connection, result.claimed.project, result.handed)
             add_deliveries(connection, result.claimed.seq, result.destinations, result.claimed.received_at)
         return True
 
@@ -217,50 +180,15 @@ class CleaningLedger:
         ).first()
         return int(earlier is not None)
 
-    def _write_maps(self, connection: Transaction, result: Clean) -> None:
-        project = result.claimed.project
-        fresh = [
-            {"project": project, "original": original, "replacement": replacement, "origin": "computed"}
-            for original, replacement in result.uids
-            if (project, original) not in self._stored_uids
-        ]
-        if fresh:
-            connection.execute(_NEW_UID, fresh)
-            self._check_uids(connection, project, fresh)
-        if result.patient is not None:
-            issuer, patient_id, pseudonym, shift = result.patient
-            if (project, issuer, patient_id) not in self._stored_patients:
-                self._write_patient(connection, project, (issuer, patient_id, pseudonym, shift))
 
-    @staticmethod
-    def _check_uids(connection: Transaction, project: str, fresh: list[dict[str, str]]) -> None:
-        """Another process may have written the same pair, which is well, or an import another one, which is not."""
-        for row in fresh:
-            found = connection.execute(
-                _UID_BY_ORIGINAL, {"the_project": project, "the_original": row["original"]}
-            ).scalar()
-            if found != row["replacement"]:
-                raise Collision("a UID got another replacement meanwhile")
-
-    @staticmethod
-    def _write_patient(connection: Transaction, project: str, patient: tuple[str, str, str, int]) -> None:
-        issuer, patient_id, pseudonym, shift = patient
-        connection.execute(
-            _NEW_PATIENT,
-            {
-                "project": project,
-                "issuer": issuer,
-                "patient_id": patient_id,
-                "pseudonym": pseudonym,
-                "shift_days": shift,
-                "origin": "computed",
-            },
-        )
-        row = connection.execute(
-            _PATIENT, {"the_project": project, "the_issuer": issuer, "the_patient": patient_id}
-        ).one()
-        if (row.pseudonym, row.shift_days) != (pseudonym, shift):
-            raise Collision("a patient got another pseudonym meanwhile")
+def _collided(error: Collision) -> tuple[HoldReason, str]:
+    """Why an instance is held whose map entries collide."""
+    match error:
+        case TwoPatients():
+            return HoldReason.STUDY_OF_TWO_PATIENTS, "the study (0020,000D) came under another (0010,0020)"
+        case ProjectChanged():
+            return HoldReason.PROJECT_CHANGED, "other forms of the project were handed out before"
+    return HoldReason.COLLISION, "two originals would share a replacement"
 
 
 def add_deliveries(connection: Transaction, seq: int, names: Sequence[str], due_at: float | None = None) -> None:
@@ -321,12 +249,6 @@ def strike(database: Database, seq: int, owner: str) -> bool:
         return True
 
 
-def _cache(cache: dict[_Key, _Value], key: _Key, value: _Value) -> None:
-    if len(cache) > _CACHED:
-        cache.clear()
-    cache[key] = value
-
-
 def _alone_if_struck(rows: Sequence[Any]) -> Sequence[Any]:
     """Only instances without a strike go together, so that the next death is surely the struck one's."""
     if rows and rows[0].strikes:
@@ -347,14 +269,6 @@ _MINE = update(instances).where(
     instances.c.lease_owner == bindparam("the_owner"),
     instances.c.state == "received",
 )
-_UID_BY_ORIGINAL = select(uid_map.c.replacement).where(
-    uid_map.c.project == bindparam("the_project"), uid_map.c.original == bindparam("the_original")
-)
-_PATIENT = select(patient_map.c.pseudonym, patient_map.c.shift_days).where(
-    patient_map.c.project == bindparam("the_project"),
-    patient_map.c.issuer == bindparam("the_issuer"),
-    patient_map.c.patient_id == bindparam("the_patient"),
-)
 _EARLIER = (
     select(instances.c.seq)
     .where(instances.c.project == bindparam("the_project"), instances.c.sop_instance_uid == bindparam("the_uid"))
@@ -362,7 +276,3 @@ _EARLIER = (
     .limit(1)
 )
 _NEW_DELIVERY = insert(deliveries)
-_NEW_UID = upsert(uid_map).on_conflict_do_nothing(index_elements=[uid_map.c.project, uid_map.c.original])
-_NEW_PATIENT = upsert(patient_map).on_conflict_do_nothing(
-    index_elements=[patient_map.c.project, patient_map.c.issuer, patient_map.c.patient_id]
-)

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0001"  # the migration that makes these tables
+VERSION = "0002"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -141,10 +141,11 @@ uid_map = Table(
     "uid_map",
     metadata,
     Column("project", Text, nullable=False),
+    Column("epoch", Integer, nullable=False, server_default=text("1")),
     Column("original", Text, nullable=False),
     Column("replacement", Text, nullable=False),
     Column("origin", Text, nullable=False),
-    PrimaryKeyConstraint("project", "original", name="uid_map_original"),
+    PrimaryKeyConstraint("project", "epoch", "original", name="uid_map_original"),
     UniqueConstraint("project", "replacement", name="uid_map_replacement"),
     CheckConstraint("origin IN ('computed', 'imported')", name="uid_map_origin"),
     sqlite_with_rowid=False,
@@ -154,15 +155,37 @@ patient_map = Table(
     "patient_map",
     metadata,
     Column("project", Text, nullable=False),
+    Column("epoch", Integer, nullable=False, server_default=text("1")),
     Column("issuer", Text, nullable=False),
     Column("patient_id", Text, nullable=False),
     Column("pseudonym", Text, nullable=False),
     Column("shift_days", Integer, nullable=False),
     Column("origin", Text, nullable=False),
-    PrimaryKeyConstraint("project", "issuer", "patient_id", name="patient_map_original"),
+    PrimaryKeyConstraint("project", "epoch", "issuer", "patient_id", name="patient_map_original"),
     UniqueConstraint("project", "pseudonym", name="patient_map_pseudonym"),
     CheckConstraint("origin IN ('computed', 'imported')", name="patient_map_origin"),
     sqlite_with_rowid=False,
+)
+
+# Both are replacements, so that the table tells nothing that did not go out: the key's for the study, the pseudonym.
+study_map = Table(
+    "study_map",
+    metadata,
+    Column("project", Text, nullable=False),
+    Column("study", Text, nullable=False),
+    Column("pseudonym", Text, nullable=False),
+    PrimaryKeyConstraint("project", "study", name="study_map_study"),
+    sqlite_with_rowid=False,
+)
+
+# In which forms a project's replacements went out since the key epoch began; JSON, as `node.ledger.projects` writes it.
+projects = Table(
+    "projects",
+    metadata,
+    Column("project", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("forms", Text, nullable=False),
+    PrimaryKeyConstraint("project", "epoch", name="projects_epoch"),
 )
 
 tallies = Table(

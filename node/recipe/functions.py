@@ -6,17 +6,25 @@ and keys. Refuses with HoldInstance what it cannot replace: the original never t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from node.errors import HoldInstance, HoldReason
-from node.recipe.values import parse_date, split_datetime
+from node.recipe.values import SINGLE, is_age, parse_date, split_datetime
 
 if TYPE_CHECKING:
     from node.recipe.instance import Instance
 
 STANDARD_ROOT = "1.2.840.10008"
+MAX_AGE = 89  # years; who is older is one of a group (45 CFR 164.514(b)(2)(i)(C))
+# What programs write where they have no date: far outside of the time of imaging, or a clock that was never set.
+FIRST_YEAR, LAST_YEAR = 1901, 9899
+CLOCKS_ZERO = frozenset(("19010101", "19700101", "19800101"))
+
+_MIDDLE = {4: "0702", 6: "15"}  # of a year, of a month
+_DOTTED = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
 
 
 class Identities(Protocol):
@@ -26,12 +34,24 @@ class Identities(Protocol):
         """Return the keyed replacement of a UID; an empty one stays empty."""
         ...
 
+    def text(self, original: str) -> str:
+        """Return the keyed replacement of any text, at most 16 characters; an empty one stays empty."""
+        ...
+
     def pseudonym(self) -> str:
         """Return the pseudonym of the instance's patient. May raise HoldInstance."""
         ...
 
+    def pseudonym_of(self, patient_id: str) -> str:
+        """Return the pseudonym of another id of the patient; empty for one that is no one's own."""
+        ...
+
     def shift_days(self) -> int:
         """Return by how many days the dates of the instance's patient move. May raise HoldInstance."""
+        ...
+
+    def empties_invalid_dates(self) -> bool:
+        """Return whether a date that is none becomes empty; else it holds the instance."""
         ...
 
 
@@ -108,10 +128,79 @@ def pseudonym(call: Call) -> str:
     return call.identities.pseudonym()
 
 
+def other_patient_id(call: Call) -> str:
+    """Return the pseudonym of each other id of the patient, as if it were a Patient ID; empty for a placeholder."""
+    return _each(call, call.identities.pseudonym_of)
+
+
+def keyed_text(call: Call) -> str:
+    """Return the keyed replacement of each text, 13 characters: of an accession number, an admission, an order."""
+    return _each(call, call.identities.text)
+
+
+def _each(call: Call, function: Callable[[str], str]) -> str:
+    """Return what a function makes of each value that is not empty."""
+    values = [call.value] if call.vr in SINGLE else call.value.split("\\")
+    return "\\".join(function(value) if value.strip("\0 ") else "" for value in values)
+
+
+def cap_age(call: Call) -> str:
+    """Return each age, those over 89 years as 090Y, so that the very old are not to be told apart."""
+    if call.vr != "AS":
+        raise HoldInstance(HoldReason.ACTION_FAILED, f"{call.where}: only AS is an age, this is {call.vr}")
+    return _each(call, lambda age: _capped(age.strip("\0 "), call.where))
+
+
+def _capped(age: str, where: str) -> str:
+    if not is_age(age):
+        raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: not an age such as 042Y")
+    # 999 months are 83 years: no other unit comes as far.
+    return f"{MAX_AGE + 1:03d}Y" if age[3] == "Y" and int(age[:3]) > MAX_AGE else age
+
+
 def shift_date(call: Call) -> str:
-    """Move each date of a DA or DT value by the patient's days; time and zone stay, empty stays empty."""
-    value = call.value
-    return shifted(value, call.vr, call.identities.shift_days(), call.where) if value.strip("\0 ") else ""
+    """Move each date of a DA or DT value by the patient's days; time and zone stay.
+
+    An empty value stays empty, a placeholder becomes empty: moved, it would tell by how much all others did. A DT of a
+    month or a year stays one. What is no date holds the instance, or becomes empty where the project says so.
+    """
+    if call.vr not in ("DA", "DT"):
+        raise HoldInstance(HoldReason.ACTION_FAILED, f"{call.where}: only DA and DT have a date to move")
+    return _each(call, lambda value: _shifted(value.strip("\0 "), call))
+
+
+def _shifted(value: str, call: Call) -> str:
+    try:
+        day, rest = (_plain(value), "") if call.vr == "DA" else split_datetime(value)
+        return "" if is_placeholder(day) else moved_date(day, call.identities.shift_days()) + rest
+    except (ValueError, OverflowError):
+        if call.identities.empties_invalid_dates():
+            return ""
+        raise HoldInstance(HoldReason.ACTION_FAILED, f"{call.where}: not a date") from None
+
+
+def _plain(day: str) -> str:
+    """Return a DA value without the dots that it had before DICOM (PS3.5 6.2). Raises ValueError for a part of one."""
+    plain = day.replace(".", "") if _DOTTED.fullmatch(day) else day
+    if len(plain) != 8:
+        raise ValueError("not a date")
+    return plain
+
+
+def _whole(day: str) -> date:
+    """Return the date of YYYYMMDD, or the middle of YYYYMM or YYYY. Raises ValueError."""
+    return parse_date(day + _MIDDLE.get(len(day), ""))
+
+
+def is_placeholder(day: str) -> bool:
+    """Whether YYYYMMDD, YYYYMM or YYYY stands for no date. Raises ValueError for what is no date at all."""
+    return not FIRST_YEAR <= _whole(day).year <= LAST_YEAR or day in CLOCKS_ZERO
+
+
+def moved_date(day: str, days: int) -> str:
+    """Return YYYYMMDD, YYYYMM or YYYY moved by days, in the same precision. Raises ValueError, OverflowError."""
+    moved = _whole(day) + timedelta(days=days)
+    return f"{moved.year:04d}{moved.month:02d}{moved.day:02d}"[: len(day)]
 
 
 def shifted(value: str, vr: str, days: int, where: str) -> str:
@@ -135,4 +224,11 @@ def _moved(part: str, vr: str, days: int) -> str:
     return f"{moved.year:04d}{moved.month:02d}{moved.day:02d}{rest}"
 
 
-BUILT_IN: dict[str, Function] = {"generate_uid": generate_uid, "pseudonym": pseudonym, "shift_date": shift_date}
+BUILT_IN: dict[str, Function] = {
+    "cap_age": cap_age,
+    "generate_uid": generate_uid,
+    "keyed_text": keyed_text,
+    "other_patient_id": other_patient_id,
+    "pseudonym": pseudonym,
+    "shift_date": shift_date,
+}

@@ -49,6 +49,11 @@ def parse_date(text: str) -> date:
         raise ValueError("not a date") from None
 
 
+def is_age(text: str) -> bool:
+    """Whether a text is an AS value: three digits and D, W, M or Y."""
+    return _AGE.match(text) is not None
+
+
 def split_datetime(text: str) -> tuple[str, str]:
     """Return date part, and time with zone, of a DT value. Raises ValueError."""
     match = _DATETIME.match(text)

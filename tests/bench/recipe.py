@@ -54,11 +54,20 @@ class Keys:
     def uid(self, original: str) -> str:
         return KEYS.uid(original)
 
+    def text(self, original: str) -> str:
+        return KEYS.text(original)
+
     def pseudonym(self) -> str:
         return KEYS.pseudonym(self._patient)
 
+    def pseudonym_of(self, patient_id: str) -> str:
+        return KEYS.pseudonym(PatientKey("", patient_id))
+
     def shift_days(self) -> int:
         return KEYS.shift_days(self._patient)
+
+    def empties_invalid_dates(self) -> bool:
+        return False
 
 
 def header_of(path: Path) -> bytes:

@@ -125,6 +125,35 @@ def test_what_the_route_excludes_is_counted_and_not_written(deid, tmp_path, besi
     assert (done.code, json.loads(done.out)["excluded"]) == (0, 1)
 
 
+def test_what_the_node_would_hold_for_its_patient_is_held_here_too(deid, tmp_path, beside):
+    node, sent, _ = beside
+    study = pydicom.dcmread(sent[1]).StudyInstanceUID
+    small(tmp_path / "in/known.dcm", PatientID="MRN-2", StudyInstanceUID=study)
+    small(tmp_path / "in/unknown.dcm", "1.2.3.2", PatientID="Unknown")
+    before = rows(node)
+    done = deid("clean", "--config", node.config_path, "--route", "research", "in", "--out", "out", "--json")
+    held = {one["input"].rpartition("/")[2]: one["reason"] for one in json.loads(done.out)["held"]}
+    assert (done.code, held.keys()) == (1, {"known.dcm", "unknown.dcm"})
+    assert held["known.dcm"].startswith("study-of-two-patients")
+    assert held["unknown.dcm"].startswith("no-patient-id")
+    assert "MRN" not in done.out + done.err
+    assert rows(node) == before
+
+
+def test_other_forms_than_the_node_has_handed_out_are_refused(deid, tmp_path, beside):
+    node, sent, _ = beside
+    other = node.folder / "forms.yaml"
+    other.write_text(node.config_path.read_text() + "projects: {demo: {uid_root: 1.2.826.0.1}}\n")
+    done = deid("clean", "--config", other, "--route", "research", sent[0], "--out", "out")
+    assert done.code == 1
+    assert "projects.demo.uid_root" in done.err
+    assert not (tmp_path / "out").exists()
+    other.write_text(node.config_path.read_text() + "projects: {demo: {uid_root: 1.2.826.0.1, epoch: 2}}\n")
+    assert deid("clean", "--config", other, "--route", "research", sent[0], "--out", "out").code == 0
+    (path,) = (tmp_path / "out").rglob("*.dcm")
+    assert pydicom.dcmread(path).StudyInstanceUID.startswith("1.2.826.0.1."), "imported pairs are of one epoch"
+
+
 def test_a_secret_that_is_not_the_ledgers_is_refused(deid, tmp_path, beside):
     node, sent, _ = beside
     own = node.config_path.read_text().replace("data: var", f"data: var\n  secret_file: {secret(tmp_path)}")

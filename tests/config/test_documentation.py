@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from node.cli import cli
-from node.config import Destination, NodeSettings, Route, TrialDestination
+from node.config import Destination, NodeSettings, Project, Route, TrialDestination
 from node.config.later import ROUTE_OPTIONS
 from node.errors import HoldReason
 
@@ -15,6 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
 SECTIONS = {
     "node": NodeSettings,
     "routes": Route,
+    "projects": Project,
     "destinations": Destination,
     "trial_destination": TrialDestination,
 }

@@ -7,27 +7,36 @@ import uuid
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import UID
 
+from node.config import Project
+from node.config.yaml12 import StrictLoader
 from node.identity import PatientKey, ProjectKeys, fingerprint
 
 SECRET = bytes(range(32))
 KEYS = ProjectKeys(SECRET, "demo")
+KINDS = ("uid", "pseudonym", "shift", "text")
 PAGE = (Path(__file__).parents[2] / "docs/identity.md").read_text(encoding="utf-8")
 
 
 def vectors() -> list[list[str]]:
     rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if "|" in line]
-    return [row for row in rows if len(row) == 5 and row[0] in ("uid", "pseudonym", "shift")]
+    return [row for row in rows if len(row) == 5 and row[0] in KINDS]
+
+
+def forms() -> list[list[str]]:
+    rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if "|" in line]
+    return [row for row in rows if len(row) == 3 and row[0] in ("pseudonym", "uid_root", "dates")]
 
 
 @pytest.mark.parametrize(("what", "project", "epoch", "original", "result"), vectors())
 def test_the_page_and_the_program_agree(what, project, epoch, original, result):
     keys = ProjectKeys(SECRET, project, int(epoch))
-    if what == "uid":
-        assert keys.uid(original) == result
+    if what in ("uid", "text"):
+        assert getattr(keys, what)(original) == result
         return
     issuer, _, patient_id = original.partition(" / ")
     patient = PatientKey(issuer.strip("-"), patient_id)
@@ -35,9 +44,19 @@ def test_the_page_and_the_program_agree(what, project, epoch, original, result):
 
 
 def test_the_page_has_vectors_of_each_kind():
-    assert {row[0] for row in vectors()} == {"uid", "pseudonym", "shift"}
-    assert len(vectors()) >= 8
+    assert {row[0] for row in vectors()} == set(KINDS)
+    assert len(vectors()) >= 17
+    assert len(forms()) == 5
     assert fingerprint(SECRET) in PAGE
+
+
+@pytest.mark.parametrize(("key", "value", "result"), forms())
+def test_the_page_and_the_program_agree_in_other_forms(key, value, result):
+    project = Project.model_validate({key: yaml.load(value, StrictLoader)})
+    keys = ProjectKeys(SECRET, "demo", forms=project.forms())
+    patient = PatientKey("", "PAT001")
+    results = {"pseudonym": keys.pseudonym(patient), "uid_root": keys.uid("1.2.3.4"), "dates": keys.shift_days(patient)}
+    assert str(results[key]) == result
 
 
 @given(st.text(min_size=1, max_size=64))
@@ -63,6 +82,7 @@ def test_projects_epochs_secrets_and_issuers_share_nothing():
     assert len({keys.uid("1.2.3") for keys in all_keys}) == 4
     assert len({keys.pseudonym(patient) for keys in all_keys}) == 4
     assert len({keys.shift_days(patient) for keys in all_keys}) == 4
+    assert len({keys.text("1.2.3") for keys in all_keys}) == 4
     assert KEYS.pseudonym(PatientKey("", "1")) != KEYS.pseudonym(patient)
     assert KEYS.pseudonym(PatientKey("A1", "2")) != KEYS.pseudonym(PatientKey("A", "12"))
 
@@ -71,7 +91,7 @@ def test_projects_epochs_secrets_and_issuers_share_nothing():
 def test_a_pseudonym_is_13_letters_and_digits_and_a_shift_goes_into_the_past(patient_id):
     patient = PatientKey("", patient_id)
     assert re.fullmatch("[0-9A-HJKMNP-TV-Z]{13}", KEYS.pseudonym(patient))
-    assert -3650 <= KEYS.shift_days(patient) <= -1
+    assert -730 <= KEYS.shift_days(patient) <= -30
 
 
 def test_a_patient_without_id_and_a_weak_key_are_refused():

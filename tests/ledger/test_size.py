@@ -6,6 +6,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,14 @@ import pytest
 from node.errors import HoldReason
 from node.ledger import Database, Ledger
 from node.ledger.cleaning import CleaningLedger, Held, free_leases, strike
+from node.ledger.maps import Handed
 from node.ledger.reception import GroupCommit, known_ids
 from node.ledger.sending import SendingLedger, Settlement, Verdict, hold_gone, renew_leases
 from node.spool import Spool
 from tests.ledger.support import clean, new_database, received, trace
 
 ROWS = 100_000
-BIG_TABLES = "instances|deliveries|events|uid_map|patient_map|mine|other"
+BIG_TABLES = "instances|deliveries|events|uid_map|patient_map|study_map|projects|mine|other"
 # These hold but what is still to be done, or to be looked at by a person.
 SMALL_INDEXES = "instances_received|instances_held_at|deliveries_due|deliveries_held_at|deliveries_leased"
 FULL_SCAN = re.compile(rf"SCAN ({BIG_TABLES})\b(?! USING (COVERING )?INDEX ({SMALL_INDEXES})\b)")
@@ -65,7 +67,7 @@ def fill(path: Path) -> None:
         sent,
     )
     connection.executemany(
-        "INSERT INTO uid_map VALUES ('p', ?, ?, 'computed')", [(f"1.2.{n}", f"2.25.{n}") for n in range(ROWS)]
+        "INSERT INTO uid_map VALUES ('p', 1, ?, ?, 'computed')", [(f"1.2.{n}", f"2.25.{n}") for n in range(ROWS)]
     )
     connection.execute(
         "INSERT INTO tallies SELECT route, state, outcome, repeat, count(*) FROM instances GROUP BY 1, 2, 3, 4"
@@ -116,9 +118,11 @@ def receive_and_clean(large: Database) -> None:
     cleaning = CleaningLedger(large, "c")
     claimed = cleaning.claim(8)
     assert len(claimed) == 8
-    cleaning.stored_uid("p", "1.2.77")
-    cleaning.stored_patient("p", "", "x")
-    cleaning.settle([clean(claimed[0], ("d",)), Held(claimed[1], HoldReason.UNPARSABLE)])
+    cleaning.maps.stored_uid("p", 1, "1.2.77")
+    cleaning.maps.stored_patient("p", 1, "", "x")
+    cleaning.maps.stored_study("p", "2.25.1")
+    handed = Handed(1, {"uid_root": "2.25"}, (("1.2.8", "2.25.8"),), (("", "x", "X", -30),), ("2.25.1", "X"))
+    cleaning.settle([replace(clean(claimed[0], ("d",)), handed=handed), Held(claimed[1], HoldReason.UNPARSABLE)])
     cleaning.give_back(claimed[2], 5)
     strike(large, claimed[3].seq, "c")
     free_leases(large, "c")

@@ -41,11 +41,20 @@ class Keys:
     def uid(self, original: str) -> str:
         return f"2.25.{int(hashlib.sha256(original.encode()).hexdigest()[:28], 16)}" if original else ""
 
+    def text(self, original: str) -> str:
+        return f"T{hashlib.sha256(original.strip().encode()).hexdigest()[:12].upper()}" if original else ""
+
     def pseudonym(self) -> str:
         return "PSEUDONYM1"
 
+    def pseudonym_of(self, patient_id: str) -> str:
+        return f"OTHER{len(patient_id)}"
+
     def shift_days(self) -> int:
         return -10
+
+    def empties_invalid_dates(self) -> bool:
+        return False
 
 
 def recipe(*lines: str) -> Recipe:

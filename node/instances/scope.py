@@ -1,0 +1,46 @@
+"""For whom an instance is replaced: the project with its keys and rules, and what counts as the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from node.config import Config, Route
+from node.identity import Patients, ProjectKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The project of an instance.
+
+    Parameters
+    ----------
+    project
+        Its name.
+    keys
+        Its keyed functions.
+    patients
+        Who a patient is.
+    without_patient_id
+        `study` where the study stands for a patient without an id of one's own; else such an instance is held.
+    invalid_dates
+        Whether a date that is none holds the instance or is emptied.
+    """
+
+    project: str
+    keys: ProjectKeys
+    patients: Patients = field(default_factory=Patients)
+    without_patient_id: Literal["hold", "study"] = "hold"
+    invalid_dates: Literal["hold", "empty"] = "hold"
+
+
+def make_scope(config: Config, name: str, route: Route | None, secret: bytes) -> Scope:
+    """Return the scope of a project by its name; of a route that belongs to it, with the route's own rules."""
+    project = config.project(name)
+    return Scope(
+        project=name,
+        keys=ProjectKeys(secret, name, project.epoch, project.forms()),
+        patients=Patients(route.issuer if route else "", project.aliases(), project.placeholder_ids),
+        without_patient_id=route.missing_patient_id if route else "hold",
+        invalid_dates=project.dates.invalid,
+    )

@@ -1,0 +1,233 @@
+"""The maps: which replacement an original has, which patient a study, which forms a project.
+
+Guarantees
+    What an instance was given is written in the commit that makes it sendable. One original has one replacement in a
+    project and key epoch, one replacement one original, one study one patient, a project in an epoch one set of forms:
+    a second one is a Collision, and nothing of the instance is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from node.errors import Collision, ProjectChanged, TwoPatients
+from node.ledger.database import Database
+from node.ledger.schema import patient_map, projects, study_map, uid_map
+from node.ledger.transactions import Transaction
+
+_CACHED = 20_000  # entries of a map that a process keeps in memory
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+Forms = Mapping[str, str | int | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What was handed out for one instance.
+
+    Parameters
+    ----------
+    epoch
+        The number of the project's key.
+    forms
+        The forms of its replacements, by their keys in the configuration; empty where they are not known.
+    uids
+        Originals and replacements.
+    patients
+        Issuer, Patient ID, pseudonym, date shift in days.
+    study
+        The keyed replacement of the Study Instance UID, and the pseudonym of the patient that it came under.
+    """
+
+    epoch: int = 1
+    forms: Forms = field(default_factory=dict)
+    uids: tuple[tuple[str, str], ...] = ()
+    patients: tuple[tuple[str, str, str, int], ...] = ()
+    study: tuple[str, str] | None = None
+
+
+@dataclass(slots=True)
+class LedgerMaps:
+    """The maps, as one process sees them; rows never change, so that what was read or committed is remembered.
+
+    Only what equals the memory needs no look: results were computed before others of their batch were committed.
+    """
+
+    database: Database
+    _uids: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    _patients: dict[tuple[str, int, str, str], tuple[str, int]] = field(default_factory=dict)
+    _studies: dict[tuple[str, str], str] = field(default_factory=dict)
+    _projects: dict[tuple[str, int], Forms] = field(default_factory=dict)
+
+    def stored_uid(self, project: str, epoch: int, original: str) -> str | None:
+        """The replacement that the map holds, so that imported pairs win and a known one stays."""
+        key = (project, epoch, original)
+        known = self._uids.get(key)
+        if known is None:
+            with self.database.read() as connection:
+                known = _uid(connection, key)
+            if known is not None:
+                _cache(self._uids, key, known)
+        return known
+
+    def stored_patient(self, project: str, epoch: int, issuer: str, patient_id: str) -> tuple[str, int] | None:
+        """Pseudonym and date shift (days) that the map holds for a patient."""
+        key = (project, epoch, issuer, patient_id)
+        known = self._patients.get(key)
+        if known is None:
+            with self.database.read() as connection:
+                known = _patient(connection, key)
+            if known is not None:
+                _cache(self._patients, key, known)
+        return known
+
+    def stored_study(self, project: str, study: str) -> str | None:
+        """The pseudonym that a study came under, by the keyed replacement of its UID."""
+        known = self._studies.get((project, study))
+        if known is None:
+            with self.database.read() as connection:
+                known = _study(connection, (project, study))
+            if known is not None:
+                _cache(self._studies, (project, study), known)
+        return known
+
+    def write(self, connection: Transaction, project: str, handed: Handed) -> None:
+        """Write what was handed out and is not known yet.
+
+        Raises
+        ------
+        Collision
+            Another process has written something else meanwhile, or an import has.
+        """
+        self._write_forms(connection, project, handed)
+        self._write_uids(connection, project, handed)
+        self._write_patients(connection, project, handed)
+        if handed.study is not None and self._studies.get((project, handed.study[0])) != handed.study[1]:
+            study, pseudonym = handed.study
+            connection.execute(_NEW_STUDY, {"project": project, "study": study, "pseudonym": pseudonym})
+            if _study(connection, (project, study)) != pseudonym:
+                raise TwoPatients("a study came under another patient meanwhile")
+
+    def remember(self, project: str, handed: Handed) -> None:
+        """Keep in memory what was committed."""
+        if handed.forms:
+            self._projects[project, handed.epoch] = handed.forms
+        for original, replacement in handed.uids:
+            _cache(self._uids, (project, handed.epoch, original), replacement)
+        for issuer, patient_id, pseudonym, shift in handed.patients:
+            _cache(self._patients, (project, handed.epoch, issuer, patient_id), (pseudonym, shift))
+        if handed.study is not None:
+            _cache(self._studies, (project, handed.study[0]), handed.study[1])
+
+    def _write_forms(self, connection: Transaction, project: str, handed: Handed) -> None:
+        if not handed.forms or self._projects.get((project, handed.epoch)) == handed.forms:
+            return
+        row = {"project": project, "epoch": handed.epoch, "forms": json.dumps(dict(handed.forms), sort_keys=True)}
+        connection.execute(_NEW_PROJECT, row)
+        if changed_forms(bound_forms(connection, project, handed.epoch), handed.forms):
+            raise ProjectChanged("a project's first instances went out in other forms meanwhile")
+
+    def _write_uids(self, connection: Transaction, project: str, handed: Handed) -> None:
+        epoch = handed.epoch
+        fresh = [
+            {"project": project, "epoch": epoch, "original": original, "replacement": replacement, "origin": "computed"}
+            for original, replacement in handed.uids
+            if self._uids.get((project, epoch, original)) != replacement
+        ]
+        if not fresh:
+            return
+        connection.execute(_NEW_UID, fresh)
+        for row in fresh:
+            # Another process may have written the same pair, which is well, or an import another one, which is not.
+            if _uid(connection, (project, epoch, str(row["original"]))) != row["replacement"]:
+                raise Collision("a UID got another replacement meanwhile")
+
+    def _write_patients(self, connection: Transaction, project: str, handed: Handed) -> None:
+        for issuer, patient_id, pseudonym, shift in handed.patients:
+            key = (project, handed.epoch, issuer, patient_id)
+            if self._patients.get(key) == (pseudonym, shift):
+                continue
+            connection.execute(
+                _NEW_PATIENT,
+                {
+                    "project": project,
+                    "epoch": handed.epoch,
+                    "issuer": issuer,
+                    "patient_id": patient_id,
+                    "pseudonym": pseudonym,
+                    "shift_days": shift,
+                    "origin": "computed",
+                },
+            )
+            if _patient(connection, key) != (pseudonym, shift):
+                raise Collision("a patient got another pseudonym meanwhile")
+
+
+def bound_forms(connection: Transaction, project: str, epoch: int) -> Forms:
+    """Return the forms in which a project's replacements went out in an epoch; empty before the first."""
+    text = connection.execute(_FORMS, {"the_project": project, "the_epoch": epoch}).scalar()
+    found: dict[str, str | int | bool] = json.loads(text) if text else {}
+    return found
+
+
+def changed_forms(bound: Forms, forms: Forms) -> dict[str, tuple[str | int | bool, str | int | bool]]:
+    """Return what differs from the forms that are bound, where any are: before and now, by its key."""
+    return {key: (bound.get(key, ""), now) for key, now in forms.items() if bound and bound.get(key) != now}
+
+
+def _uid(connection: Transaction, key: tuple[str, int, str]) -> str | None:
+    found: str | None = connection.execute(
+        _UID_BY_ORIGINAL, dict(zip(("the_project", "the_epoch", "the_original"), key, strict=True))
+    ).scalar()
+    return found
+
+
+def _patient(connection: Transaction, key: tuple[str, int, str, str]) -> tuple[str, int] | None:
+    row = connection.execute(
+        _PATIENT, dict(zip(("the_project", "the_epoch", "the_issuer", "the_patient"), key, strict=True))
+    ).first()
+    return None if row is None else (row.pseudonym, row.shift_days)
+
+
+def _study(connection: Transaction, key: tuple[str, str]) -> str | None:
+    found: str | None = connection.execute(_STUDY, dict(zip(("the_project", "the_study"), key, strict=True))).scalar()
+    return found
+
+
+def _cache(cache: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(cache) > _CACHED:
+        cache.clear()
+    cache[key] = value
+
+
+_UID_BY_ORIGINAL = select(uid_map.c.replacement).where(
+    uid_map.c.project == bindparam("the_project"),
+    uid_map.c.epoch == bindparam("the_epoch"),
+    uid_map.c.original == bindparam("the_original"),
+)
+_PATIENT = select(patient_map.c.pseudonym, patient_map.c.shift_days).where(
+    patient_map.c.project == bindparam("the_project"),
+    patient_map.c.epoch == bindparam("the_epoch"),
+    patient_map.c.issuer == bindparam("the_issuer"),
+    patient_map.c.patient_id == bindparam("the_patient"),
+)
+_STUDY = select(study_map.c.pseudonym).where(
+    study_map.c.project == bindparam("the_project"), study_map.c.study == bindparam("the_study")
+)
+_FORMS = select(projects.c.forms).where(
+    projects.c.project == bindparam("the_project"), projects.c.epoch == bindparam("the_epoch")
+)
+_NEW_UID = upsert(uid_map).on_conflict_do_nothing(
+    index_elements=[uid_map.c.project, uid_map.c.epoch, uid_map.c.original]
+)
+_NEW_PATIENT = upsert(patient_map).on_conflict_do_nothing(
+    index_elements=[patient_map.c.project, patient_map.c.epoch, patient_map.c.issuer, patient_map.c.patient_id]
+)
+_NEW_STUDY = upsert(study_map).on_conflict_do_nothing(index_elements=[study_map.c.project, study_map.c.study])
+_NEW_PROJECT = upsert(projects).on_conflict_do_nothing(index_elements=[projects.c.project, projects.c.epoch])
