@@ -17,6 +17,7 @@ LAYERS = (
     ("part10", "syntaxes", "shared", "removal", "reloading"),
     ("spool",),
     ("deflated",),
+    ("standard",),
     ("identity", "recipe"),
     ("pixels",),
     ("instances",),

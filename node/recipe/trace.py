@@ -167,7 +167,7 @@ class _Walk:
 
     def __init__(self, recipe: Recipe, watch: _Watch, originals: Originals, dataset: EncodedDataset) -> None:
         self._rules = recipe.rules
-        self._root = recipe.root(dataset.signed)
+        self._root = recipe.root(dataset)
         self._effects = watch.effects
         self._originals = originals
         self._dataset = dataset
