@@ -24,6 +24,7 @@ _BY_VR = {
 }
 _BY_TAG = {
     0x00100040: "O",  # Patient's Sex: an enumerated value
+    0x00080201: "+0000",  # Timezone Offset From UTC
     0x04000565: "COERCE",  # Reason for the Attribute Modification: a defined term
 }
 
