@@ -117,6 +117,8 @@ class Rules:
         How many decisions were made; see MAX_DECISIONS.
     profile
         What the profiles do with the instances of an IOD; None where there are none.
+    codes
+        Whether the codes of the method are added to (0012,0064): not where a line removes or blanks it.
     """
 
     def __init__(
@@ -133,7 +135,8 @@ class Rules:
         self.sections = tuple(sections)
         self.guarded = any(rule.selector.guarded for rule in rules)
         added = sorted({r.selector.tag for r in rules if r.action is Action.ADD and r.selector.tag is not None})
-        if profile is not None and profile.basic:
+        self.codes = profile is not None and profile.basic and not self._drops_codes()
+        if self.codes:
             added = sorted({*added, CODE_SEQUENCE})
         self.added = [tag for tag in added if tag >> 16 != 2]
         self.added_meta = [tag for tag in added if tag >> 16 == 2]
@@ -186,6 +189,10 @@ class Rules:
         program, _ = self.program(Field((), tag, None, vr))
         self._added_programs[tag] = found = tuple(_from_add(list(program))), vr
         return found
+
+    def _drops_codes(self) -> bool:
+        program, kept = self.program(Field((), CODE_SEQUENCE, None, "SQ"))
+        return kept or any(not rule.selector.guarded for rule in program)
 
     def _means(self, rule: Rule, field: Field, only_named: bool) -> bool:
         if rule.action is Action.ADD:
@@ -288,7 +295,7 @@ class Level:
             return UNTOUCHED
         lenient = self.rules.lenient and calls(program)
         decision = Decision(kind, vr, program, takes, lenient=lenient, dummies=dummies)
-        decision.codes = tag == CODE_SEQUENCE and tag in self.rules.added and not self.parents
+        decision.codes = tag == CODE_SEQUENCE and self.rules.codes and not self.parents
         return decision
 
     def _of_profile(self, field: Field, owner: str | None) -> tuple[Rule | None, bool]:

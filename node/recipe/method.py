@@ -16,6 +16,7 @@ from node.recipe.profile import BASIC, Profile
 from node.recipe.selectors import parse_selector
 from node.standard import method_codes
 
+METHOD = 0x00120063  # De-identification Method
 CODE_SEQUENCE = 0x00120064  # De-identification Method Code Sequence
 _ITEM = 0xFFFEE000
 _SCHEME = "DCM"

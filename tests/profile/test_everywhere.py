@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from node.errors import DatasetError, HoldInstance
-from node.part10 import read_file_meta
+from node.part10 import file_meta_end, read_file_meta
 from node.recipe import EncodedDataset, RecipeText, load_recipe, shipped_recipe
 from node.recipe.dictionary import STRUCTURAL_UIDS
 from node.syntaxes import EXPLICIT_LE, IMPLICIT_LE, lookup
@@ -87,6 +87,59 @@ def test_a_sequence_that_must_have_a_value_keeps_its_form_and_no_value():
     assert (last.ValueType, last.RelationshipType, last.TextValue) == ("TEXT", "HAS OBS CONTEXT", "REMOVED")
     assert first.ContentSequence[0].RelationshipType == "REMOVED"
     assert last.ConceptNameCodeSequence[0].CodeMeaning == "REMOVED"
+
+
+def test_what_is_kept_elsewhere_is_not_kept_in_a_sequence_of_dummies():
+    inner = dataset(StationName="TOKEN", AccessionNumber="TOKEN", ContentDate="20200111")
+    inner.add_new(0x00190010, "LO", "GEMS_ACQU_01")
+    inner.add_new(0x0019109E, "LO", "TOKEN")
+    report = dataset(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.22", StationName="CT1", ContentSequence=[inner])
+    again = apply(profile("retain-safe-private", "retain-device-identity", "retain-full-dates"), report)
+    assert again.StationName == "CT1"
+    assert "TOKEN" not in str(again)
+    assert again.ContentSequence[0].ContentDate == "19000101"
+    assert not [element for element in again.iterall() if element.tag.is_private]
+
+
+def test_references_in_a_sequence_of_dummies_stay_together():
+    purpose = dataset(CodeMeaning="TOKEN")
+    image = dataset(ReferencedSOPClassUID=CT, ReferencedSOPInstanceUID="1.2.3")
+    image.PurposeOfReferenceCodeSequence = [purpose]
+    annotation = dataset(GraphicLayer="TOKEN", ReferencedImageSequence=[image])
+    annotation.TextObjectSequence = [dataset(UnformattedTextValue="TOKEN", AnchorPointVisibility="Y")]
+    annotation.GraphicObjectSequence = [dataset(GraphicType="POLYLINE", NumberOfGraphicPoints=2)]
+    state = dataset(SOPClassUID="1.2.840.10008.5.1.4.1.1.11.1", GraphicAnnotationSequence=[annotation])
+    again = apply(profile(), state)
+    assert "TOKEN" not in str(again)
+    first = again.GraphicAnnotationSequence[0]
+    assert first.ReferencedImageSequence[0].ReferencedSOPInstanceUID == Keys().uid("1.2.3")
+    assert (first.TextObjectSequence[0].AnchorPointVisibility, first.GraphicObjectSequence[0].GraphicType) == (
+        "Y",
+        "POLYLINE",
+    )
+    assert first.GraphicObjectSequence[0].NumberOfGraphicPoints == 2
+
+
+def test_file_meta_information_outside_the_node_keeps_nothing_of_the_sender():
+    path = next(path for path in FILES if path.name == "CT_small.dcm")
+    data = path.read_bytes()
+    end = file_meta_end(data)
+    basic = shipped_recipe("ps3.15-basic")
+    assert basic is not None
+    meta = EncodedDataset.scan(data[132:end], 0, EXPLICIT_LE, meta=True)
+    source = EncodedDataset.scan(data, end, EXPLICIT_LE)
+    cleaned = load_recipe([basic], in_node=False).apply(source, Keys(), {}, meta=meta)
+    assert cleaned.meta is not None
+    left = {int(element.tag) & 0xFFFF for element in decode(cleaned.meta.tobytes())}
+    assert left == {0x0000, 0x0001, 0x0002, 0x0003, 0x0010, 0x0012}
+
+
+def test_without_keys_a_profile_holds():
+    basic = shipped_recipe("ps3.15-basic")
+    assert basic is not None
+    source = EncodedDataset.scan(encode(dataset(SOPInstanceUID="1.2.3")), 0, EXPLICIT_LE)
+    with pytest.raises(HoldInstance, match="a profile needs keys"):
+        load_recipe([basic], in_node=False).apply(source, None, {})
 
 
 def test_whole_groups_go():

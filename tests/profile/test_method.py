@@ -6,6 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.recipe import EncodedDataset, RecipeText, load_recipe, shipped_recipe
+from node.recipe.trace import trace
 from node.syntaxes import EXPLICIT_LE
 from tests.profile.support import COLUMNS, cleaned, element, item, profile, sop_class
 from tests.recipe.support import CODINGS, Keys, apply, dataset, encode, text
@@ -106,6 +107,29 @@ def test_group_lengths_count_what_is_added():
     start = again.encoded.index(b"\x12\0\0\0UL") + 12
     stated = int.from_bytes(again.encoded[start - 4 : start], "little")
     assert again.encoded[start + stated : start + stated + 2] == b"\x28\0"
+
+
+@pytest.mark.parametrize("line", ["REMOVE (0012,0064)", "BLANK DeidentificationMethodCodeSequence", "REMOVE ALL"])
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_line_that_takes_the_codes_away_is_carried_out(line, earlier):
+    basic = shipped_recipe("ps3.15-basic")
+    assert basic is not None
+    recipe = load_recipe([basic, text("%header", line)])
+    source = dataset(SOPClassUID=CT)
+    if earlier:
+        source.DeidentificationMethodCodeSequence = [dataset(CodeValue="1")]
+    assert not apply(recipe, source).get("DeidentificationMethodCodeSequence")
+    scanned = EncodedDataset.scan(encode(source), 0, EXPLICIT_LE)
+    told = {one.path: one.after for one in trace(recipe, scanned, Keys(), {}).elements}
+    assert told.get("(0012,0064)") in (None, "", "0 items")
+
+
+def test_a_list_of_values_does_not_take_the_codes_away():
+    basic = shipped_recipe("ps3.15-basic")
+    assert basic is not None
+    own = text("%values v", "FIELD PatientID", "%header", "REMOVE values:v")
+    again = apply(load_recipe([basic, own]), dataset(SOPClassUID=CT, PatientID="E123", SeriesNumber="7"))
+    assert codes(again) == ["113100"]
 
 
 def test_nothing_is_said_without_the_basic_profile():
