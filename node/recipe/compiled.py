@@ -276,7 +276,8 @@ class Level:
         self.rules.decided += 1
         tag = key >> 16
         if not tag & 0xFFFF:
-            return Decision(GROUP_LENGTH, "UL", ())
+            gone = self.rules.profile.group_length(tag) if self.rules.profile is not None else None
+            return Decision(GROUP_LENGTH, "UL", ()) if gone is None else Decision(LEAF, "UL", (gone,))
         vr, kind = effective_vr(key, creator, self.signed)
         field = Field(self.parents, tag, None if is_creator(tag) else creator, vr)
         first, dummies = self._of_profile(field, creator)

@@ -79,16 +79,14 @@ class Owners:
         key, level = element[0], self._level
         tag = key >> 16
         if not is_private(tag):
-            decisions, creator = level.decisions, None
+            decisions = level.decisions
         elif is_creator(tag):
             decisions = self._reserve(tag, element, path)
-            creator = level.creator(decisions)
         else:
             decisions = self.blocks.setdefault(tag >> 8, level.block(None))
-            creator = level.creator(decisions)
         found = decisions.get(key)
         if found is None:
-            found = decisions[key] = level.decide(key, creator)
+            found = decisions[key] = level.decide(key, level.creator(decisions) if is_private(tag) else None)
         return found
 
     def _reserve(self, tag: int, element: Element, path: str) -> dict[int, Decision]:

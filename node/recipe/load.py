@@ -149,13 +149,14 @@ class Recipe:
 
         Raises DatasetError where a profile asks for the SOP Class and it cannot be decoded.
         """
-        if sum(rules.decided for rules in self._rules.values()) > MAX_DECISIONS:
+        if sum([rules.decided for rules in self._rules.values()]) > MAX_DECISIONS:
             self._roots.clear()
             self._rules.clear()
-        iod = iod_of(dataset.text(SOP_CLASS_UID) or "") if self.profile is not None else None
-        found = self._roots.get((iod, dataset.signed))
+        iod = None if self.profile is None else iod_of(dataset.text(SOP_CLASS_UID) or "")
+        place = iod, dataset.signed
+        found = self._roots.get(place)
         if found is None:
-            found = self._roots[iod, dataset.signed] = Level(self._of_iod(iod), (), dataset.signed)
+            found = self._roots[place] = Level(self._of_iod(iod), (), dataset.signed)
         return found
 
     def _of_iod(self, iod: str | None) -> Rules:

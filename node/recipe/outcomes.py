@@ -115,6 +115,14 @@ class Resolved:
         where, selector = (line.where, line.selector) if line else (self._where, _UNLISTED)
         return Rule(_ACTIONS.get(effect, Action.REPLACE), selector, value, where, _BEFORE_ALL_LINES), below
 
+    def group_length(self, tag: int) -> Rule | None:
+        """Return the rule for the length of a group that goes, or of whose private elements most go; else None."""
+        group = tag >> 16
+        line = self._select("private") if is_private(tag) else self._of_group(group << 16 | 1)
+        if line is None or not line.code.startswith("X"):
+            return None
+        return Rule(Action.REMOVE, line.selector, None, line.where, _BEFORE_ALL_LINES)
+
     def _is_needed(self, tag: int, owner: str | None) -> bool:
         return owner is not None and (tag >> 16, owner.casefold()) in self._creators
 

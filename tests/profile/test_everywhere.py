@@ -152,6 +152,21 @@ def test_whole_groups_go():
     assert {e.tag.group for e in apply(profile(), source)} <= {0x0008, 0x0010, 0x0012, 0x0028}
 
 
+def test_the_length_of_a_group_goes_with_it_and_others_stay_right():
+    length = (14).to_bytes(4, "little")
+    groups = [element(tag, "UL", length) for tag in (0x00100000, 0x00330000, 0x60000000)]
+    name, creator, comment = element(0x00100010, "PN", b"TOKEN "), element(0x00330010, "LO", b"TOKEN "), b"TOKEN "
+    inside = groups[0] + name + groups[1] + creator + groups[2] + element(0x60004000, "LT", comment)
+    for encoded in (sop_class(CT) + inside, nested(inside)):
+        again = cleaned(profile(), encoded)
+        assert b"TOKEN" not in again.encoded
+        for tag in (0x00330000, 0x60000000):
+            assert element(tag, "UL", b"")[:6] not in again.encoded
+        assert element(0x00100000, "UL", b"")[:6] in again.encoded
+    # The nested name was emptied, its group's length computed again.
+    assert element(0x00100000, "UL", (8).to_bytes(4, "little")) + element(0x00100010, "PN", b"") in again.encoded
+
+
 def test_what_nobody_can_interpret_goes():
     hidden = element(0x00100010, "PN", b"TOKEN ")
     encoded = b"".join(
