@@ -18,6 +18,7 @@ LAYERS = (
     ("part10", "syntaxes", "shared", "removal", "reloading"),
     ("spool",),
     ("deflated",),
+    ("standard",),
     ("recipe",),
     ("pixels",),
     ("instances",),

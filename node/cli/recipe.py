@@ -73,12 +73,23 @@ def as_plain(recipe: Recipe) -> dict[str, Any]:
             }
             for section in recipe.filters
         ],
+        "profile": _profile(recipe),
         "labels": [
             {"action": line.action.value, "field": line.field, "value": line.value, "where": line.where}
             for line in recipe.labels
         ],
         "warnings": [str(warning) for warning in recipe.warnings],
     }
+
+
+def _profile(recipe: Recipe) -> dict[str, Any] | None:
+    if recipe.profile is None:
+        return None
+    lines = [
+        {"code": line.code, "attribute": line.selector.text, "where": line.where}
+        for line in recipe.profile.lines.values()
+    ]
+    return {"names": [*recipe.profile.names, *recipe.profile.own], "lines": lines}
 
 
 def _print(plain: dict[str, Any]) -> None:
@@ -88,9 +99,18 @@ def _print(plain: dict[str, Any]) -> None:
         screen.print("calls functions that need the secret")
     if plain["variables"]:
         screen.print(f"needs the variables {', '.join(plain['variables'])}", soft_wrap=True)
+    _print_sections(plain)
+    for warning in plain["warnings"]:
+        screen.print(f"warning: {warning}", soft_wrap=True, markup=False)
+
+
+def _print_sections(plain: dict[str, Any]) -> None:
     for section in ("header", "labels"):
         if plain[section]:
             _table(f"%{section}", plain[section], ("action", "field", "value", "where"))
+    if plain["profile"]:
+        names = ", ".join(plain["profile"]["names"])
+        _table(f"%profile {names}", plain["profile"]["lines"], ("code", "attribute", "where"))
     for one in plain["lists"]:
         _table(f"%{one['kind']} {one['name']}", one["lines"], ("text", "where"))
     for one in plain["filters"]:
@@ -100,8 +120,6 @@ def _print(plain: dict[str, Any]) -> None:
             for text in (*label["criteria"], *(region["text"] for region in label["regions"]))
         ]
         _table(f"%filter {one['name']}", rows, ("label", "text", "where"))
-    for warning in plain["warnings"]:
-        screen.print(f"warning: {warning}", soft_wrap=True, markup=False)
 
 
 def _table(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from node.recipe.filters import FilterLine, Label, RegionLine
 from node.recipe.header import Rule
 from node.recipe.language import LabelLine, Parsed
 from node.recipe.lists import ListLine
+from node.recipe.profile import ProfileLine
 
 Entries: TypeAlias = dict[str, Any]
 
@@ -35,6 +36,8 @@ def as_entries(texts: Sequence[Parsed]) -> Entries:
             entries.setdefault("labels", []).extend(map(_label, text.labels))
         for (kind, name), lines in text.lists.items():
             entries.setdefault(kind, {}).setdefault(name, []).extend(map(_list_line, lines))
+        for section in text.profiles:
+            entries.setdefault("profile", {}).setdefault(section.name, []).extend(map(_profile_line, section.lines))
         for name, labels in text.filters.items():
             entries.setdefault("filter", {}).setdefault(name, []).extend(map(_filter, labels))
     return entries
@@ -52,6 +55,10 @@ def _label(line: LabelLine) -> Entries:
 def _list_line(line: ListLine) -> Entries:
     value = {"value": line.written} if line.written else {}
     return {"action": "SPLIT" if line.split else "FIELD", "field": line.selector.text} | value
+
+
+def _profile_line(line: ProfileLine) -> Entries:
+    return {"action": line.code, "field": line.selector.text}
 
 
 def _filter(label: Label) -> Entries:
@@ -93,7 +100,7 @@ def as_text(entries: Mapping[str, Any], name: str) -> str:
 def _lines(entries: Mapping[str, Any]) -> Iterator[str]:
     yield f"FORMAT {entries['format']}"
     for section, content in entries.items():
-        if section in ("fields", "values"):
+        if section in ("fields", "values", "profile"):
             for name, lines in content.items():
                 yield from (f"%{section} {name}", *map(_words, lines))
         elif section == "filter":

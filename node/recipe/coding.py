@@ -48,11 +48,18 @@ class Coding:
         """Return a 32-bit length field."""
         return length.to_bytes(4, self.order)
 
+    def item(self, tag: int, length: int) -> bytes:
+        """Return a header without a VR: of an item, whatever the syntax (PS3.5 7.5), or in Implicit VR."""
+        return self._tag(tag) + self.pack_length(length)
+
+    def _tag(self, tag: int) -> bytes:
+        return (tag >> 16).to_bytes(2, self.order) + (tag & 0xFFFF).to_bytes(2, self.order)
+
     def header(self, tag: int, vr: str, length: int) -> bytes:
         """Return the header of an element that is new. Raises ValueError where the length does not fit."""
-        head = (tag >> 16).to_bytes(2, self.order) + (tag & 0xFFFF).to_bytes(2, self.order)
         if self.implicit:
-            return head + self.pack_length(length)
+            return self.item(tag, length)
+        head = self._tag(tag)
         if vr in SHORT_VRS:
             if length > 0xFFFF:
                 raise ValueError("a value is too long for its VR")

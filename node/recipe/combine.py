@@ -15,6 +15,8 @@ from node.recipe.filters import FilterSection, Label
 from node.recipe.header import Action, Rule, check
 from node.recipe.language import LabelLine, Parsed, RecipeText
 from node.recipe.lists import ListLine, ListSection, bound
+from node.recipe.method import method_rules
+from node.recipe.profile import Profile, as_fault, combined, contradictions
 from node.recipe.selectors import Problem
 
 
@@ -28,13 +30,17 @@ class Combined:
     filters: tuple[FilterSection, ...]
     labels: tuple[LabelLine, ...]
     warnings: tuple[Fault, ...]
+    profile: Profile | None = None
 
 
 def combine(parsed: Sequence[tuple[RecipeText, Parsed]]) -> Combined:
     """Return one recipe of several texts. Raises RecipeError."""
     faults = [fault for _, one in parsed for fault in one.faults]
     sections, found = _sections(parsed)
-    rules: list[Rule] = []
+    profiles = [section for _, one in parsed for section in one.profiles]
+    faults += [as_fault(section, problem) for section, problem in contradictions(profiles)]
+    profile = combined(profiles)
+    rules = method_rules(profile) if profile is not None else []
     for text, one in parsed:
         for rule in one.rules:
             try:
@@ -52,6 +58,7 @@ def combine(parsed: Sequence[tuple[RecipeText, Parsed]]) -> Combined:
         found,
         tuple(line for _, one in parsed for line in one.labels),
         tuple(warning for _, one in parsed for warning in one.warnings),
+        profile,
     )
 
 

@@ -23,6 +23,8 @@ from node.recipe.dictionary import (
 )
 from node.recipe.header import Action, Rule, Source
 from node.recipe.lists import ListSection, Wanted, wanted
+from node.recipe.method import CODE_SEQUENCE
+from node.recipe.outcomes import Resolved
 from node.recipe.program import REMOVED, Outcome
 from node.recipe.selectors import NO_INDEX, Field, Step
 
@@ -43,10 +45,11 @@ class Decision:
     """What happens to an element: its kind, effective VR and program (rules in order), and what is below it.
 
     `fixed` is the program's outcome where it is the same for every value, else None. `wanted` says which lists take
-    something from the element; `lenient`, that a function's result is written even where the VR does not allow it.
+    something from the element; `lenient`, that a function's result is written even where the VR does not allow it;
+    `dummies`, that a profile wants no own value of the items below; `codes`, that it takes the codes of the method.
     """
 
-    __slots__ = ("_children", "fixed", "kind", "lenient", "program", "vr", "wanted")
+    __slots__ = ("_children", "codes", "dummies", "fixed", "kind", "lenient", "program", "vr", "wanted")
 
     def __init__(
         self,
@@ -56,8 +59,11 @@ class Decision:
         wanted: tuple[Wanted, ...] = (),
         *,
         lenient: bool = False,
+        dummies: bool = False,
     ) -> None:
         self.kind = kind
+        self.dummies = dummies
+        self.codes = False
         self.lenient = lenient
         self.vr = vr
         self.program = program
@@ -70,7 +76,7 @@ class Decision:
         index = item if item <= level.rules.items else NO_INDEX
         found = self._children.get(index)
         if found is None:
-            found = Level(level.rules, (*level.parents, Step(tag, index)), level.signed)
+            found = Level(level.rules, (*level.parents, Step(tag, index)), level.signed, dummies=self.dummies)
             self._children[index] = found
         return found
 
@@ -109,14 +115,29 @@ class Rules:
         Highest item number that a path names, or NO_INDEX.
     decided
         How many decisions were made; see MAX_DECISIONS.
+    profile
+        What the profiles do with the instances of an IOD; None where there are none.
+    codes
+        Whether the codes of the method are added to (0012,0064): not where a line removes or blanks it.
     """
 
-    def __init__(self, rules: Sequence[Rule], sections: Sequence[ListSection] = (), *, lenient: bool = False) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        sections: Sequence[ListSection] = (),
+        *,
+        lenient: bool = False,
+        profile: Resolved | None = None,
+    ) -> None:
         self.all = tuple(rules)
         self.lenient = lenient
+        self.profile = profile
         self.sections = tuple(sections)
         self.guarded = any(rule.selector.guarded for rule in rules)
         added = sorted({r.selector.tag for r in rules if r.action is Action.ADD and r.selector.tag is not None})
+        self.codes = profile is not None and profile.basic and not self._drops_codes()
+        if self.codes:
+            added = sorted({*added, CODE_SEQUENCE})
         self.added = [tag for tag in added if tag >> 16 != 2]
         self.added_meta = [tag for tag in added if tag >> 16 == 2]
         lines = [line.selector for section in sections for line in section.lines]
@@ -124,8 +145,12 @@ class Rules:
         self.decided = 0
         self._added_programs: dict[int, tuple[tuple[Rule, ...], str]] = {}
 
-    def program(self, field: Field) -> tuple[tuple[Rule, ...], bool]:
-        """Return what is done with an element, and whether KEEP holds it (its items are then left alone)."""
+    def program(self, field: Field, first: Rule | None = None) -> tuple[tuple[Rule, ...], bool]:
+        """Return what is done with an element, and whether KEEP holds it (its items are then left alone).
+
+        `first` is the profile's rule. The lines come after it: KEEP voids it, and it yields to a REPLACE or JITTER
+        where it is a REMOVE; but it never holds a REMOVE back.
+        """
         if _protected(field):
             return (), False
         only_named = _only_named(field)
@@ -133,10 +158,13 @@ class Rules:
         kept = any(rule.action is Action.KEEP for rule in matched)
         matched = [rule for rule in matched if rule.action is not Action.KEEP]
         # As in the original language, a line on a list does not hold REMOVE back.
-        if any(rule.action in (Action.REPLACE, Action.JITTER) and not rule.selector.group for rule in matched):
+        replaced = any(rule.action in (Action.REPLACE, Action.JITTER) and not rule.selector.group for rule in matched)
+        if replaced:
             matched = [rule for rule in matched if rule.action is not Action.REMOVE]
         if kept:
             matched = _from_add(matched)
+        elif first is not None and not (replaced and first.action is Action.REMOVE):
+            matched.insert(0, first)
         return tuple(matched), kept and not matched
 
     def wanted(self, field: Field) -> tuple[Wanted, ...]:
@@ -161,6 +189,10 @@ class Rules:
         program, _ = self.program(Field((), tag, None, vr))
         self._added_programs[tag] = found = tuple(_from_add(list(program))), vr
         return found
+
+    def _drops_codes(self) -> bool:
+        program, kept = self.program(Field((), CODE_SEQUENCE, None, "SQ"))
+        return kept or any(not rule.selector.guarded for rule in program)
 
     def _means(self, rule: Rule, field: Field, only_named: bool) -> bool:
         if rule.action is Action.ADD:
@@ -216,13 +248,16 @@ class Level:
     decisions
         By element key, for elements that are not private.
     blocks
-        By private creator (None: nobody reserved the block), then by element key.
+        By private creator (None: nobody reserved the block), then by element key; the creator's own element too.
+    dummies
+        A profile wants no own value of the elements here.
     """
 
-    __slots__ = ("blocks", "decisions", "parents", "rules", "signed")
+    __slots__ = ("blocks", "decisions", "dummies", "parents", "rules", "signed")
 
-    def __init__(self, rules: Rules, parents: tuple[Step, ...], signed: bool) -> None:
+    def __init__(self, rules: Rules, parents: tuple[Step, ...], signed: bool, *, dummies: bool = False) -> None:
         self.rules = rules
+        self.dummies = dummies
         self.parents = parents
         self.signed = signed
         self.decisions: dict[int, Decision] = {}
@@ -237,14 +272,16 @@ class Level:
         return next((name for name, decisions in self.blocks.items() if decisions is block), None)
 
     def decide(self, key: int, creator: str | None) -> Decision:
-        """Decide for an element; the caller remembers it."""
+        """Decide for an element; the caller remembers it. `creator` is the one of its block, also for itself."""
         self.rules.decided += 1
         tag = key >> 16
         if not tag & 0xFFFF:
-            return Decision(GROUP_LENGTH, "UL", ())
+            gone = self.rules.profile.group_length(tag) if self.rules.profile is not None else None
+            return Decision(GROUP_LENGTH, "UL", ()) if gone is None else Decision(LEAF, "UL", (gone,))
         vr, kind = effective_vr(key, creator, self.signed)
-        field = Field(self.parents, tag, creator, vr)
-        program, kept = self.rules.program(field)
+        field = Field(self.parents, tag, None if is_creator(tag) else creator, vr)
+        first, dummies = self._of_profile(field, creator)
+        program, kept = self.rules.program(field, first)
         if not self.rules.guarded:
             program = _pruned(program)
         takes = self.rules.wanted(field)
@@ -257,7 +294,15 @@ class Level:
         # Where lists are looked for in sequences, the VR of every element has to be known.
         if kind == LEAF and not (program or takes or self.rules.guarded):
             return UNTOUCHED
-        return Decision(kind, vr, program, takes, lenient=self.rules.lenient and calls(program))
+        lenient = self.rules.lenient and calls(program)
+        decision = Decision(kind, vr, program, takes, lenient=lenient, dummies=dummies)
+        decision.codes = tag == CODE_SEQUENCE and self.rules.codes and not self.parents
+        return decision
+
+    def _of_profile(self, field: Field, owner: str | None) -> tuple[Rule | None, bool]:
+        if self.rules.profile is None:
+            return None, False
+        return self.rules.profile.decide(field, owner, self.dummies)
 
 
 def effective_vr(key: int, creator: str | None, signed: bool) -> tuple[str, int]:

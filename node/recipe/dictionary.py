@@ -192,11 +192,14 @@ def target(keyword: str) -> Target | None:
     return _keywords().get(keyword.lower())
 
 
-def nearest(word: str, choices: Iterable[str] | None = None) -> str:
-    """Return a hint that names the nearest right word, or nothing; without `choices` among all keywords."""
+def nearest(word: str, choices: Iterable[str] | None = None, cutoff: float = 0.5) -> str:
+    """Return a hint that names the nearest right word, or nothing; without `choices` among all keywords.
+
+    `cutoff` says how near a choice has to be, from 0 to 1; where none is, all are named.
+    """
     if choices is None:
         close = difflib.get_close_matches(word.lower(), _keywords(), n=1, cutoff=0.7)
         return f"Did you mean {_keywords()[close[0]].keyword}?" if close else ""
     known = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=cutoff)
     return f"Did you mean {known[close[0]]}?" if close else f"Known: {', '.join(sorted(known.values()))}."

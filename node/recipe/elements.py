@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from node.errors import DatasetError, HoldInstance, HoldReason
+from node.recipe import method
 from node.recipe.charset import CharsetError, Codec, codec
 from node.recipe.coding import IMPLICIT_CODING, Coding
 from node.recipe.compiled import (
@@ -78,24 +79,23 @@ class Owners:
         key, level = element[0], self._level
         tag = key >> 16
         if not is_private(tag):
-            decisions, creator = level.decisions, None
+            decisions = level.decisions
         elif is_creator(tag):
-            decisions, creator = level.block(None), None
-            self._reserve(tag, element, path)
+            decisions = self._reserve(tag, element, path)
         else:
             decisions = self.blocks.setdefault(tag >> 8, level.block(None))
-            creator = level.creator(decisions)
         found = decisions.get(key)
         if found is None:
-            found = decisions[key] = level.decide(key, creator)
+            found = decisions[key] = level.decide(key, level.creator(decisions) if is_private(tag) else None)
         return found
 
-    def _reserve(self, tag: int, element: Element, path: str) -> None:
+    def _reserve(self, tag: int, element: Element, path: str) -> dict[int, Decision]:
         block = (tag >> 16) << 8 | (tag & 0xFF)
         if block in self.blocks:
             raise DatasetError("a private creator stands behind its elements", path + show(tag))
         value = bytes(self._dataset.buffer[element[2] : min(element[4], element[2] + 256)])
-        self.blocks[block] = self._level.block(_creator(value, self._dataset.codec) or None)
+        self.blocks[block] = found = self._level.block(_creator(value, self._dataset.codec) or None)
+        return found
 
 
 @lru_cache(maxsize=1024)
@@ -123,7 +123,7 @@ def items_coding(walker: Walker, element: Element, kind: int, coding: Coding) ->
 class Elements:
     """The elements of one data set; every step gives the offset behind an element and by how much it grew."""
 
-    __slots__ = ("_buffer", "_dataset", "_inside", "_output", "_path", "_program", "_walker")
+    __slots__ = ("_buffer", "_dataset", "_inside", "_output", "_path", "_program", "_walker", "codes")
 
     def __init__(self, dataset: EncodedDataset, output: Output, program: Program, inside: Inside) -> None:
         self._dataset = dataset
@@ -133,6 +133,7 @@ class Elements:
         self._output = output
         self._program = program
         self._path: list[str] = []
+        self.codes: tuple[str, ...] = ()
 
     def act(self, element: Element, decision: Decision, level: Level, place: Place, end: int) -> tuple[int, int]:
         """Do what was decided for an element that must end at or before `end`."""
@@ -213,6 +214,8 @@ class Elements:
     def _leave(self, element: Element, decision: Decision, level: Level, place: Place, end: int) -> tuple[int, int]:
         """Go past an element that itself stays as it is; what it holds may not."""
         inner = items_coding(self._walker, element, decision.kind, place.coding)
+        if inner is None and decision.codes and decision.kind == OPAQUE_SEQUENCE:
+            inner = IMPLICIT_CODING  # UN without items
         if inner is not None:
             return self._items(element, decision, level, place, inner, end)
         element = self._complete(element, place, end)
@@ -259,6 +262,8 @@ class Elements:
             position, grown = self._item(position, end, length, decision.below(level, tag, number), inside)
             delta, number = delta + grown, number + 1
         self._path.pop()
+        if decision.codes:
+            delta += self._output.append(position if closed else position - 8, method.items(self.codes, coding))
         if closed and delta:
             self._output.patch(element[2] - 4, element[3] + delta, place.coding, self._where(tag))
         return position, delta

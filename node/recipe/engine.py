@@ -21,6 +21,7 @@ from node.recipe.elements import Elements, Inside, Owners, Place
 from node.recipe.encoded import MAX_DEPTH, Element, EncodedDataset
 from node.recipe.header import Rule
 from node.recipe.instance import Instance
+from node.recipe.method import CODE_SEQUENCE, items
 from node.recipe.originals import Originals, Seen
 from node.recipe.output import Cleaned, Output
 from node.recipe.program import Program, Subject
@@ -52,6 +53,7 @@ class Engine:
         *,
         meta: bool = False,
         watch: Watch | None = None,
+        codes: tuple[str, ...] = (),
     ) -> None:
         self.level = level
         self.dataset = dataset
@@ -60,6 +62,7 @@ class Engine:
         self.program = watch.program(instance, dataset) if watch else Program(instance, dataset)
         self.originals = Originals(dataset, instance, self.program)
         self.elements = (watch.elements if watch else Elements)(dataset, self.output, self.program, self._inside)
+        self.elements.codes = codes
 
     def collect(self) -> None:
         """Fill the instance's lists from the original data set. Raises HoldInstance and DatasetError."""
@@ -124,6 +127,11 @@ class Engine:
         for tag in self.added:
             if self.dataset.find(tag) is not None:
                 continue
+            if tag == CODE_SEQUENCE:
+                encoded = self._codes(place)
+                self.output.insert(tag, encoded)
+                sizes[tag >> 16] = sizes.get(tag >> 16, 0) + len(encoded)
+                continue
             program, vr = rules.added_program(tag)
             where = show(tag)
             outcome = self.program.run(program, Subject(vr, None, tag, place.read, place.coding.little, where))
@@ -134,6 +142,10 @@ class Engine:
             self.output.insert(tag, encoded)
             self.output.note(tag, outcome)
             sizes[tag >> 16] = sizes.get(tag >> 16, 0) + len(encoded)
+
+    def _codes(self, place: Place) -> bytes:
+        value = items(self.elements.codes, place.coding)
+        return place.coding.header(CODE_SEQUENCE, "SQ", len(value)) + value
 
     def _new(self, tag: int, vr: str, text: str, place: Place, spot: str, *, lenient: bool) -> bytes:
         try:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from node.errors import Fault
 from node.recipe.dictionary import nearest
 from node.recipe.filters import Label, add_filter_line, unfinished
 from node.recipe.header import COMMENT, VALUED, Action, Rule, Scope, fault, parse_action, parse_rule, split_line
 from node.recipe.lists import ListLine, parse_list_line
+from node.recipe.profile import ProfileSection, parse_profile_line, profile_name
 from node.recipe.selectors import Problem
 
 
@@ -43,13 +44,14 @@ class Parsed:
     rules: list[Rule] = field(default_factory=list)
     lists: dict[tuple[str, str], list[ListLine]] = field(default_factory=dict)
     filters: dict[str, list[Label]] = field(default_factory=dict)
+    profiles: list[ProfileSection] = field(default_factory=list)
     labels: list[LabelLine] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
 
 
 SECTIONS = ("header", "filter", "fields", "values", "labels", "profile")
-_NAMED = ("filter", "fields", "values")
+_NAMED = ("filter", "fields", "values", "profile")
 _FORMAT = re.compile(r"format\s*(\S*)(.*)\Z", re.IGNORECASE)
 _SECTION = re.compile(r"%(\S*)\s*(.*)\Z")
 
@@ -98,11 +100,12 @@ class _Reader:
             "values": self._list,
             "filter": self._filter,
             "labels": self._label,
+            "profile": self._profile,
         }
 
     def read(self, number: int, line: str) -> None:
         if line.startswith("%"):
-            self._open(COMMENT.sub("", line))
+            self._open(COMMENT.sub("", line), number)
         elif line[:6].upper() == "FORMAT":
             self._declare(COMMENT.sub("", line))
         elif not self.section:
@@ -120,25 +123,20 @@ class _Reader:
             raise Problem("The format is not dicom.", "Write FORMAT dicom.")
         self.declared = True
 
-    def _open(self, line: str) -> None:
+    def _open(self, line: str, number: int) -> None:
         match = _SECTION.match(line)
         assert match is not None
         name, given = match[1].lower(), " ".join(match[2].split())
         self.section = "?"
         if name not in SECTIONS:
             raise Problem(f"%{match[1]} is no section.", nearest(name, [f"%{section}" for section in SECTIONS]))
-        if name not in self._readers:
-            raise Problem(f"%{name} is not supported by this version.")
-        if name in _NAMED and not given:
-            raise Problem(f"%{name} has no name.", f"Write %{name} NAME.")
-        if name not in _NAMED and given:
-            raise Problem(f"%{name} takes no name.", f"Write %{name} alone.")
-        if " " in given and name != "filter":
-            raise Problem(f"The name of %{name} has a blank: no line could refer to it.", "Write an underscore.")
+        _check_name(name, given)
+        if name == "profile":
+            self.parsed.profiles.append(ProfileSection(profile_name(given), f"{self.file}:{number}"))
         self.section, self.name = name, given
         if name == "filter":
             self.parsed.filters.setdefault(given, [])
-        elif name in _NAMED:
+        elif name in ("fields", "values"):
             self.parsed.lists.setdefault((name, given), [])
 
     def _header(self, line: str, number: int) -> None:
@@ -153,6 +151,14 @@ class _Reader:
         where = f"{self.file}:{number}"
         found = parse_list_line(self.section, word, name, rest, where, meta=not self.scope.in_node)
         self.parsed.lists[self.section, self.name].append(found)
+
+    def _profile(self, line: str, number: int) -> None:
+        word, name, rest = split_line(line)
+        if word.upper() in {*Action, "LABEL"}:
+            raise Problem(f"{word} is no line of %profile.", "Write %header before it.")
+        section = self.parsed.profiles[-1]
+        found = parse_profile_line(word, name, rest, f"{self.file}:{number}")
+        self.parsed.profiles[-1] = replace(section, lines=(*section.lines, found))
 
     def _filter(self, line: str, number: int) -> None:
         text = COMMENT.sub("", line).strip()
@@ -173,3 +179,13 @@ class _Reader:
         if not name or (action in VALUED and not rest):
             raise Problem(f"{action} lacks a field or a value.")
         self.parsed.labels.append(LabelLine(action, name, rest, f"{self.file}:{number}"))
+
+
+def _check_name(section: str, given: str) -> None:
+    """Raise Problem where a section has no name and needs one, or has one and takes none."""
+    if section in _NAMED and not given:
+        raise Problem(f"%{section} has no name.", f"Write %{section} NAME.")
+    if section not in _NAMED and given:
+        raise Problem(f"%{section} takes no name.", f"Write %{section} alone.")
+    if " " in given and section != "filter":
+        raise Problem(f"The name of %{section} has a blank: no line could refer to it.", "Write an underscore.")

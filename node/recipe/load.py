@@ -12,19 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from node.errors import Fault, RecipeError
+from node.recipe import dummies
 from node.recipe.combine import Combined, combine
 from node.recipe.compiled import MAX_DECISIONS, Level, Rules
 from node.recipe.encoded import EncodedDataset
 from node.recipe.engine import Engine, Watch
 from node.recipe.filters import Detection, Region, detect, to_mask
 from node.recipe.functions import BUILT_IN, Identities
-from node.recipe.header import Rule, Scope, Source
+from node.recipe.header import Action, Rule, Scope, Source
 from node.recipe.instance import Instance
 from node.recipe.language import RecipeText, parse
+from node.recipe.method import applied_codes
+from node.recipe.outcomes import Resolved
 from node.recipe.output import Cleaned
+from node.recipe.selectors import parse_selector
 from node.recipe.site_functions import Functions
+from node.standard import iod_of
 
 SUFFIX = ".dicom"
+SOP_CLASS_UID = 0x00080016
 
 
 class Recipe:
@@ -49,6 +55,8 @@ class Recipe:
         The lines of `%labels`.
     warnings
         What is no fault but hardly meant.
+    profile
+        What the sections `%profile` say together; None where there are none.
     """
 
     def __init__(self, texts: Sequence[RecipeText], combined: Combined, scope: Scope) -> None:
@@ -57,7 +65,7 @@ class Recipe:
         self.variables = frozenset(
             rule.value.text for rule in rules if rule.value is not None and rule.value.source is Source.VARIABLE
         )
-        self.keyed = next((rule for rule in rules if _is_keyed(rule)), None) if scope.in_node else None
+        self.keyed = _keyed(combined) if scope.in_node else None
         self.rules = rules
         self.lists = combined.lists
         self.filters = combined.filters
@@ -65,8 +73,10 @@ class Recipe:
         self.warnings = combined.warnings
         self._texts = tuple(texts)
         self._in_node = scope.in_node
-        self._rules = Rules(rules, combined.used_lists, lenient=not scope.in_node)
-        self._roots: dict[bool, Level] = {}
+        self.profile = combined.profile
+        self._lists = combined.used_lists
+        self._rules: dict[str | None, Rules] = {}
+        self._roots: dict[tuple[str | None, bool], Level] = {}
 
     def apply(
         self,
@@ -107,10 +117,11 @@ class Recipe:
         """
         regions = self._judge(dataset, masks) if self._in_node else ()
         instance = Instance(dataset, identities, variables, meta)
-        engines = [Engine(self.root(dataset.signed), dataset, instance, watch=watch)]
+        root, codes = self.root(dataset), applied_codes(self.profile, masked=bool(regions))
+        engines = [Engine(root, dataset, instance, watch=watch, codes=codes)]
         if meta is not None:
-            engines.append(Engine(self.root(dataset.signed), meta, instance, meta=True))
-        if self._rules.sections:
+            engines.append(Engine(root, meta, instance, meta=True))
+        if self._lists:
             for engine in engines:
                 engine.collect()
         cleaned, *others = [engine.run() for engine in engines]
@@ -133,12 +144,26 @@ class Recipe:
         sections = [section for section in self.filters if not section.is_whitelist]
         return to_mask(detect(sections, dataset), masks=masks) if sections else ()
 
-    def root(self, signed: bool) -> Level:
-        """Return the decisions for the top level of data sets whose pixels are signed, or are not."""
-        if self._rules.decided > MAX_DECISIONS:
+    def root(self, dataset: EncodedDataset) -> Level:
+        """Return the decisions for the top level of data sets of this IOD whose pixels are signed, or are not.
+
+        Raises DatasetError where a profile asks for the SOP Class and it cannot be decoded.
+        """
+        if sum([rules.decided for rules in self._rules.values()]) > MAX_DECISIONS:
             self._roots.clear()
-            self._rules.decided = 0
-        return self._roots.setdefault(signed, Level(self._rules, (), signed))
+            self._rules.clear()
+        iod = None if self.profile is None else iod_of(dataset.text(SOP_CLASS_UID) or "")
+        place = iod, dataset.signed
+        found = self._roots.get(place)
+        if found is None:
+            found = self._roots[place] = Level(self._of_iod(iod), (), dataset.signed)
+        return found
+
+    def _of_iod(self, iod: str | None) -> Rules:
+        if iod not in self._rules:
+            resolved = None if self.profile is None else Resolved(self.profile, iod)
+            self._rules[iod] = Rules(self.rules, self._lists, lenient=not self._in_node, profile=resolved)
+        return self._rules[iod]
 
 
 def load_recipe(texts: Sequence[RecipeText], *, in_node: bool = True, functions: Functions | None = None) -> Recipe:
@@ -165,6 +190,13 @@ def load_recipe(texts: Sequence[RecipeText], *, in_node: bool = True, functions:
     scope = Scope(in_node, functions)
     combined = combine([(text, parse(text, scope)) for text in texts])
     return Recipe(texts, combined, scope)
+
+
+def _keyed(combined: Combined) -> Rule | None:
+    """Return the first line that needs the secret; a profile maps UIDs."""
+    if combined.profile is not None:
+        return Rule(Action.REPLACE, parse_selector("select:VR:UI"), dummies.UID, combined.profile.where)
+    return next((rule for rule in combined.rules if _is_keyed(rule)), None)
 
 
 def _is_keyed(rule: Rule) -> bool:

@@ -110,6 +110,11 @@ class Output:
         position = next((e[1] for e in self._dataset.elements if e[0] >> 16 > tag), self._dataset.end)
         self._edits.append((position, position, encoded))
 
+    def append(self, offset: int, encoded: bytes) -> int:
+        """Put bytes where a sequence ends. Return how many."""
+        self._edits.append((offset, offset, encoded))
+        return len(encoded)
+
     def replace(self, element: Element, value: bytes, coding: Coding) -> int:
         """Give an element another value. Return by how many bytes the data set grows.
 

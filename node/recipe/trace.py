@@ -15,13 +15,14 @@ from typing import Any
 from node.errors import HoldInstance, HoldReason
 from node.recipe.charset import CharsetError
 from node.recipe.compiled import GROUP_LENGTH, Decision, Level, effective_vr
-from node.recipe.dictionary import entry, is_creator, is_private
+from node.recipe.dictionary import entry, is_creator, is_private, show
 from node.recipe.elements import Elements, Inside, Place
 from node.recipe.encoded import UNDEFINED, Element, EncodedDataset
 from node.recipe.functions import Identities
 from node.recipe.header import Action, Rule
 from node.recipe.instance import Instance
 from node.recipe.load import Recipe
+from node.recipe.method import CODE_SEQUENCE, METHOD, applied_codes
 from node.recipe.originals import Originals, Seen
 from node.recipe.output import Cleaned, Output
 from node.recipe.program import REMOVED, Outcome, Program, Subject
@@ -90,6 +91,11 @@ def trace(recipe: Recipe, dataset: EncodedDataset, identities: Identities, varia
     except HoldInstance as hold:
         return Trace((), None, hold, seen.at.where if seen.at else _filter(recipe, dataset, hold))
     instance = Instance(dataset, identities, variables)
+    root, path = recipe.root(dataset), show(CODE_SEQUENCE)
+    codes = applied_codes(recipe.profile, masked=bool(cleaned.regions)) if root.rules.codes else ()
+    if codes and path not in seen.effects:
+        said = next(rule for rule in recipe.rules if rule.selector.tag == METHOD)
+        seen.did(path, "SQ", said, _items(len(codes)))
     walk = _Walk(recipe, seen, Originals(dataset, instance, Program(instance, dataset)), dataset)
     return Trace(tuple(walk.all()), cleaned)
 
@@ -167,7 +173,7 @@ class _Walk:
 
     def __init__(self, recipe: Recipe, watch: _Watch, originals: Originals, dataset: EncodedDataset) -> None:
         self._rules = recipe.rules
-        self._root = recipe.root(dataset.signed)
+        self._root = recipe.root(dataset)
         self._effects = watch.effects
         self._originals = originals
         self._dataset = dataset
@@ -194,11 +200,14 @@ class _Walk:
     def _element(self, seen: Seen, keeping: tuple[Rule, ...]) -> Iterator[Traced]:
         name, creator = self._name(seen)
         effect = self._effects.get(seen.path)
+        codes = seen.decision.codes and effect is not None and isinstance(effect.outcome, str)
         vr = _vr(seen, creator)
         before = self._text(seen, vr)
-        if effect is None:
+        if effect is None or codes:
             keeping = self._keeping(seen, creator) or keeping
-            if seen.decision.kind != GROUP_LENGTH:
+            if codes:
+                yield self._with_codes(seen, name, before)
+            elif seen.decision.kind != GROUP_LENGTH:
                 yield Traced(seen.path, name, vr, What.KEPT, before, before, keeping)
             for child in self._originals.children(seen):
                 yield from self._element(child, keeping)
@@ -209,6 +218,13 @@ class _Walk:
         elif isinstance(after, str):
             what = What.KEPT if after == before else What.CHANGED
             yield Traced(seen.path, name, vr, what, before, after, rules)
+
+    def _with_codes(self, seen: Seen, name: str, before: str) -> Traced:
+        """Tell of the method's codes, which come behind the items that are there."""
+        effect = self._effects[seen.path]
+        added, there = (int(text.partition(" ")[0]) for text in (str(effect.outcome), before))
+        after = _items(added + there)
+        return Traced(seen.path, name, "SQ", What.CHANGED, before, after, tuple(effect.rules))
 
     def _keeping(self, seen: Seen, creator: str | None) -> tuple[Rule, ...]:
         place = Field(seen.level.parents, seen.tag, creator, seen.decision.vr)
@@ -230,7 +246,7 @@ class _Walk:
         _, _, start, length, end = seen.element
         items = {child.path[len(seen.path) :].split("__")[1] for child in self._originals.children(seen)}
         if items or vr == "SQ":
-            return f"{len(items)} item{'s' * (len(items) != 1)}"
+            return _items(len(items))
         size = end - start
         if length == UNDEFINED or vr in ARRAYS or size > _LONG:
             return f"{size} bytes" if size else ""
@@ -243,6 +259,10 @@ class _Walk:
             text = text.rstrip("\0 ")
             return text if text.isprintable() else f"{size} bytes"
         return text
+
+
+def _items(number: int) -> str:
+    return f"{number} item{'s' * (number != 1)}"
 
 
 def _vr(seen: Seen, creator: str | None) -> str:

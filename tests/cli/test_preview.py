@@ -242,6 +242,32 @@ def test_a_shipped_recipe_is_shown_by_its_name(deid):
     assert "research" in done.err
 
 
+def test_profiles_are_shown_as_they_were_combined(deid):
+    found = json.loads(deid("recipe", "show", "ps3.15-basic", "retain-uids", "--json").out)
+    assert found["needs_secret"]
+    assert found["profile"]["names"] == ["basic", "retain-uids"]
+    lines = {line["attribute"]: line for line in found["profile"]["lines"]}
+    assert (lines["(0010,0010)"]["code"], lines["(0020,000D)"]["code"]) == ("Z", "K")
+    assert lines["(0020,000D)"]["where"].startswith("retain-uids:")
+    assert "%profile basic, retain-uids" in deid("recipe", "show", "ps3.15-basic", "retain-uids").out
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_preview_names_the_lines_of_a_profile_and_the_codes_that_it_adds(deid, tmp_path, earlier):
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "113111", "DCM", "earlier"
+    given = {"DeidentificationMethodCodeSequence": Sequence([code])} if earlier else {}
+    scan = small(tmp_path / "scan.dcm", StationName="CT1", **given)
+    found = elements(deid("preview", "--recipe", "ps3.15-basic", scan, "--json"))
+    station = found["(0008,1010)"]
+    assert (station["before"], station["after"], station["what"]) == ("CT1", None, "removed")
+    assert station["lines"][0]["where"].startswith("ps3.15-basic:")
+    assert station["lines"][0]["text"].startswith("X/Z/D  (0008,1010)")
+    codes = found["(0012,0064)"]
+    assert (codes["before"], codes["after"]) == ((None, "1 item"), ("1 item", "2 items"))[earlier]
+    assert codes["lines"][0]["text"] == "%profile basic"
+
+
 def test_a_recipe_with_faults_is_not_shown(deid, tmp_path):
     done = deid("recipe", "show", recipe(tmp_path, PLAIN + "REMOVE PatentName\n"))
     assert (done.code, done.out) == (1, "")

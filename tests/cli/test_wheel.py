@@ -53,6 +53,20 @@ def test_an_installed_wheel_finds_the_shipped_recipes(installed: Path, tmp_path:
     assert "'research'" in result.stdout
 
 
+def test_an_installed_wheel_has_the_tables_that_profiles_go_by(installed: Path, tmp_path: Path) -> None:
+    script = (
+        "import node.recipe as r, node.standard as s; print(s.__file__);"
+        "texts = [r.shipped_recipe(n) for n in ('ps3.15-basic', 'retain-uids')]; r.load_recipe(texts);"
+        "print(len(s.attributes()), len(s.safe_private()), len(s.method_codes()), bool(s.required(None)),"
+        " s.iod_of('1.2.840.10008.5.1.4.1.1.2'))"
+    )
+    result = run(installed, tmp_path, "-c", script)
+    assert result.returncode == 0, result.stderr
+    where, found = result.stdout.splitlines()
+    assert where.startswith(str(installed))
+    assert found == "657 479 13 True ct-image"
+
+
 def test_an_installed_wheel_checks_a_configuration_and_makes_a_ledger(installed: Path, tmp_path: Path) -> None:
     script = (
         "from node.ledger import Database; d = Database('sqlite:///ledger.db'); d.migrate(); print(d.version());"

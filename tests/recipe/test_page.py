@@ -15,6 +15,7 @@ from node.recipe import BUILT_IN, EncodedDataset, Functions, load_functions, loa
 from node.recipe.deid_functions import PARAMETERS
 from node.recipe.header import Action
 from node.recipe.language import SECTIONS, RecipeText
+from node.recipe.profile import CODES
 from node.syntaxes import EXPLICIT_LE
 from tests.recipe.support import Keys, apply, encode
 
@@ -147,7 +148,7 @@ def test_an_example_does_what_the_page_says(example, functions):
 
 
 def test_the_page_names_every_word_of_the_language():
-    words = [*Action, *(f"%{name}" for name in SECTIONS if name != "profile"), *BUILT_IN, *PARAMETERS]
+    words = [*Action, *CODES, *(f"%{name}" for name in SECTIONS), *BUILT_IN, *PARAMETERS]
     words += [word for parameters in PARAMETERS.values() for word in parameters]
     words += ["startswith:", "endswith:", "contains:", "except:", "select:VR", "select:group", "select:private"]
     words += [

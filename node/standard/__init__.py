@@ -1,0 +1,27 @@
+"""The tables of the DICOM standard that de-identification goes by (PS3.15 2026d, Annex E), as data.
+
+Guarantees that each table is what the standard prints, read once and only where it is asked for. Where the files come
+from, and whose they are, says docs/ps3.15.md. Refuses nothing: the files belong to the package.
+"""
+
+from node.standard.tables import (
+    EDITION,
+    Attribute,
+    SafePrivate,
+    attributes,
+    iod_of,
+    method_codes,
+    required,
+    safe_private,
+)
+
+__all__ = [
+    "EDITION",
+    "Attribute",
+    "SafePrivate",
+    "attributes",
+    "iod_of",
+    "method_codes",
+    "required",
+    "safe_private",
+]
