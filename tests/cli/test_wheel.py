@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from node.ledger.schema import VERSION
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -74,6 +76,6 @@ def test_an_installed_wheel_checks_a_configuration_and_makes_a_ledger(installed:
     )
     result = run(installed, tmp_path, "-c", script)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("0001")
+    assert result.stdout.startswith(VERSION)
     assert str(installed) in result.stdout
     assert run(installed, tmp_path, "-m", "node", "version").returncode == 0
