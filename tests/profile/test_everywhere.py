@@ -120,6 +120,32 @@ def test_references_in_a_sequence_of_dummies_stay_together():
     assert first.GraphicObjectSequence[0].NumberOfGraphicPoints == 2
 
 
+def test_references_stay_together_where_uids_are_retained():
+    image = dataset(ReferencedSOPClassUID=CT, ReferencedSOPInstanceUID="1.2.3")
+    item = dataset(ValueType="IMAGE", ReferencedSOPSequence=[image], TextValue="TOKEN")
+    report = dataset(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.22", SOPInstanceUID="1.2.4", ContentSequence=[item])
+    again = apply(profile("retain-uids"), report)
+    assert again.SOPInstanceUID == "1.2.4"
+    assert again.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.2.3"
+    assert again.ContentSequence[0].TextValue == "REMOVED"
+
+
+def test_a_wrong_vr_in_the_header_hides_nothing():
+    encoded = b"".join(
+        (
+            sop_class(CT),
+            element(0x00080018, "LO", b"1.2.3 "),
+            element(0x00081030, "CS", b"TOKEN "),  # Study Description
+            element(0x00140104, "LO", b"TOKEN "),  # Secondary Reviewer Name: a PN that no row names
+            element(0x00180024, "PN", b"TOKEN "),  # Sequence Name, which is SH
+            element(0x300A0650, "LO", b"1.2.3 "),  # Patient Setup UID
+        )
+    )
+    result = cleaned(profile(), encoded)
+    assert b"TOKEN" not in result.encoded
+    assert b"1.2.3 " not in result.encoded
+
+
 def test_file_meta_information_outside_the_node_keeps_nothing_of_the_sender():
     path = next(path for path in FILES if path.name == "CT_small.dcm")
     data = path.read_bytes()
