@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
+import pydicom
 import pytest
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
@@ -118,6 +122,29 @@ def test_references_in_a_sequence_of_dummies_stay_together():
         "POLYLINE",
     )
     assert first.GraphicObjectSequence[0].NumberOfGraphicPoints == 2
+
+
+def test_another_reader_finds_the_same_tree_in_a_report_and_no_word_of_it(tmp_path):
+    path = next(path for path in FILES if path.name == "test-SR.dcm")
+    source = pydicom.dcmread(path)
+    source.PatientID = "1"
+    source.save_as(tmp_path / "before.dcm")
+    data = (tmp_path / "before.dcm").read_bytes()
+    meta, offset = read_file_meta(data)
+    syntax = lookup(meta.transfer_syntax_uid)
+    assert syntax is not None
+    cleaned = profile().apply(EncodedDataset.scan(data, offset, syntax), Keys(), {}).tobytes()
+    (tmp_path / "after.dcm").write_bytes(data[:offset] + cleaned)
+    before, after = (
+        subprocess.run(["dsrdump", tmp_path / name], capture_output=True, check=True).stdout.decode("latin-1")
+        for name in ("before.dcm", "after.dcm")
+    )
+    tree = re.compile(r"^ *<(?:[a-z ]+ )?[A-Z]+:", re.MULTILINE)
+    assert len(tree.findall(before)) > 10
+    assert tree.findall(after) == tree.findall(before)
+    for word in ("Riesmeier", "OFFIS", "2001", "mass", "detected", "Sample", "cm"):
+        assert word in before
+        assert word not in after
 
 
 def test_references_stay_together_where_uids_are_retained():
