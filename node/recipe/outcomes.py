@@ -108,7 +108,7 @@ class Resolved:
             effect = Effect.KEEP
         value = _value(effect, field)
         if inside_dummy:
-            effect, value = _inside_dummy(effect, value, field)
+            effect, value = _inside_dummy(effect, value, field, kept=line is not None)
         below = field.vr == "SQ" and (effect is Effect.DUMMY or (inside_dummy and effect in _WALKED))
         if effect is Effect.KEEP or (field.vr == "SQ" and effect in _WALKED):
             return None, below
@@ -134,7 +134,17 @@ class Resolved:
             return self._lines.get(named) or self._lines.get(("tag", tag)) or self._select("private")
         if tag in STRUCTURAL_UIDS or tag == SPECIFIC_CHARACTER_SET:
             return self._lines.get(("tag", tag))
-        return self._lines.get(("tag", tag)) or self._of_group(tag) or self._select(f"vr:{_vr(field)}")
+        return self._lines.get(("tag", tag)) or self._of_group(tag) or self._of_vr(field)
+
+    def _of_vr(self, field: Field) -> ProfileLine | None:
+        """Return the line of an attribute's VR: the dictionary's, else the one in its header, which may be wrong.
+
+        What the dictionary does not know is UN, whatever its header says.
+        """
+        known = entry(field.tag)
+        if known is None:
+            return self._select("vr:un")
+        return self._select(f"vr:{known.vr[:2].lower()}") or self._select(f"vr:{field.vr[:2].lower()}")
 
     def _of_group(self, tag: int) -> ProfileLine | None:
         group = tag >> 16
@@ -172,10 +182,11 @@ def _value(effect: Effect, field: Field) -> Value | None:
     return _VALUES.get(effect)
 
 
-def _inside_dummy(effect: Effect, value: Value | None, field: Field) -> tuple[Effect, Value | None]:
+def _inside_dummy(effect: Effect, value: Value | None, field: Field, *, kept: bool) -> tuple[Effect, Value | None]:
     """Return what is done with an attribute of a sequence whose own values may not stay.
 
-    UIDs keep references together. Binary numbers and defined terms stay: they are how such a sequence is to be read.
+    UIDs keep references together: they are replaced, or `kept` where a line keeps them. Binary numbers and defined
+    terms stay: they are how such a sequence is to be read.
     """
     tag, vr = field.tag, field.vr.partition(" ")[0]
     if is_private(tag):
@@ -185,10 +196,5 @@ def _inside_dummy(effect: Effect, value: Value | None, field: Field) -> tuple[Ef
     if tag in STRUCTURAL_UIDS or tag == SPECIFIC_CHARACTER_SET or vr in NUMBER_VRS or vr == "AT":
         return Effect.KEEP, None
     if vr == "UI":
-        return Effect.UID, UID
+        return (Effect.KEEP, None) if kept else (Effect.UID, UID)
     return Effect.DUMMY, TERM if vr == "CS" else literal(tag, vr)
-
-
-def _vr(field: Field) -> str:
-    """Return the VR by which a line of %profile means an attribute; what nobody knows is UN."""
-    return "un" if entry(field.tag) is None else field.vr[:2].lower()

@@ -180,16 +180,19 @@ def same_result(recipe: Recipe, deid: Any, file: bytes) -> bool:
     return list(mine) == list(theirs)
 
 
+def shipped(*names: str) -> Recipe:
+    """Recipes that come with the node, together."""
+    return load_recipe([text for text in map(shipped_recipe, names) if text is not None])
+
+
 def measure(rounds: int) -> dict[str, Any]:
     """All figures."""
     header = header_of(CT)
-    shipped = shipped_recipe("research")
-    assert shipped is not None
-    research = load_recipe([shipped])
+    research, profile = shipped("research"), shipped("ps3.15-basic", "retain-modified-dates", "retain-safe-private")
     text = PLAIN.read_text(encoding="utf-8")
     keywords = "".join(line for line in text.splitlines(keepends=True) if "startswith:" not in line)
     rows = []
-    for name, recipe in (("research", research), ("plain", plain_recipe(text)[0])):
+    for name, recipe in (("research", research), ("profile", profile), ("plain", plain_recipe(text)[0])):
         found = compare(lambda used=recipe: ours(used, header), lambda: by_pydicom(header), rounds, (20, 3))
         rows.append(_row(f"{name} / pydicom read, decode, write", *found, PYDICOM))
     for name, lines, goal in (("the same recipe", text, DEID), ("its keyword lines alone", keywords, None)):

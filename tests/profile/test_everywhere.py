@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
+import pydicom
 import pytest
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
@@ -118,6 +122,55 @@ def test_references_in_a_sequence_of_dummies_stay_together():
         "POLYLINE",
     )
     assert first.GraphicObjectSequence[0].NumberOfGraphicPoints == 2
+
+
+def test_another_reader_finds_the_same_tree_in_a_report_and_no_word_of_it(tmp_path):
+    path = next(path for path in FILES if path.name == "test-SR.dcm")
+    source = pydicom.dcmread(path)
+    source.PatientID = "1"
+    source.save_as(tmp_path / "before.dcm")
+    data = (tmp_path / "before.dcm").read_bytes()
+    meta, offset = read_file_meta(data)
+    syntax = lookup(meta.transfer_syntax_uid)
+    assert syntax is not None
+    cleaned = profile().apply(EncodedDataset.scan(data, offset, syntax), Keys(), {}).tobytes()
+    (tmp_path / "after.dcm").write_bytes(data[:offset] + cleaned)
+    before, after = (
+        subprocess.run(["dsrdump", tmp_path / name], capture_output=True, check=True).stdout.decode("latin-1")
+        for name in ("before.dcm", "after.dcm")
+    )
+    tree = re.compile(r"^ *<(?:[a-z ]+ )?[A-Z]+:", re.MULTILINE)
+    assert len(tree.findall(before)) > 10
+    assert tree.findall(after) == tree.findall(before)
+    for word in ("Riesmeier", "OFFIS", "2001", "mass", "detected", "Sample", "cm"):
+        assert word in before
+        assert word not in after
+
+
+def test_references_stay_together_where_uids_are_retained():
+    image = dataset(ReferencedSOPClassUID=CT, ReferencedSOPInstanceUID="1.2.3")
+    item = dataset(ValueType="IMAGE", ReferencedSOPSequence=[image], TextValue="TOKEN")
+    report = dataset(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.22", SOPInstanceUID="1.2.4", ContentSequence=[item])
+    again = apply(profile("retain-uids"), report)
+    assert again.SOPInstanceUID == "1.2.4"
+    assert again.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.2.3"
+    assert again.ContentSequence[0].TextValue == "REMOVED"
+
+
+def test_a_wrong_vr_in_the_header_hides_nothing():
+    encoded = b"".join(
+        (
+            sop_class(CT),
+            element(0x00080018, "LO", b"1.2.3 "),
+            element(0x00081030, "CS", b"TOKEN "),  # Study Description
+            element(0x00140104, "LO", b"TOKEN "),  # Secondary Reviewer Name: a PN that no row names
+            element(0x00180024, "PN", b"TOKEN "),  # Sequence Name, which is SH
+            element(0x300A0650, "LO", b"1.2.3 "),  # Patient Setup UID
+        )
+    )
+    result = cleaned(profile(), encoded)
+    assert b"TOKEN" not in result.encoded
+    assert b"1.2.3 " not in result.encoded
 
 
 def test_file_meta_information_outside_the_node_keeps_nothing_of_the_sender():
