@@ -173,6 +173,7 @@ class HoldReason(StrEnum):
     NO_PATIENT_ID = "no-patient-id"  # a pseudonym or date shift needs a Patient ID, and there is none
     COLLISION = "collision"  # two originals would get the same replacement
     ROUTE_GONE = "route-gone"  # the configuration no longer has the route
+    LEAK = "leak"  # the result still shows whose it is
     POISON = "poison"  # cleaning it killed its worker twice
     FILE_MISSING = "file-missing"  # the ledger knows it, the spool has no file
     INTERNAL = "internal"  # a fault of the node itself; the log has the traceback

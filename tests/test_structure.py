@@ -18,7 +18,7 @@ LAYERS = (
     ("spool",),
     ("deflated",),
     ("identity", "recipe"),
-    ("pixels",),
+    ("pixels", "gate"),
     ("instances",),
     ("routing", "files"),
     ("ledger",),

@@ -23,6 +23,7 @@ class Plan:
     issuer: str
     without_patient_id: str
     keys: ProjectKeys
+    gate: str
 
 
 def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> dict[str, Plan]:
@@ -38,6 +39,7 @@ def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> 
             issuer=route.issuer,
             without_patient_id=route.missing_patient_id,
             keys=ProjectKeys(secret, route.project),
+            gate=route.gate,
         )
         for route in config.routes
     }

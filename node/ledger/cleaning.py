@@ -42,6 +42,8 @@ class Claimed:
     transfer_syntax_uid: str
     strikes: int
     received_at: float
+    detail: str | None = None
+    recipe_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Clean:
     offset: int
     uids: tuple[tuple[str, str], ...] = ()
     patient: tuple[str, str, str, int] | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Held:
     claimed: Claimed
     reason: HoldReason
     detail: str = ""
+    recipe_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ _COLUMNS = (
     instances.c.transfer_syntax_uid,
     instances.c.strikes,
     instances.c.received_at,
+    instances.c.detail,
+    instances.c.recipe_hash,
 )
 
 
@@ -187,6 +193,7 @@ class CleaningLedger:
         match result:
             case Held():
                 values |= {"state": "held", "outcome": "held", "reason": str(result.reason), "detail": result.detail}
+                values["recipe_hash"] = result.recipe_hash
             case Excluded():
                 values |= {"state": "excluded", "outcome": "excluded", "reason": "rule", "detail": result.rule}
             case Clean():
@@ -194,7 +201,7 @@ class CleaningLedger:
                     "state": "cleaned",
                     "outcome": "in_flight",
                     "reason": None,
-                    "detail": None,
+                    "detail": result.detail,
                     "recipe_hash": result.recipe_hash,
                     "clean_sop_class_uid": result.sop_class_uid,
                     "clean_sop_instance_uid": result.sop_instance_uid,
