@@ -1,15 +1,18 @@
 """The identifying values of an original, at every depth, as they are encoded.
 
 Guarantees that each element is met once and that only values of identifying ones are read; a UN or unknown value is
-walked where it parses as a sequence. Raises DatasetError only for what cleaning would have refused as well.
+walked where it parses as a sequence. Never refuses: where items cannot be parsed, cleaning has left their sequence out,
+kept it on purpose, or refused the instance itself.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from node.errors import DatasetError
 from node.gate.attributes import FORMS, Form, form_of
 from node.gate.needles import dates_in, probes_of
 from node.recipe.charset import Codec, codec
@@ -17,6 +20,7 @@ from node.recipe.coding import Coding
 from node.recipe.encoded import (
     ITEM,
     ITEM_END,
+    MAX_DEPTH,
     SEQUENCE_END,
     UNDEFINED,
     Element,
@@ -83,7 +87,7 @@ class Gathered:
 
 
 def gather(dataset: EncodedDataset) -> Gathered:
-    """Return the identifying values of a data set. Raises DatasetError."""
+    """Return the identifying values of a data set."""
     walk = _Walk(dataset)
     walk.elements()
     return walk.found
@@ -98,6 +102,7 @@ class _Walk:
         self._buffer = dataset.buffer
         self._walker = dataset.walker
         self._seen: set[bytes] = set()
+        self._depth = 0
 
     def elements(self) -> None:
         dataset = self._dataset
@@ -107,7 +112,13 @@ class _Walk:
             if form is None:
                 form = form_of(element[0])
             if form is not nothing:
-                self._met(form, element, read, dataset.coding)
+                self._top(form, element, read)
+
+    def _top(self, form: Form, element: Element, read: Codec) -> None:
+        try:
+            self._met(form, element, read, self._dataset.coding)
+        except (DatasetError, struct.error):
+            self._depth = 0
 
     def _met(self, form: Form, element: Element, read: Codec, coding: Coding) -> None:
         if form is Form.ITEMS or form is Form.MAYBE_ITEMS:
@@ -148,13 +159,18 @@ class _Walk:
                 return end
         else:
             inner = coding if closed else inner_coding(self._walker, element, coding)
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}")
         while position < end:
             tag, size = self._walker.item_header(position, end, inner)
             position += 8
             if tag == SEQUENCE_END:
-                return position
-            if tag == ITEM:
-                position = self._item(position, end, size, read, inner)
+                break
+            if tag != ITEM:
+                raise DatasetError("no item where an item must stand")
+            position = self._item(position, end, size, read, inner)
+        self._depth -= 1
         return position
 
     def _item(self, position: int, end: int, size: int, read: Codec, coding: Coding) -> int:

@@ -7,7 +7,7 @@ identifying element that no line means is a finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -66,7 +66,7 @@ def leaks(cleaned: Cleaned, recipe: Recipe, *, pixels: bool = True) -> list[Find
     gathered = gather(cleaned.dataset)
     if not suspicious(gathered, cleaned, pixels=pixels):
         return []
-    return list(islice(_Judge(gathered, cleaned, recipe, pixels=pixels).findings(), MOST))
+    return list(islice(Judge(gathered, cleaned, recipe, pixels=pixels).findings(), MOST))
 
 
 def described(findings: list[Finding]) -> str:
@@ -74,6 +74,9 @@ def described(findings: list[Finding]) -> str:
     told = "; ".join(map(str, findings[:_TOLD]))
     more = len(findings) - _TOLD
     return f"{told}; and {'at least ' * (len(findings) == MOST)}{more} more" if more > 0 else told
+
+
+_CHANCE = 6  # bytes; in a long binary value a shorter needle stands by chance sooner or later
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class _Sought:
     encoded: frozenset[bytes]
 
 
-class _Judge:
+class Judge:
     """One result beside its original."""
 
     def __init__(self, gathered: Gathered, cleaned: Cleaned, recipe: Recipe, *, pixels: bool) -> None:
@@ -168,12 +171,10 @@ class _Judge:
         """Look into a value that is no text, or of which nobody knows."""
         lowered = raw.lower()
         text = lowered.decode("latin-1")
-        for sought in self._strong:
-            needle = sought.needle.text
-            if (needle.isascii() and needle in text and stands_in(needle, text)) or any(
-                encoded in lowered for encoded in sought.encoded
-            ):
-                yield sought.kind
+        found = [sought for sought in self._strong if _is_in_bytes(sought, text, lowered)]
+        if len(raw) > _LONGEST and len(found) == 1 and len(found[0].needle.text.encode()) < _CHANCE:
+            found = []
+        yield from (sought.kind for sought in found)
         yield from self._uids(lowered)
         yield from self._written_dates(text)
         if len(raw) <= _LONGEST:
@@ -219,6 +220,13 @@ class _Judge:
                 if "__" in one.path and one.element[4] - one.element[2] <= _LONGEST
             }
         return self._nested.get(seen.path)
+
+
+def _is_in_bytes(sought: _Sought, text: str, lowered: bytes) -> bool:
+    needle = sought.needle.text
+    if needle.isascii():
+        return needle in text and stands_in(needle, text)
+    return any(encoded in lowered for encoded in sought.encoded)
 
 
 def _vr(seen: Seen) -> str:
@@ -280,11 +288,3 @@ def _is_kept(seen: Seen, dataset: EncodedDataset, keeps: tuple[Any, ...], creato
         return False
     place = Field(seen.level.parents, tag, creator, _vr(seen))
     return any(rule.selector.matches(place) for rule in keeps)
-
-
-def tally(findings: list[Finding]) -> Mapping[str, int]:
-    """Return how many findings there are of each kind."""
-    counts: dict[str, int] = {}
-    for finding in findings:
-        counts[finding.kind] = counts.get(finding.kind, 0) + 1
-    return counts

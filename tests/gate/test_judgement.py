@@ -11,11 +11,16 @@ from pydicom.encaps import encapsulate
 
 from node.errors import DatasetError, HoldInstance
 from node.gate import described, leaks
+from node.gate.gather import gather
+from node.gate.judge import Judge
+from node.gate.search import suspicious
 from node.instances import Scratch, opened
+from node.part10 import read_file_meta
 from node.recipe import EncodedDataset, load_recipe, shipped_recipe
+from node.recipe.coding import EXPLICIT_CODING
 from node.syntaxes import lookup
 from tests.gate.support import GROUP, UID, WEAK, found, more, patient, with_private, without
-from tests.recipe.support import Keys, dataset, encode
+from tests.recipe.support import Keys, dataset, encode, recipe
 from tests.support import make_ct
 
 JPEG, JPEG_2000, RLE = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5"
@@ -171,6 +176,43 @@ def test_native_pixels_are_not_searched(size):
     assert found(source) == []
     source.StudyDescription = "Kowalska"
     assert found(source) == ["Patient's Name in (0008,1030)"]
+
+
+def test_a_short_word_in_a_long_binary_value_is_chance():
+    filler = bytes(range(1, 48)) * 3000
+    source = patient(PatientName="KNUT^ZOFIA")
+    assert found(with_private(source, "OB", filler + b" knut " + filler)) == []
+    assert found(with_private(source, "OB", filler + b" knut zofia" + filler)) != []
+    assert found(with_private(source, "OB", b" knut ")) != []
+
+
+def test_what_the_quick_look_lets_pass_the_slow_one_passes_too():
+    nothing, checked = recipe("REMOVE PatientName", "BLANK InstitutionName"), 0
+    for path in sorted(PUBLIC.glob("*.dcm")):
+        data = path.read_bytes()
+        if path.stat().st_size > 100_000 or data[128:132] != b"DICM":
+            continue
+        try:
+            meta, start = read_file_meta(data)
+            syntax = lookup(meta.transfer_syntax_uid)
+            if syntax is None or syntax.deflated:
+                continue
+            cleaned = nothing.apply(EncodedDataset.scan(data, start, syntax), Keys(), {})
+        except (DatasetError, HoldInstance):
+            continue
+        for by in (nothing, WEAK):
+            gathered = gather(cleaned.dataset)
+            slow = next(Judge(gathered, cleaned, by, pixels=True).findings(), None)
+            assert slow is None or suspicious(gathered, cleaned, pixels=True), path.name
+            checked += slow is not None
+    assert checked > 20
+
+
+def test_items_that_cannot_be_parsed_and_are_removed_do_not_matter():
+    broken = EXPLICIT_CODING.header(0x00081140, "SQ", 14) + b"\xfe\xff\x00\xe0\xff\x00\x00\x00KOWALS"
+    data = encode(dataset(SOPInstanceUID="1.2.3")) + broken + encode(dataset(PatientName="KOWALSKA"))
+    assert found(data, more("REMOVE ReferencedImageSequence")) == []
+    assert found(data, without("PatientName", "REMOVE ReferencedImageSequence")) == ["Patient's Name in (0010,0010)"]
 
 
 def test_the_shipped_recipe_passes_the_gate(tmp_path):
