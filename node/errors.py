@@ -185,6 +185,7 @@ class HoldReason(StrEnum):
     PROJECT_CHANGED = "project-changed"  # the project's first instances went out in other forms
     COLLISION = "collision"  # two originals would get the same replacement
     ROUTE_GONE = "route-gone"  # the configuration no longer has the route
+    LEAK = "leak"  # the result still shows whose it is
     POISON = "poison"  # cleaning it killed its worker twice
     FILE_MISSING = "file-missing"  # the ledger knows it, the spool has no file
     INTERNAL = "internal"  # a fault of the node itself; the log has the traceback

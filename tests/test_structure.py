@@ -20,7 +20,7 @@ LAYERS = (
     ("deflated",),
     ("standard",),
     ("recipe",),
-    ("pixels",),
+    ("pixels", "gate"),
     ("instances",),
     ("routing", "files"),
     ("ledger",),

@@ -10,18 +10,25 @@ Guarantees
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 
 from node.cleaner.plan import Plan
 from node.errors import DatasetError, HoldInstance, HoldReason, SpoolError
+from node.gate import described, leaks
 from node.instances import InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
+from node.ledger.leaks import RELEASED, accepted
 from node.ledger.leases import LEASE_SECONDS
 from node.ledger.maps import Handed
+from node.log import event
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
+from node.recipe import Cleaned
 from node.spool import Spool
+
+LOGGER = logging.getLogger("node.cleaner")
 
 # Less than a lease, so that no other cleaner begins with an instance that this one still decodes.
 _DECODING_SECONDS = LEASE_SECONDS / 2
@@ -57,7 +64,7 @@ class Cleaning:
         try:
             return self._clean(claimed, plan, source)
         except HoldInstance as hold:
-            return Held(claimed, hold.reason, hold.detail)
+            return Held(claimed, hold.reason, hold.detail, plan.recipe.hash)
         except DatasetError as error:
             return Held(claimed, HoldReason.UNPARSABLE, str(error))
         finally:
@@ -120,6 +127,7 @@ class Cleaning:
         content = masked(cleaned, self._spool.check_room, _DECODING_SECONDS)
         syntax = content.syntax
         sop_class_uid, sop_instance_uid = required_uids(cleaned)
+        leak = self._gate(claimed, plan, cleaned, pixels=syntax.encapsulated)
         head = self._head(plan, (sop_class_uid, sop_instance_uid, syntax.uid))
         target = self._spool.create(claimed.id, self._spool.draft())
         try:
@@ -139,7 +147,30 @@ class Cleaning:
             size,
             len(head),
             _handed(plan, identities),
+            leak,
         )
+
+    @staticmethod
+    def _gate(claimed: Claimed, plan: Plan, cleaned: Cleaned, *, pixels: bool) -> str | None:
+        """Return what the row is to say of an instance that goes although it shows identity. Raises HoldInstance."""
+        findings = leaks(cleaned, plan.recipe, pixels=pixels)
+        if not findings:
+            return None
+        found = described(findings)
+        if plan.gate == "report":
+            event(
+                LOGGER,
+                "leak",
+                level=logging.WARNING,
+                instance=claimed.id,
+                route=claimed.route,
+                findings=len(findings),
+                detail=found,
+            )
+            return f"leak reported: {found}"
+        if accepted(claimed.detail, claimed.recipe_hash, plan.recipe.hash) != found:
+            raise HoldInstance(HoldReason.LEAK, found)
+        return RELEASED + found
 
     def _head(self, plan: Plan, uids: tuple[str, str, str]) -> bytes:
         """File meta information without anything of the sender, and with what a lost ledger is rebuilt from."""

@@ -20,6 +20,7 @@ class Plan:
     variables: Mapping[str, str]
     exclude: Conditions | None
     scope: Scope
+    gate: str
 
 
 def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> dict[str, Plan]:
@@ -32,6 +33,7 @@ def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> 
             variables=dict(route.variables),
             exclude=compile_conditions(list(route.exclude), f"route {route.name}") if route.exclude else None,
             scope=make_scope(config, route.project, route, secret),
+            gate=route.gate,
         )
         for route in config.routes
     }

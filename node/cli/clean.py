@@ -65,7 +65,7 @@ def _run(settings: Settings, inputs: tuple[Path, ...], out: OutputFolder, jobs: 
 
         def tell(found: Found, outcome: Outcome) -> None:
             bar.advance()
-            if outcome.kind in ("held", "failed") or verbose:
+            if outcome.kind in ("held", "failed") or (outcome.kind == "written" and outcome.reason) or verbose:
                 bar.say(_line(found, outcome))
 
         return run(settings, find(inputs, out.root), out, jobs, tell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from node.ledger import Ledger
 
 ALL = 1_000_000_000
+_LEAK = (
+    "deid-node: {0} still shows identity (held show says where). Mend the recipe, `reload`, or look at it and take the "
+    "responsibility; then: deid-node held release --despite-leak {0}"
+)
 
 
 @click.group()
@@ -89,12 +94,24 @@ def _choice(command: Any) -> Any:
 
 @held.command()
 @_choice
-def release(instances: tuple[str, ...], everything: bool, reason: str | None) -> int:
+@click.option("--despite-leak", is_flag=True, help="Let go what shows identity, as it was found; this is recorded.")
+def release(instances: tuple[str, ...], everything: bool, reason: str | None, despite_leak: bool) -> int:
     """Run the step again that held them; nothing uncleaned is ever sent."""
+    if despite_leak and everything:
+        raise click.UsageError("--despite-leak takes ids: each instance has to be looked at.")
     with opened_ledger(quiet_config(), readonly=False) as ledger:
         chosen = _chosen(ledger, instances, everything, reason)
-        failed = [instance for instance in chosen if not ledger.release(instance)]
-    return _report("released", chosen, failed)
+        let_go = ledger.release_despite_leak if despite_leak else ledger.release
+        failed = [instance for instance in chosen if not let_go(instance)]
+        leaking = [] if despite_leak else [instance for instance in failed if _leaks(ledger, instance)]
+    for instance in leaking:
+        click.echo(_LEAK.format(instance), err=True)
+    return _report("released", chosen, failed, said=leaking)
+
+
+def _leaks(ledger: Ledger, instance: str) -> bool:
+    detail = ledger.held_detail(instance)
+    return detail is not None and detail["reason"] == HoldReason.LEAK
 
 
 @held.command()
@@ -124,10 +141,11 @@ def _chosen(ledger: Ledger, instances: tuple[str, ...], everything: bool, reason
     return list(dict.fromkeys(entry["id"] for entry in ledger.held(ALL) if entry["reason"] == reason))
 
 
-def _report(done: str, chosen: list[str], failed: list[str]) -> int:
+def _report(done: str, chosen: list[str], failed: list[str], said: Collection[str] = ()) -> int:
     click.echo(f"{len(chosen) - len(failed)} {done}")
     for instance in failed:
-        _unknown(instance)
+        if instance not in said:
+            _unknown(instance)
     return WRONG if failed else 0
 
 

@@ -44,13 +44,16 @@ class Row:
 class View:
     """What becomes of a file: its elements, or why it is held and by which line; or the rule that excludes it.
 
-    `pixels` says what of the image is masked, in order.
+    `pixels` says what of the image is masked, in order; `leaks`, where the result still shows whose it is, `leak`
+    the same in short.
     """
 
     rows: list[Row]
     held: dict[str, str] | None = None
     excluded: str | None = None
     pixels: list[str] = field(default_factory=list)
+    leaks: list[str] = field(default_factory=list)
+    leak: str = ""
 
 
 @click.command()
@@ -73,11 +76,15 @@ def preview(file: Path, against: tuple[str, ...], everything: bool, mask: bool, 
         if not against:
             rows = [row for row in view.rows if everything or row.what != "kept" or row.before != row.after]
             _show(replace(view, rows=[masked(row) for row in rows] if mask else rows), note, as_json)
-            return WRONG if view.held else 0
+            return _code(settings, view)
     with settled(replace(chosen, recipes=against), example=True) as settings:
         other = look(settings, file)
     _show_differences(view, other, mask=mask, note=note, as_json=as_json)
-    return WRONG if view.held or other.held else 0
+    return _code(settings, view) or _code(settings, other)
+
+
+def _code(settings: Settings, view: View) -> int:
+    return WRONG if view.held or (view.leaks and settings.gate != "report") else 0
 
 
 def look(settings: Settings, path: Path) -> View:
@@ -119,9 +126,17 @@ def _opened(path: Path) -> Iterator[Source]:
 def _view(traced: Trace, recipe: Recipe) -> View:
     if traced.held is not None:
         return View([], _held(traced.held, traced.where, recipe.line(traced.where)))
+    from node.gate import described, leaks
+
     assert traced.cleaned is not None
     pixels = [_region(region) for region in traced.cleaned.regions]
-    return View([_row(element, recipe) for element in traced.elements], pixels=pixels)
+    found = leaks(traced.cleaned, recipe, pixels=not traced.cleaned.regions)
+    return View(
+        [_row(element, recipe) for element in traced.elements],
+        pixels=pixels,
+        leaks=list(map(str, found)),
+        leak=described(found),
+    )
 
 
 def _region(region: Region) -> str:
@@ -176,10 +191,17 @@ def _show(view: View, note: str, as_json: bool) -> None:
     console().print(table)
     for region in view.pixels:
         click.echo(f"pixels {region}")
+    _print_leaks(view, "")
 
 
 def _state(view: View) -> dict[str, Any]:
-    return {"held": view.held, "excluded": view.excluded}
+    return {"held": view.held, "excluded": view.excluded, "leaks": view.leaks}
+
+
+def _print_leaks(view: View, which: str) -> None:
+    """Say where the result still shows whose it is, as `held list` does."""
+    if view.leaks:
+        click.echo(f"{which}leak: {view.leak}")
 
 
 def _print_state(view: View, which: str) -> bool:
@@ -208,6 +230,8 @@ def _show_differences(one: View, other: View, *, mask: bool, note: str, as_json:
         click.echo(note)
     if _print_state(one, "recipe: ") | _print_state(other, "against: "):
         return
+    _print_leaks(one, "recipe: ")
+    _print_leaks(other, "against: ")
     if not pairs:
         click.echo("No difference.")
         return

@@ -42,6 +42,7 @@ class Asked:
     project: str | None = None
     secret: Path | None = None
     variables: tuple[str, ...] = ()
+    gate: str | None = None
     example: bool = False  # whether the key that everyone knows had to do
     _databases: list[Database] = field(default_factory=list, init=False)
 
@@ -63,6 +64,11 @@ def settings_options(command: _Command) -> _Command:
         click.option("--project", metavar="NAME", help="The scope of pseudonyms, UIDs and date shifts."),
         click.option("--secret", metavar="FILE", type=click.Path(path_type=Path), help="In place of the node's own."),
         click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="For `var:NAME`; repeatable."),
+        click.option(
+            "--gate",
+            type=click.Choice(["hold", "report"]),
+            help="What still shows identity is held, or only reported; by default as the route, else held.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -114,6 +120,7 @@ def _settled(asked: Asked, example: bool) -> Settings:
         scope=scope,
         exclude=_exclude(route),
         make_maps=make_maps or NoMaps,
+        gate=asked.gate or (route.gate if route else "hold"),
     )
 
 

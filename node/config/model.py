@@ -184,8 +184,8 @@ class Route(Section):
     """Who sends → which recipe → which destinations.
 
     `project` is the scope of pseudonyms, UIDs and date shifts; `issuer` the Issuer of Patient ID where an instance has
-    none. A path in `recipe` is absolute once loaded. The last four options cannot be set yet: they say what this
-    version does.
+    none. A path in `recipe` is absolute once loaded. `unknown_sop_class`, `documents` and `pixel_risk` cannot be
+    set yet: they say what this version does; `gate` says what happens to a result that still shows whose it is.
     """
 
     name: Name
@@ -200,7 +200,7 @@ class Route(Section):
     unknown_sop_class: Literal["hold", "pass", "stub", "exclude"] = "pass"
     documents: Literal["hold", "pass", "stub", "exclude"] = "pass"
     pixel_risk: Literal["hold", "pass"] = "pass"
-    gate: Literal["hold", "scrub", "report"] = "report"
+    gate: Literal["hold", "scrub", "report"] = "hold"
 
     @model_validator(mode="before")
     @classmethod

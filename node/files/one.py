@@ -17,6 +17,7 @@ from pathlib import Path
 from node.errors import DatasetError, HoldInstance, HoldReason, NodeError, NoRoom
 from node.files.finding import Found
 from node.files.places import OutputFolder, same
+from node.gate import described, leaks
 from node.instances import (
     InstanceIdentities,
     Maps,
@@ -52,6 +53,8 @@ class Settings:
         For whom they are replaced; None where the recipe calls no keyed function.
     make_maps
         Opens the maps in the process that asks for them.
+    gate
+        What happens to a result that still shows whose it is: `hold`, or `report`, which writes it nevertheless.
     """
 
     recipe: Recipe
@@ -59,6 +62,7 @@ class Settings:
     scope: Scope | None = None
     exclude: Conditions | None = None
     make_maps: Callable[[], Maps] = NoMaps
+    gate: str = "hold"
 
 
 class Kind(StrEnum):
@@ -74,7 +78,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a file, and why; a written one lies at `draft` and belongs to `target`."""
+    """What became of a file, and why; a written one lies at `draft` and belongs to `target`.
+
+    A written one has a reason only where the gate reports that it shows identity.
+    """
 
     kind: Kind
     reason: str = ""
@@ -158,6 +165,7 @@ class FileCleaner:
         study, series = (cleaned.text(tag) or "" for tag in (_STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID))
         target = self._out.target(found.relative, (study, series, sop_instance_uid))
         content = masked(cleaned, self._out.scratch.check_room)
+        leak = self._gate(cleaned, pixels=content.syntax.encapsulated)
         # Nothing that differs from one run to the next: the same input gives the same file.
         head = encode_file_meta(FileMeta(sop_class_uid, sop_instance_uid, content.syntax.uid))
         if target.exists():
@@ -173,7 +181,14 @@ class FileCleaner:
             raise
         finally:
             os.close(descriptor)
-        return Outcome(Kind.WRITTEN, draft=draft, target=target)
+        return Outcome(Kind.WRITTEN, str(HoldReason.LEAK) if leak else "", leak, draft, target)
+
+    def _gate(self, cleaned: Cleaned, *, pixels: bool) -> str:
+        """Return where a result still shows whose it is, as far as that is only reported. Raises HoldInstance."""
+        findings = leaks(cleaned, self._settings.recipe, pixels=pixels)
+        if findings and self._settings.gate != "report":
+            raise HoldInstance(HoldReason.LEAK, described(findings))
+        return described(findings)
 
 
 def _outcome_of(error: Exception) -> Outcome:

@@ -38,6 +38,8 @@ class Claimed:
     transfer_syntax_uid: str
     strikes: int
     received_at: float
+    detail: str | None = None
+    recipe_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Clean:
     size: int
     offset: int
     handed: Handed = field(default_factory=Handed)
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Held:
     claimed: Claimed
     reason: HoldReason
     detail: str = ""
+    recipe_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ _COLUMNS = (
     instances.c.transfer_syntax_uid,
     instances.c.strikes,
     instances.c.received_at,
+    instances.c.detail,
+    instances.c.recipe_hash,
 )
 
 
@@ -150,6 +156,7 @@ class CleaningLedger:
         match result:
             case Held():
                 values |= {"state": "held", "outcome": "held", "reason": str(result.reason), "detail": result.detail}
+                values["recipe_hash"] = result.recipe_hash
             case Excluded():
                 values |= {"state": "excluded", "outcome": "excluded", "reason": "rule", "detail": result.rule}
             case Clean():
@@ -157,7 +164,7 @@ class CleaningLedger:
                     "state": "cleaned",
                     "outcome": "in_flight",
                     "reason": None,
-                    "detail": None,
+                    "detail": result.detail,
                     "recipe_hash": result.recipe_hash,
                     "clean_sop_class_uid": result.sop_class_uid,
                     "clean_sop_instance_uid": result.sop_instance_uid,

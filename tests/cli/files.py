@@ -12,6 +12,7 @@ PUBLIC = Path(pydicom.__file__).parent / "data/test_files"
 SECRET = "00112233445566778899aabbccddeeff" * 2
 KEYED = "FORMAT dicom\n%header\nREPLACE PatientName func:pseudonym\nREPLACE PatientID func:pseudonym\n"
 UIDS = "REPLACE StudyInstanceUID func:generate_uid\nREPLACE SOPInstanceUID func:generate_uid\n"
+ON_PURPOSE = "KEEP PatientID\nKEEP StudyInstanceUID\nKEEP SeriesInstanceUID\nKEEP SOPInstanceUID\n"
 PLAIN = "FORMAT dicom\n%header\nREMOVE PatientName\nREMOVE InstitutionName\nREMOVE ReferringPhysicianName\n"
 
 

@@ -16,7 +16,7 @@ import pytest
 from node.files import Layout, OutputFolder
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
 from node.syntaxes import DEFLATED_LE
-from tests.cli.files import KEYED, PLAIN, UIDS, public, recipe, secret, small, tree
+from tests.cli.files import KEYED, ON_PURPOSE, PLAIN, UIDS, public, recipe, secret, small, tree
 from tests.cli.support import ROOT
 from tests.road.support import data_set_of
 from tests.support import make_ct, wait_for
@@ -32,7 +32,7 @@ def scans(tmp_path):
 
 
 def command(*arguments):
-    return [sys.executable, "-m", "node", "clean", *map(str, arguments)]
+    return [sys.executable, "-m", "node", "clean", "--gate", "report", *map(str, arguments)]
 
 
 def environment():
@@ -40,7 +40,7 @@ def environment():
 
 
 def test_everything_in_a_folder_is_cleaned_and_named_by_its_uids(deid, tmp_path, scans):
-    done = deid("clean", "--recipe", recipe(tmp_path), scans, "--out", "out")
+    done = deid("clean", "--recipe", recipe(tmp_path, PLAIN + ON_PURPOSE), scans, "--out", "out", gate="hold")
     assert (done.code, done.out, done.err) == (0, "3 written, 0 held, 0 failed\n", "")
     assert list(tree(tmp_path / "out")) == [f"1.2.3/1.2.3.0/1.2.3.{number}.dcm" for number in range(3)]
     for path in (tmp_path / "out").rglob("*.dcm"):
@@ -101,7 +101,7 @@ def test_what_is_no_dicom_file_is_counted_and_named_when_asked(deid, tmp_path, s
     directory = pydicom.dcmread(scans / "0.dcm")
     directory.SOPClassUID = directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
     directory.save_as(scans / "DICOMDIR")
-    common = ("clean", "--recipe", recipe(tmp_path), scans, "--out", "out")
+    common = ("clean", "--recipe", recipe(tmp_path, PLAIN + ON_PURPOSE), scans, "--out", "out")
     done = deid(*common)
     assert done.code == 0
     assert done.out.startswith("3 written, 0 held, 3 skipped")

@@ -181,7 +181,7 @@ def test_the_difference_of_two_recipes_is_what_they_do_differently(deid, tmp_pat
     hidden = deid("preview", "--recipe", first, scan, "--against", second, "--mask").out
     assert "NOBODY" not in hidden.replace("REPLACE PatientName NOBODY", "")
     assert "PLANTED" not in hidden
-    assert deid("preview", "--recipe", first, scan, "--against", first).out == "No difference.\n"
+    assert deid("preview", "--recipe", first, scan, "--against", first).out.endswith("No difference.\n")
 
 
 def test_colors_tell_what_happens(deid, tmp_path, scan, monkeypatch):

@@ -51,7 +51,7 @@ def without_uid(node: RunningNode) -> Path:
     """Give the node a recipe that leaves instances without their UID, so that none can be sent; return its path."""
     recipe = node.folder / "own.dicom"
     recipe.write_text(RECIPE + "REMOVE SOPInstanceUID\n")
-    node.config["routes"][0]["recipe"] = ["./own.dicom"]
+    node.config["routes"][0] |= {"recipe": ["./own.dicom"], "gate": "report"}
     node.write_config()
     return recipe
 

@@ -31,7 +31,7 @@ def recipe(node: Deadly, mark: str) -> None:
     """Let the node's route use a recipe that leaves a mark."""
     path = node.folder / "mark.dicom"
     path.write_text(RECIPE.format(mark=mark))
-    node.config["routes"][0]["recipe"] = ["./mark.dicom"]
+    node.config["routes"][0] |= {"recipe": ["./mark.dicom"], "gate": "report"}
     node.write_config()
 
 

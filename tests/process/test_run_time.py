@@ -18,7 +18,7 @@ def use(node: Deadly, line: str) -> None:
     (node.folder / "one.dicom").write_text(
         f"FORMAT dicom\n%header\n{line}\nREPLACE SOPInstanceUID func:generate_uid\nBLANK PatientName\n"
     )
-    node.config["routes"][0]["recipe"] = ["./one.dicom"]
+    node.config["routes"][0] |= {"recipe": ["./one.dicom"], "gate": "report"}
     node.write_config()
 
 

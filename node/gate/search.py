@@ -1,0 +1,124 @@
+"""Whether anything of an original's identity can stand in a result: the step that every instance takes.
+
+Guarantees that a result of which this says no has no finding; a yes is only a suspicion. Memory is constant: large
+ranges of the source are looked at piece by piece. Native pixels are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from node.gate.gather import Gathered
+from node.gate.markers import texts
+from node.gate.needles import DATE_AFTER, DATE_BEFORE, encoded_writings
+from node.recipe import Cleaned
+from node.recipe.dictionary import PIXEL_DATA
+from node.recipe.encoded import UNDEFINED, Element
+
+BULK = (0x7FE00008, 0x7FE00009, PIXEL_DATA)  # Float, Double Float, and Pixel Data
+_PIECE = 1 << 20  # bytes
+_OVERLAP = 512  # bytes; more than the longest needle that is probed and could lie across two pieces
+RUN = re.compile(rb"[0-9.]+")
+_EXTENDED = 16  # characters, from which a UID with more components behind it still is a finding
+
+
+def suspicious(gathered: Gathered, cleaned: Cleaned, *, pixels: bool) -> bool:
+    """Tell whether a name, id, UID or date of the original can stand in the result.
+
+    `pixels` is whether compressed Pixel Data goes out as it is.
+    """
+    probes, roots = gathered.probes(cleaned.codec), gathered.roots()
+    dates = [(date[:4].encode(), encoded_writings(date)) for date in gathered.dates]
+    for piece in _pieces(cleaned, pixels=pixels):
+        lowered = piece.lower()
+        for probe in probes:
+            if probe in lowered:
+                return True
+        for root in roots:
+            if root in lowered and _has_uid(lowered, root, gathered.uids):
+                return True
+        for year, written in dates:
+            if year in lowered and _has_date(lowered, year, written):
+                return True
+    return False
+
+
+def uids_of(run: bytes, known: dict[bytes, int]) -> bytes | None:
+    """Return the known UID that a run of digits and dots is, or that a long run begins with, or None."""
+    run = run.strip(b".")
+    while run:
+        if run in known:
+            return run
+        run = run.rpartition(b".")[0]
+        if len(run) < _EXTENDED:
+            return None
+    return None
+
+
+def bulk(cleaned: Cleaned) -> list[Element]:
+    """Return the elements of the original that hold its pixels."""
+    dataset = cleaned.dataset
+    if dataset.ordered and dataset.elements[-1][0] >> 16 == PIXEL_DATA:
+        return [element for element in dataset.elements[-3:] if element[0] >> 16 in BULK]
+    found = (dataset.find(tag) for tag in BULK)
+    return [element for element in found if element is not None]
+
+
+def pixel_texts(cleaned: Cleaned) -> Iterator[bytes]:
+    """Give the marker segments and boxes of compressed Pixel Data."""
+    for element in bulk(cleaned):
+        if element[3] == UNDEFINED:
+            yield from texts(cleaned.dataset, element)
+
+
+def _has_date(lowered: bytes, year: bytes, written: tuple[bytes, ...]) -> bool:
+    at = lowered.find(year)
+    while at >= 0:
+        window = lowered[max(0, at - DATE_BEFORE) : at + DATE_AFTER]
+        if any(one in window for one in written):
+            return True
+        at = lowered.find(year, at + 1)
+    return False
+
+
+def _has_uid(lowered: bytes, root: bytes, known: dict[bytes, int]) -> bool:
+    at = lowered.find(root)
+    while at >= 0:
+        run = RUN.match(lowered, at)
+        if run is not None and uids_of(run.group(), known) is not None:
+            return True
+        at = lowered.find(root, at + 1)
+    return False
+
+
+def _pieces(cleaned: Cleaned, *, pixels: bool) -> Iterator[bytes]:
+    """Give the result without its pixels, in pieces that overlap."""
+    held: list[bytes] = []
+    size = 0
+    for part in _parts(cleaned):
+        held.append(part)
+        size += len(part)
+        if size >= _PIECE:
+            piece = b"".join(held)
+            yield piece
+            held, size = [piece[-_OVERLAP:]], _OVERLAP
+    yield b"".join(held)
+    if pixels:
+        yield from pixel_texts(cleaned)
+
+
+def _parts(cleaned: Cleaned) -> Iterator[bytes]:
+    buffer, holes = cleaned.dataset.buffer, [(element[2], element[4]) for element in bulk(cleaned)]
+    for segment in cleaned.segments:
+        if isinstance(segment, bytes):
+            yield segment
+            continue
+        offset, end = segment[0], segment[0] + segment[1]
+        for start, after in [*holes, (end, end)]:
+            while offset < min(start, end):
+                until = min(offset + _PIECE, start, end)
+                yield bytes(buffer[offset:until])
+                offset = until
+            if after <= end:
+                offset = max(offset, after)
