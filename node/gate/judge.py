@@ -118,7 +118,7 @@ class Judge:
         """Give the findings in the order of the result."""
         dataset = _header_of(self._cleaned)
         for seen, kept in _leaves(self._recipe, dataset, self._keeps):
-            yield from self._leaf(seen, dataset, kept=kept)
+            yield from dict.fromkeys(self._leaf(seen, dataset, kept=kept))
         if self._pixels:
             path = show(bulk(self._cleaned)[-1][0] >> 16) if bulk(self._cleaned) else ""
             for text in pixel_texts(self._cleaned):
