@@ -1,7 +1,8 @@
 """Removes files beside the work that goes on.
 
 Giving back a file's blocks can take longer than writing them, and syncs wait for it (a disk mounted with `discard`). So
-files go when it is calm, and soon in any case; what a death leaves behind is the sweeper's.
+files go when it is calm, and soon in any case: at once where the disk is short of room. What a death leaves behind is
+the sweeper's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 _CALM_SECONDS = 0.5  # without anything new
@@ -19,9 +21,10 @@ _MOST_BYTES = 256 << 20  # that wait together
 
 
 class Remover:
-    """A thread that removes what it is given; it starts with the first file."""
+    """A thread that removes what it is given; it starts with the first file. `is_tight` says that room is short."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_tight: Callable[[], bool]) -> None:
+        self._is_tight = is_tight
         self._given: queue.Queue[Path | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -56,7 +59,8 @@ class Remover:
                     self._remove()
                 return
             self._take(path)
-            while self._waiting and (self._bytes > _MOST_BYTES or time.monotonic() > self._waiting[0][2]):
+            tight = self._is_tight()
+            while self._waiting and (tight or self._bytes > _MOST_BYTES or time.monotonic() > self._waiting[0][2]):
                 self._remove()
 
     def _take(self, path: Path) -> None:

@@ -32,6 +32,7 @@ from node.removal import Remover
 _ID = re.compile(r"[0-9a-f]{32}")
 _FAN_OUT = [f"{n:02x}" for n in range(256)]
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TIGHT = 1 << 30  # bytes above the floor, with less than which nothing waits to be removed
 _ROOM_SEEN_FOR = 0.2  # seconds for which a look at the disk's free space counts
 
 
@@ -67,7 +68,7 @@ class Spool:
         self.originals = root / "originals"
         self.cleaned = root / "cleaned"
         self._room_until = 0.0
-        self._remover = Remover()
+        self._remover = Remover(self._is_tight)
 
     def prepare(self) -> None:
         """Make all folders and sync their parents, so that no instance ever waits for a folder to become durable."""
@@ -93,6 +94,10 @@ class Spool:
             self._room_until = 0.0
             raise NoRoom("less free space than min_free_disk", self.root)
         self._room_until = time.monotonic() + _ROOM_SEEN_FOR
+
+    def _is_tight(self) -> bool:
+        disk = os.statvfs(self.root)
+        return disk.f_bavail * disk.f_frsize < self.min_free + _TIGHT
 
     def create(self, name: str, suffix: str) -> int:
         """Open a new file `incoming/<name>.<suffix>` for writing and return its descriptor.

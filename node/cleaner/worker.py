@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ class Cleaner:
             if result is not None:
                 results.append(result)
                 size += result.size if isinstance(result, Clean) else 0
-            if size > _TOGETHER:
+            if size > _TOGETHER or result is None:  # what is done may make the room that was missing
                 self._finish(results)
                 results, size = [], 0
         self._finish(results)
@@ -84,7 +85,7 @@ class Cleaner:
         except SpoolError as error:
             event(LOGGER, "clean-later", level=logging.ERROR, instances=len(results), error=str(error))
             for result in results:
-                self.ledger.give_back(result.claimed, _TROUBLE_SECONDS)
+                self.ledger.give_back(result.claimed, _later())
             return False
         return True
 
@@ -97,7 +98,7 @@ class Cleaner:
         except NodeError as error:
             # The disk, not the instance: it is tried again, and the message says what to look at.
             event(LOGGER, "clean-later", level=logging.ERROR, instance=claimed.id, error=str(error))
-            self.ledger.give_back(claimed, _TROUBLE_SECONDS)
+            self.ledger.give_back(claimed, _later())
             return None
         except Exception:  # noqa: BLE001 -- the boundary around one instance: it is held, and the next goes on
             event(LOGGER, "clean-failed", level=logging.ERROR, instance=claimed.id, exc_info=True)
@@ -125,3 +126,8 @@ class Cleaner:
                 event(LOGGER, "excluded", instance=claimed.id, route=claimed.route, rule=result.rule)
         # Its row says, durably, that the original is no longer needed.
         self.spool.remove_soon(self.spool.original(claimed.id))
+
+
+def _later() -> float:
+    """Seconds until the next try; never the same: two cleaners must not take the last room from each other for ever."""
+    return _TROUBLE_SECONDS * (0.5 + random.random())  # noqa: S311 -- spreads load, no secret

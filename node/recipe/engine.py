@@ -163,6 +163,8 @@ def _as_dataset_error() -> Iterator[None]:
         yield
     except struct.error:
         raise DatasetError("the data set is truncated") from None
+    except OverflowError:
+        raise DatasetError("a group length is wrong") from None
     except RecursionError:
         raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}") from None
 

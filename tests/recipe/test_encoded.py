@@ -318,3 +318,10 @@ def test_a_sequence_at_the_place_of_a_private_creator_is_walked_like_any_other()
     source.add_new(0x00070011, "SQ", [dataset(PatientID="2")])
     again = cleaned(source, "REMOVE PatientID")
     assert "PatientID" not in again[0x00070011].value[0]
+
+
+def test_a_group_length_that_stands_behind_its_group_is_refused_when_it_would_have_to_change():
+    name = b"\x10\x00\x10\x00PN\x0e\x00SIMPSON^HOMER "
+    data = name + b"\x10\x00\x00\x00UL\x04\x00" + struct.pack("<L", len(name))
+    with pytest.raises(DatasetError, match="group length"):
+        recipe("REMOVE PatientName").apply(EncodedDataset.scan(data, 0, EXPLICIT_LE), Keys(), {})
