@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
 from dataclasses import dataclass
 
 from node.cleaner.cleaning import Cleaning
-from node.errors import HoldReason, LedgerError, NodeError, SpoolError
+from node.errors import HoldReason, LedgerError, LedgerUncertain, NodeError, SpoolError
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
 from node.ledger.leases import LEASE_SECONDS
 from node.log import event
@@ -72,11 +73,24 @@ class Cleaner:
 
     def _finish(self, results: list[Result]) -> None:
         """Put the files in place, write what became of the instances, and let go of their originals, in this order."""
-        settled = self.ledger.settle(results) if results and self._publish(results) else []
+        settled = self._settle(results) if results and self._publish(results) else []
         for result in settled:
             self._after(result)
         if any(isinstance(result, Clean) for result in settled):
             self.cleaned.ring()
+
+    def _settle(self, results: list[Result]) -> list[Result]:
+        try:
+            return self.ledger.settle(results)
+        except LedgerUncertain:
+            raise
+        except LedgerError:
+            # No row was written, and they are cleaned again: their room may be just what the ledger lacks.
+            for result in results:
+                if isinstance(result, Clean):
+                    with contextlib.suppress(OSError):
+                        self.spool.cleaned_file(result.claimed.id).unlink(missing_ok=True)
+            raise
 
     def _publish(self, results: list[Result]) -> bool:
         """Put the cleaned files in place; where the disk refuses, all of them are tried again."""

@@ -15,6 +15,7 @@ import pytest
 
 from node.dicomnet import AcceptorLimits, AssociationServer
 from node.dicomnet.dimse import encode_store_request
+from tests.support import wait_for
 
 from .peers import (
     ABORT_TYPE,
@@ -98,6 +99,7 @@ def test_draining_lets_an_association_end_and_cuts_the_silent_one() -> None:
     with accepting() as acceptor, RawPeer(acceptor.port) as peer, RawPeer(acceptor.port) as silent:
         peer.associate()
         peer.send(STORE + PART)
+        wait_for(lambda: acceptor.server.connections() == 2, "both are accepted")
         acceptor.server.stop()
         drained = threading.Thread(target=acceptor.server.drain, args=(PATIENCE,))
         drained.start()
