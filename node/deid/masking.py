@@ -20,13 +20,13 @@ from pydicom.pixels.utils import pixel_array
 
 from node.deflated import write_all
 from node.deid.identifiers import DicomFile
+from node.deid.saving import HEAD
 from node.deid.source import Source, opened
 from node.instances import write_deflated, write_segments
 from node.pixels import mask
 from node.recipe import RecipeText, Region, load_recipe
 from node.recipe.coding import EXPLICIT_CODING
 
-_HEAD = b"\0" * 128 + b"DICM"
 _KEPT = load_recipe([RecipeText("pixels", "FORMAT dicom")], in_node=False)
 _ENCODERS = {
     "1.2.840.10008.1.2.5": "pydicom",
@@ -117,7 +117,7 @@ def _write(source: Source, regions: tuple[Region, ...], target: int) -> None:
     cleaned = _KEPT.apply(source.dataset, None, {})
     cleaned.regions = regions
     masked = mask(cleaned)
-    head = _HEAD + _meta(source, masked.syntax.uid)
+    head = HEAD + _meta(source, masked.syntax.uid)
     if source.dataset.syntax.deflated:
         write_deflated(target, head, masked.segments, source.file)
     else:

@@ -23,7 +23,7 @@ from node.instances import write_deflated, write_segments
 from node.recipe import Cleaned, EncodedDataset, RecipeText, load_recipe
 from node.syntaxes import EXPLICIT_LE
 
-_HEAD = b"\0" * 128 + b"DICM"
+HEAD = b"\0" * 128 + b"DICM"
 _FOLLOWING = (
     ("MediaStorageSOPClassUID", 0x00020002, SOP_CLASS_UID),
     ("MediaStorageSOPInstanceUID", 0x00020003, SOP_INSTANCE_UID),
@@ -40,7 +40,7 @@ class Result:
 
     def write(self, target: int) -> None:
         """Write the file into a descriptor. Raises SpoolError where the disk refuses."""
-        source, cleaned, head = self.source, self.cleaned, _HEAD + self.meta
+        source, cleaned, head = self.source, self.cleaned, HEAD + self.meta
         if not source.dataset.syntax.deflated:
             write_segments(target, head, cleaned.segments, source.file, source.whole)
         elif cleaned.changed or source.deflated is None:

@@ -6,9 +6,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pydicom
+import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from node.deid import replace_identifiers
+from node.errors import FilesError
 from tests.recipe.support import dataset
 
 PYDICOM = Path(pydicom.__file__).parent / "data/test_files"
@@ -57,3 +60,16 @@ def recipe(*lines: str) -> dict[str, object]:
             {"action": word[0], "field": word[1]} | ({"value": word[2]} if len(word) > 2 else {}) for word in words
         ],
     }
+
+
+def one(source, *lines: str, **options):
+    return replace_identifiers(source, deid=recipe(*lines), save=False, **options)[0]
+
+
+def failed(*arguments, **options) -> dict[str, Exception]:
+    with pytest.raises(FilesError) as raised:
+        replace_identifiers(*arguments, **options)
+    return raised.value.failed
+
+
+NO_NAME = recipe("REMOVE PatientName")

@@ -16,25 +16,13 @@ from pydicom.dataset import Dataset, FileDataset
 from node.deid import ProjectKeys, get_identifiers, remove_private_identifiers, replace_identifiers
 from node.errors import FileError, FilesError, HoldInstance, HoldReason
 from node.identity import PatientKey
-from tests.deid.support import CT, encoded, patient, recipe, write
+from tests.deid.support import CT, NO_NAME, encoded, failed, one, patient, recipe, write
 from tests.recipe.support import dataset
-
-NO_NAME = recipe("REMOVE PatientName")
 
 
 @pytest.fixture
 def path(tmp_path):
     return write(tmp_path / "a.dcm", patient())
-
-
-def one(source, *lines: str, **options):
-    return replace_identifiers(source, deid=recipe(*lines), save=False, **options)[0]
-
-
-def failed(*arguments, **options) -> dict[str, Exception]:
-    with pytest.raises(FilesError) as raised:
-        replace_identifiers(*arguments, **options)
-    return raised.value.failed
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -16,25 +16,13 @@ from pydicom.uid import (
 )
 
 from node.deid import DeidRecipe, replace_identifiers
-from node.errors import FilesError, RecipeError
-from tests.deid.support import PYDICOM, encoded, patient, recipe, write
-
-NO_NAME = recipe("REMOVE PatientName")
+from node.errors import RecipeError
+from tests.deid.support import NO_NAME, PYDICOM, encoded, failed, one, patient, recipe, write
 
 
 @pytest.fixture
 def path(tmp_path):
     return write(tmp_path / "a.dcm", patient())
-
-
-def one(source, *lines: str, **options):
-    return replace_identifiers(source, deid=recipe(*lines), save=False, **options)[0]
-
-
-def failed(*arguments, **options) -> dict[str, Exception]:
-    with pytest.raises(FilesError) as raised:
-        replace_identifiers(*arguments, **options)
-    return raised.value.failed
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
