@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from node.ledger.maps import Handed
 from node.ledger.reception import GroupCommit, known_ids
 from node.ledger.sending import SendingLedger, Settlement, Verdict, hold_gone, renew_leases
 from node.spool import Spool
-from tests.ledger.support import clean, new_database, received, trace
+from tests.ledger.support import clean, fill, new_database, received, trace
 
 ROWS = 100_000
 BIG_TABLES = "instances|deliveries|events|uid_map|patient_map|study_map|projects|mine|other"
@@ -30,55 +29,9 @@ FULL_SCAN = re.compile(rf"SCAN ({BIG_TABLES})\b(?! USING (COVERING )?INDEX ({SMA
 @pytest.fixture
 def large(tmp_path: Path) -> Iterator[Database]:
     database = new_database(tmp_path)
-    fill(database.path)
+    fill(database.path, ROWS)
     yield database
     database.close()
-
-
-def fill(path: Path) -> None:
-    """Mostly delivered, 1 of 100 waiting for a later try, 1 of 1000 held or received."""
-    now = time.time()
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA synchronous=OFF")
-    triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for name, _ in triggers:
-        connection.execute(f"DROP TRIGGER {name}")
-    rows = []
-    for seq in range(1, ROWS + 1):
-        state = "received" if seq % 1000 == 0 else "held" if seq % 1000 == 1 else "cleaned"
-        outcome = {"received": "in_flight", "held": "held"}.get(state, "in_flight")
-        reason = "unparsable" if state == "held" else None
-        rows.append((seq, f"{seq:032x}", now, now, f"1.2.{seq}", state, outcome, reason, now, f"2.25.{seq}"))
-    connection.executemany(
-        "INSERT INTO instances (seq, id, received_at, changed_at, sop_instance_uid, state, outcome, reason, due_at,"
-        " clean_sop_instance_uid, project, route, calling_ae_title, called_ae_title, address, sop_class_uid,"
-        " transfer_syntax_uid, size, digest, clean_sop_class_uid, clean_transfer_syntax_uid, clean_size, clean_offset)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,'p','r','A','B','127.0.0.1','1.2','1.2',10,x'00','1.2','1.2',10,2)",
-        rows,
-    )
-    sent = [
-        (row[0], now, now, now + 500 if row[0] % 100 == 3 else now, "due" if row[0] % 100 == 3 else "delivered")
-        for row in rows
-        if row[5] == "cleaned"
-    ]
-    connection.executemany(
-        "INSERT INTO deliveries (instance, destination, created_at, changed_at, due_at, state, tries)"
-        " VALUES (?, 'd', ?, ?, ?, ?, 1)",
-        sent,
-    )
-    connection.executemany(
-        "INSERT INTO uid_map VALUES ('p', 1, ?, ?, 'computed')", [(f"1.2.{n}", f"2.25.{n}") for n in range(ROWS)]
-    )
-    connection.execute(
-        "INSERT INTO tallies SELECT route, state, outcome, repeat, count(*) FROM instances GROUP BY 1, 2, 3, 4"
-    )
-    connection.execute("INSERT INTO delivery_tallies SELECT destination, state, count(*) FROM deliveries GROUP BY 1, 2")
-    connection.execute("INSERT INTO events (instance, at, event) SELECT seq, changed_at, state FROM instances")
-    for _, statement in triggers:
-        connection.execute(statement)
-    connection.commit()
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
 
 
 class Plans:
