@@ -269,6 +269,13 @@ class EncodedDataset:
             return self.elements[place]
         return None
 
+    def place_of(self, tag: int) -> int:
+        """Return the offset where a new top-level element belongs: in front of the first with a higher tag."""
+        if not self.ordered:
+            return next((element[1] for element in self.elements if element[0] >> 16 > tag), self.end)
+        place = bisect_left(self.elements, ((tag + 1) << 16,))
+        return self.elements[place][1] if place < len(self.elements) else self.end
+
     def raw(self, element: Element) -> bytes:
         """Return an element's encoded value. Raises DatasetError where it is too long to be looked at."""
         if element[4] - element[2] > MAX_TEXT:

@@ -18,13 +18,13 @@ from node.recipe.charset import Codec, codec
 from node.recipe.compiled import GROUP_LENGTH, UNTOUCHED, Decision, Level, calls
 from node.recipe.dictionary import SPECIFIC_CHARACTER_SET, show
 from node.recipe.elements import Elements, Inside, Owners, Place
-from node.recipe.encoded import MAX_DEPTH, Element, EncodedDataset
+from node.recipe.encoded import MAX_DEPTH, UNDEFINED, Element, EncodedDataset
 from node.recipe.header import Rule
 from node.recipe.instance import Instance
 from node.recipe.method import CODE_SEQUENCE, items
 from node.recipe.originals import Originals, Seen
 from node.recipe.output import Cleaned, Output
-from node.recipe.program import Program, Subject
+from node.recipe.program import REMOVED, Program, Subject
 from node.recipe.values import encode
 
 
@@ -43,7 +43,7 @@ class Watch(Protocol):
 class Engine:
     """One application of a recipe to one data set."""
 
-    __slots__ = ("added", "dataset", "elements", "level", "originals", "output", "program")
+    __slots__ = ("_watched", "added", "dataset", "elements", "level", "originals", "output", "program")
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Engine:
         self.originals = Originals(dataset, instance, self.program)
         self.elements = (watch.elements if watch else Elements)(dataset, self.output, self.program, self._inside)
         self.elements.codes = codes
+        self._watched = watch is not None
 
     def collect(self) -> None:
         """Fill the instance's lists from the original data set. Raises HoldInstance and DatasetError."""
@@ -101,7 +102,7 @@ class Engine:
         # The hot loop: most elements need one look-up, private ones two.
         untouched = None if place.transcodes else UNTOUCHED
         act, sizes, group_lengths = self.elements.act, dict[int, int](), list[Element]()
-        get = self.level.decisions.get
+        get, alone, removed = self.level.decisions.get, not self._watched, list[Element]()
         owners = Owners(self.level, self.dataset)
         block_of = owners.blocks.get
         for element in self.dataset.elements:
@@ -112,12 +113,16 @@ class Engine:
                 decision = (block.get(key) if block else None) or owners.decide(element, "")
             if decision is untouched:
                 continue
+            if decision.fixed is REMOVED and alone and element[3] != UNDEFINED:
+                removed.append(element)
+                continue
             if decision.kind == GROUP_LENGTH:
                 group_lengths.append(element)
                 continue
             _, grown = act(element, decision, self.level, place, self.dataset.end)
             if grown:
                 sizes[key >> 32] = sizes.get(key >> 32, 0) + grown
+        self.output.cut(removed, sizes)
         self._added(place, sizes)
         if group_lengths:
             self.elements.settle(group_lengths, sizes, place, self.dataset.end)

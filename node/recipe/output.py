@@ -6,6 +6,7 @@ are one range. Refuses with HoldInstance what an element's length field cannot h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -105,9 +106,26 @@ class Output:
         self._edits.append((element[1], element[4], b""))
         return element[1] - element[4]
 
+    def cut(self, elements: Sequence[Element], sizes: dict[int, int]) -> None:
+        """Leave out top-level elements, in the order of the buffer; `sizes` are told by how much each group shrinks.
+
+        Those that stand one behind the other are one edit.
+        """
+        values, edits, first, last = self._values, self._edits, 0, 0
+        for key, start, _, _, end in elements:
+            if start != last:
+                if last:
+                    edits.append((first, last, b""))
+                first = start
+            last = end
+            values[key >> 16] = None
+            sizes[key >> 32] = sizes.get(key >> 32, 0) + start - end
+        if last:
+            edits.append((first, last, b""))
+
     def insert(self, tag: int, encoded: bytes) -> None:
         """Put a new top-level element where its tag belongs."""
-        position = next((e[1] for e in self._dataset.elements if e[0] >> 16 > tag), self._dataset.end)
+        position = self._dataset.place_of(tag)
         self._edits.append((position, position, encoded))
 
     def append(self, offset: int, encoded: bytes) -> int:
@@ -163,7 +181,7 @@ class Output:
             elif start > position:
                 literal.append(bytes(dataset.buffer[position:start]))
             literal.append(new)
-            position = end
+            position = max(position, end)  # what is inserted may belong between elements that go together
         _flush(segments, literal)
         if position < dataset.end:
             segments.append((position, dataset.end - position))
