@@ -88,6 +88,10 @@ class RecipeError(FaultsError):
     """A recipe cannot be used."""
 
 
+class PairsRefused(FaultsError):
+    """Pairs of originals and replacements cannot be imported."""
+
+
 class StartError(NodeError):
     """The node cannot start; the text says why and what to do."""
 

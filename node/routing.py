@@ -103,7 +103,9 @@ def compile_routes(config: Config) -> dict[str, Recipe]:
     functions, faults = site_functions(config)
     for index, route in enumerate(config.routes):
         try:
-            recipes[route.name] = recipe = load_entries(route.recipe, config.file, functions)
+            recipes[route.name] = recipe = load_entries(
+                route.recipe, config.file, functions, trial_text(config, route.project)
+            )
         except RecipeError as error:
             faults += error.faults
         else:
@@ -140,8 +142,20 @@ def recipe_faults(recipes: Sequence[tuple[str, ...]], file: Path) -> list[Fault]
     return list(dict.fromkeys(faults))
 
 
-def load_entries(entries: Sequence[str], file: Path, functions: Functions) -> Recipe:
+def trial_text(config: Config, project: str) -> RecipeText | None:
+    """Return the lines that write a project's clinical trial; None where it has none."""
+    from node.recipe import RecipeText
+
+    trial = config.project(project).trial
+    if trial is None:
+        return None
+    return RecipeText(f"projects.{project}.trial", "\n".join(("FORMAT dicom", "%header", *trial.lines())))
+
+
+def load_entries(entries: Sequence[str], file: Path, functions: Functions, trial: RecipeText | None = None) -> Recipe:
     """Load a recipe from the names of shipped recipes and paths; `file` is where they are written.
+
+    The lines of `trial` come after all others where the Basic Profile is part of the recipe, and only there.
 
     Raises RecipeError with every fault of every text.
     """
@@ -156,7 +170,10 @@ def load_entries(entries: Sequence[str], file: Path, functions: Functions) -> Re
             faults += error.faults
     if faults:
         raise RecipeError(faults)
-    return load_recipe(texts, functions=functions)
+    recipe = load_recipe(texts, functions=functions)
+    if trial is None or recipe.profile is None or not recipe.profile.basic:
+        return recipe
+    return load_recipe([*texts, trial], functions=functions)
 
 
 def _text(entry: str, file: Path) -> RecipeText:

@@ -65,7 +65,10 @@ OPTIONS = (
         "retain-patient-characteristics",
         "Retain Patient Characteristics Option",
         "rtn_pat_chars",
-        "Sex, age, size, weight and the like stay. Texts (C) go as in the basic profile.",
+        (
+            "Sex, age, size, weight and the like stay. Texts (C) go as in the basic profile. Ages over 89 years\n"
+            "become 090Y, as every age that a K keeps."
+        ),
     ),
     (
         "retain-device-identity",

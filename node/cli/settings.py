@@ -111,7 +111,8 @@ def _settled(asked: Asked, example: bool) -> Settings:
     route = _route(config, asked.route)
     if not asked.recipes and route is None:
         raise click.UsageError("name a recipe: --recipe RECIPE.")
-    recipe = _recipe(asked.recipes or (route.recipe if route else ()), config)
+    project = asked.project or (route.project if route else "")
+    recipe = _recipe(asked.recipes or (route.recipe if route else ()), config, project)
     variables = _variables(asked, recipe, route)
     scope, make_maps = _identity(asked, recipe, config, route, example)
     return Settings(
@@ -145,17 +146,18 @@ def _route(config: Config | None, name: str | None) -> Route | None:
     return found[name]
 
 
-def _recipe(entries: tuple[str, ...], config: Config | None) -> Recipe:
+def _recipe(entries: tuple[str, ...], config: Config | None, project: str = "") -> Recipe:
     from node.errors import RecipeError
     from node.recipe import load_functions
-    from node.routing import load_entries, site_functions
+    from node.routing import load_entries, site_functions, trial_text
 
     functions: Functions = load_functions(())
     if config is not None:
         functions, faults = site_functions(config)
         if faults:
             raise RecipeError(faults)
-    return load_entries(entries, Path("--recipe"), functions)
+    trial = trial_text(config, project) if config is not None and project else None
+    return load_entries(entries, Path("--recipe"), functions, trial)
 
 
 def _variables(asked: Asked, recipe: Recipe, route: Route | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, model_validator
 
 from node.config.section import Section
+from node.config.trial import Trial
 from node.config.units import parse_days
 from node.identity import Forms, PseudonymForm, ShiftRange
 from node.identity.forms import CROCKFORD, MAX_PSEUDONYM, UUID_ROOT, check_root
@@ -71,7 +72,8 @@ class Dates(Section):
 class Project(Section):
     """The rules of identity of one project.
 
-    `issuers` has for each issuer of Patient IDs its other names; `placeholder_ids` are ids that are none.
+    `issuers` has for each issuer of Patient IDs its other names; `placeholder_ids` are ids that are none;
+    `trial` is written where the Basic Profile is applied.
     """
 
     epoch: Annotated[int, Field(ge=1, le=1_000_000)] = 1
@@ -80,6 +82,7 @@ class Project(Section):
     dates: Dates = Dates()
     issuers: dict[Text, tuple[Text, ...]] = {}
     placeholder_ids: tuple[Text, ...] = PLACEHOLDERS
+    trial: Trial | None = None
 
     @model_validator(mode="before")
     @classmethod

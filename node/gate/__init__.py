@@ -8,6 +8,7 @@ meant: only a line that KEEPs an identifying element, or writes a text of its ow
 attributes  which attributes identify
 needles     what is searched for a value: parts of names, writings of dates, character sets
 gather      the identifying values of an original
+steps       which nested headers need no look
 search      whether anything of them is in the result at all: the step that every instance takes
 judge       where, and whether it counts: the step that only a suspicious instance takes
 markers     what of compressed pixel data is text: marker segments and boxes

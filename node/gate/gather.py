@@ -15,8 +15,9 @@ from functools import lru_cache
 from node.errors import DatasetError
 from node.gate.attributes import FORMS, Form, form_of
 from node.gate.needles import dates_in, probes_of
+from node.gate.steps import steps_of
 from node.recipe.charset import Codec, codec
-from node.recipe.coding import Coding
+from node.recipe.coding import IMPLICIT, Coding
 from node.recipe.encoded import (
     ITEM,
     ITEM_END,
@@ -26,6 +27,7 @@ from node.recipe.encoded import (
     Element,
     EncodedDataset,
     inner_coding,
+    is_un,
     read_header,
 )
 
@@ -83,7 +85,11 @@ class Gathered:
     def roots(self) -> list[bytes]:
         """Return what the UIDs begin with: where none of these stands in the result, no UID does."""
         groups = {b"2.25." if uid.startswith(b"2.25.") else uid[:_ROOT] for uid in self.uids}
-        return sorted({uid[:2] for uid in self.uids} if len(groups) > _ROOTS else groups)
+        found: list[bytes] = []
+        for root in sorted({uid[:2] for uid in self.uids} if len(groups) > _ROOTS else groups):
+            if not (found and root.startswith(found[-1])):
+                found.append(root)
+        return found
 
 
 def gather(dataset: EncodedDataset) -> Gathered:
@@ -103,6 +109,7 @@ class _Walk:
         self._walker = dataset.walker
         self._seen: set[bytes] = set()
         self._depth = 0
+        self._steps = steps_of(dataset.coding)
 
     def elements(self) -> None:
         dataset = self._dataset
@@ -115,10 +122,47 @@ class _Walk:
                 self._top(form, element, read)
 
     def _top(self, form: Form, element: Element, read: Codec) -> None:
+        coding = self._dataset.coding
         try:
-            self._met(form, element, read, self._dataset.coding)
+            if form is Form.ITEMS and not is_un(self._walker, element, coding) and self._flat(element, read, coding):
+                return
+            self._met(form, element, read, coding)
         except (DatasetError, struct.error):
             self._depth = 0
+
+    def _flat(self, element: Element, read: Codec, coding: Coding) -> bool:
+        """Walk a sequence as the row of headers that it is, into sequences and items and past what identifies nobody.
+
+        Return False where an item has a character set of its own: who stands inside of what then counts.
+        """
+        position, end = element[2], element[4]
+        walker, steps = self._walker, self._steps
+        while position < end:
+            position = steps.past(walker.buffer, position, end)
+            if position + 8 > end:
+                break
+            met = read_header(walker, position, end, coding)
+            form = form_of(met[0])
+            if form is Form.CHARSET:
+                return False
+            if form is Form.ITEMS and not is_un(walker, met, coding):
+                # A private element without a VR is a sequence by its undefined length alone: the next may be none.
+                if not coding.implicit or form_of(met[0] & ~0xFFFF | IMPLICIT) is form:
+                    steps.learn(walker.buffer, met, into=True)
+                position = met[2]
+            else:
+                position = self._beside(form, met, read, coding, end)
+        return True
+
+    def _beside(self, form: Form, met: Element, read: Codec, coding: Coding, end: int) -> int:
+        """Take what identifies of an element that is not stepped into; return the offset behind it."""
+        if met[3] == UNDEFINED:
+            met = self._walker.complete(met, end, coding, 1)
+        elif form is Form.NOTHING:
+            self._steps.learn(self._buffer, met, into=False)
+        if form is not Form.NOTHING:
+            self._met(form, met, read, coding)
+        return met[4]
 
     def _met(self, form: Form, element: Element, read: Codec, coding: Coding) -> None:
         if form is Form.ITEMS or form is Form.MAYBE_ITEMS:

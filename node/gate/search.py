@@ -28,20 +28,54 @@ def suspicious(gathered: Gathered, cleaned: Cleaned, *, pixels: bool) -> bool:
 
     `pixels` is whether compressed Pixel Data goes out as it is.
     """
-    probes, roots = gathered.probes(cleaned.codec), gathered.roots()
-    dates = [(date[:4].encode(), encoded_writings(date)) for date in gathered.dates]
-    for piece in _pieces(cleaned, pixels=pixels):
-        lowered = piece.lower()
-        for probe in probes:
-            if probe in lowered:
+    sought = _Sought(gathered, cleaned)
+    return any(sought.stands_in(piece) for piece in _pieces(cleaned, pixels=pixels))
+
+
+class _Sought:
+    """What is looked for, sorted by what tells soonest that it is not there.
+
+    Most of a large header is numbers as text. Without digits, signs and blanks little is left of it: what stands in a
+    piece also stands so shortened in the shortened piece, which is where it is looked for first.
+    """
+
+    def __init__(self, gathered: Gathered, cleaned: Cleaned) -> None:
+        self._uids = gathered.uids
+        self._words: dict[bytes, list[bytes]] = {}
+        self._numbers: list[bytes] = []
+        for probe in gathered.probes(cleaned.codec):
+            short = _shortened(probe)
+            if short:
+                self._words.setdefault(short, []).append(probe)
+            else:
+                self._numbers.append(probe)
+        self._roots = [(_shortened(root), root) for root in gathered.roots()]
+        self._years: dict[bytes, list[bytes]] = {}
+        for date in gathered.dates:
+            self._years.setdefault(date[:4].encode(), []).extend(encoded_writings(date))
+
+    def stands_in(self, piece: bytes) -> bool:
+        """Tell whether anything of it stands in a piece."""
+        short = _shortened(piece)
+        likely = [probe for word, probes in self._words.items() if word in short for probe in probes]
+        if likely:
+            lowered = piece.lower()
+            if any(probe in lowered for probe in likely):
                 return True
-        for root in roots:
-            if root in lowered and _has_uid(lowered, root, gathered.uids):
-                return True
-        for year, written in dates:
-            if year in lowered and _has_date(lowered, year, written):
-                return True
-    return False
+        return (
+            any(number in piece for number in self._numbers)
+            or any(word in short and root in piece and _has_uid(piece, root, self._uids) for word, root in self._roots)
+            or any(year in piece and _has_date(piece, year, written) for year, written in self._years.items())
+        )
+
+
+def _shortened(text: bytes) -> bytes:
+    """Return a text lowered, without digits, signs and blanks."""
+    return text.translate(_LOWERED, _OF_NUMBERS)
+
+
+_OF_NUMBERS = b"0123456789+- "
+_LOWERED = bytes(range(256)).lower()
 
 
 def uids_of(run: bytes, known: dict[bytes, int]) -> bytes | None:
@@ -72,23 +106,23 @@ def pixel_texts(cleaned: Cleaned) -> Iterator[bytes]:
             yield from texts(cleaned.dataset, element)
 
 
-def _has_date(lowered: bytes, year: bytes, written: tuple[bytes, ...]) -> bool:
-    at = lowered.find(year)
+def _has_date(piece: bytes, year: bytes, written: list[bytes]) -> bool:
+    at = piece.find(year)
     while at >= 0:
-        window = lowered[max(0, at - DATE_BEFORE) : at + DATE_AFTER]
+        window = piece[max(0, at - DATE_BEFORE) : at + DATE_AFTER].lower()
         if any(one in window for one in written):
             return True
-        at = lowered.find(year, at + 1)
+        at = piece.find(year, at + 1)
     return False
 
 
-def _has_uid(lowered: bytes, root: bytes, known: dict[bytes, int]) -> bool:
-    at = lowered.find(root)
+def _has_uid(piece: bytes, root: bytes, known: dict[bytes, int]) -> bool:
+    at = piece.find(root)
     while at >= 0:
-        run = RUN.match(lowered, at)
+        run = RUN.match(piece, at)
         if run is not None and uids_of(run.group(), known) is not None:
             return True
-        at = lowered.find(root, at + 1)
+        at = piece.find(root, at + 1)
     return False
 
 
@@ -110,11 +144,15 @@ def _pieces(cleaned: Cleaned, *, pixels: bool) -> Iterator[bytes]:
 
 def _parts(cleaned: Cleaned) -> Iterator[bytes]:
     buffer, holes = cleaned.dataset.buffer, [(element[2], element[4]) for element in bulk(cleaned)]
+    first = min((start for start, _ in holes), default=cleaned.dataset.end)
     for segment in cleaned.segments:
         if isinstance(segment, bytes):
             yield segment
             continue
         offset, end = segment[0], segment[0] + segment[1]
+        if end <= first and segment[1] <= _PIECE:
+            yield bytes(buffer[offset:end])
+            continue
         for start, after in [*holes, (end, end)]:
             while offset < min(start, end):
                 until = min(offset + _PIECE, start, end)

@@ -9,7 +9,7 @@ Guarantees
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -67,34 +67,25 @@ class LedgerMaps:
 
     def stored_uid(self, project: str, epoch: int, original: str) -> str | None:
         """The replacement that the map holds, so that imported pairs win and a known one stays."""
-        key = (project, epoch, original)
-        known = self._uids.get(key)
-        if known is None:
-            with self.database.read() as connection:
-                known = _uid(connection, key)
-            if known is not None:
-                _cache(self._uids, key, known)
-        return known
+        return self._stored(self._uids, (project, epoch, original), known_uid)
 
     def stored_patient(self, project: str, epoch: int, issuer: str, patient_id: str) -> tuple[str, int] | None:
         """Pseudonym and date shift (days) that the map holds for a patient."""
-        key = (project, epoch, issuer, patient_id)
-        known = self._patients.get(key)
-        if known is None:
-            with self.database.read() as connection:
-                known = _patient(connection, key)
-            if known is not None:
-                _cache(self._patients, key, known)
-        return known
+        return self._stored(self._patients, (project, epoch, issuer, patient_id), known_patient)
 
     def stored_study(self, project: str, study: str) -> str | None:
         """The pseudonym that a study came under, by the keyed replacement of its UID."""
-        known = self._studies.get((project, study))
+        return self._stored(self._studies, (project, study), _study)
+
+    def _stored(
+        self, cache: dict[_Key, _Value], key: _Key, find: Callable[[Transaction, _Key], _Value | None]
+    ) -> _Value | None:
+        known = cache.get(key)
         if known is None:
             with self.database.read() as connection:
-                known = _study(connection, (project, study))
+                known = find(connection, key)
             if known is not None:
-                _cache(self._studies, (project, study), known)
+                _cache(cache, key, known)
         return known
 
     def write(self, connection: Transaction, project: str, handed: Handed) -> None:
@@ -145,7 +136,7 @@ class LedgerMaps:
         connection.execute(_NEW_UID, fresh)
         for row in fresh:
             # Another process may have written the same pair, which is well, or an import another one, which is not.
-            if _uid(connection, (project, epoch, str(row["original"]))) != row["replacement"]:
+            if known_uid(connection, (project, epoch, str(row["original"]))) != row["replacement"]:
                 raise Collision("a UID got another replacement meanwhile")
 
     def _write_patients(self, connection: Transaction, project: str, handed: Handed) -> None:
@@ -153,19 +144,8 @@ class LedgerMaps:
             key = (project, handed.epoch, issuer, patient_id)
             if self._patients.get(key) == (pseudonym, shift):
                 continue
-            connection.execute(
-                _NEW_PATIENT,
-                {
-                    "project": project,
-                    "epoch": handed.epoch,
-                    "issuer": issuer,
-                    "patient_id": patient_id,
-                    "pseudonym": pseudonym,
-                    "shift_days": shift,
-                    "origin": "computed",
-                },
-            )
-            if _patient(connection, key) != (pseudonym, shift):
+            new_patient(connection, key, (pseudonym, shift), "computed")
+            if known_patient(connection, key) != (pseudonym, shift):
                 raise Collision("a patient got another pseudonym meanwhile")
 
 
@@ -181,18 +161,35 @@ def changed_forms(bound: Forms, forms: Forms) -> dict[str, tuple[str | int | boo
     return {key: (bound.get(key, ""), now) for key, now in forms.items() if bound and bound.get(key) != now}
 
 
-def _uid(connection: Transaction, key: tuple[str, int, str]) -> str | None:
+def known_uid(connection: Transaction, key: tuple[str, int, str]) -> str | None:
+    """Return the replacement of a UID: project, epoch, original."""
     found: str | None = connection.execute(
         _UID_BY_ORIGINAL, dict(zip(("the_project", "the_epoch", "the_original"), key, strict=True))
     ).scalar()
     return found
 
 
-def _patient(connection: Transaction, key: tuple[str, int, str, str]) -> tuple[str, int] | None:
+def known_patient(connection: Transaction, key: tuple[str, int, str, str]) -> tuple[str, int] | None:
+    """Return pseudonym and shift of a patient: project, epoch, issuer, Patient ID."""
     row = connection.execute(
         _PATIENT, dict(zip(("the_project", "the_epoch", "the_issuer", "the_patient"), key, strict=True))
     ).first()
     return None if row is None else (row.pseudonym, row.shift_days)
+
+
+def new_uid(connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str) -> None:
+    """Write a UID's replacement where it has none; `origin` is computed or imported."""
+    project, epoch, original = key
+    row = {"project": project, "epoch": epoch, "original": original, "replacement": replacement, "origin": origin}
+    connection.execute(_NEW_UID, row)
+
+
+def new_patient(connection: Transaction, key: tuple[str, int, str, str], given: tuple[str, int], origin: str) -> None:
+    """Write a patient's pseudonym and shift where there are none; `origin` is computed or imported."""
+    project, epoch, issuer, patient_id = key
+    pseudonym, shift = given
+    row = {"project": project, "epoch": epoch, "issuer": issuer, "patient_id": patient_id, "origin": origin}
+    connection.execute(_NEW_PATIENT, {**row, "pseudonym": pseudonym, "shift_days": shift})
 
 
 def _study(connection: Transaction, key: tuple[str, str]) -> str | None:
@@ -220,6 +217,12 @@ _PATIENT = select(patient_map.c.pseudonym, patient_map.c.shift_days).where(
 _STUDY = select(study_map.c.pseudonym).where(
     study_map.c.project == bindparam("the_project"), study_map.c.study == bindparam("the_study")
 )
+known_study = (
+    select(study_map.c.study)
+    .where(study_map.c.project == bindparam("the_project"), study_map.c.pseudonym == bindparam("the_pseudonym"))
+    .limit(1)
+)
+"""A study that came under a pseudonym."""
 _FORMS = select(projects.c.forms).where(
     projects.c.project == bindparam("the_project"), projects.c.epoch == bindparam("the_epoch")
 )

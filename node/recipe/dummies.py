@@ -7,7 +7,7 @@ that the standard defines. Refuses with HoldInstance what needs keys where there
 from __future__ import annotations
 
 from node.errors import HoldInstance, HoldReason
-from node.recipe.functions import Call, generate_uid, shift_date
+from node.recipe.functions import Call, cap_age, generate_uid, shift_date
 from node.recipe.header import Source, Value
 from node.recipe.values import NUMBER_VRS
 
@@ -70,3 +70,4 @@ def _require_keys(call: Call) -> None:
 UID = Value(Source.FUNCTION, "generate_uid", "func:generate_uid", _uid)
 DATE = Value(Source.FUNCTION, "shift_date", "func:shift_date", _date)
 TERM = Value(Source.FUNCTION, "defined_term", "a term that the standard defines", _term)
+AGE = Value(Source.FUNCTION, "cap_age", "func:cap_age", cap_age)

@@ -11,19 +11,22 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from node.errors import HoldInstance, HoldReason
+from node.errors import DatasetError, HoldInstance, HoldReason
+from node.recipe.ages import age_on, capped
 from node.recipe.values import SINGLE, is_age, parse_date, split_datetime
 
 if TYPE_CHECKING:
     from node.recipe.instance import Instance
 
 STANDARD_ROOT = "1.2.840.10008"
-MAX_AGE = 89  # years; who is older is one of a group (45 CFR 164.514(b)(2)(i)(C))
 # What programs write where they have no date: far outside of the time of imaging, or a clock that was never set.
 FIRST_YEAR, LAST_YEAR = 1901, 9899
 CLOCKS_ZERO = frozenset(("19010101", "19700101", "19800101"))
 
 _MIDDLE = {4: "0702", 6: "15"}  # of a year, of a month
+_BIRTH_DATE = 0x00100030
+# Study, Acquisition, Series, Content Date; Acquisition DateTime: the first that is a date is the day of the age.
+_DAYS_OF_AGE = (0x00080020, 0x00080022, 0x00080021, 0x00080023, 0x0008002A)
 _DOTTED = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
 
 
@@ -146,16 +149,48 @@ def _each(call: Call, function: Callable[[str], str]) -> str:
 
 def cap_age(call: Call) -> str:
     """Return each age, those over 89 years as 090Y, so that the very old are not to be told apart."""
-    if call.vr != "AS":
-        raise HoldInstance(HoldReason.ACTION_FAILED, f"{call.where}: only AS is an age, this is {call.vr}")
+    _only_ages(call)
     return _each(call, lambda age: _capped(age.strip("\0 "), call.where))
 
 
-def _capped(age: str, where: str) -> str:
-    if not is_age(age):
+def age(call: Call) -> str:
+    """Return the age, made of birth date and study date where there is none; over 89 years it is 090Y.
+
+    Dates are those of the original. Empty where the original has no age and not both dates, and for a day before birth.
+    Nothing is held: what is no age is as good as none.
+    """
+    _only_ages(call)
+    try:
+        found = call.value.strip("\0 ")
+    except HoldInstance:  # bytes that are no text
+        found = ""
+    if is_age(found):
+        return capped(found)
+    born = _original_date(call, _BIRTH_DATE)
+    days = (_original_date(call, tag) for tag in _DAYS_OF_AGE)
+    day = next((day for day in days if day is not None), None)
+    return "" if born is None or day is None else age_on(day, born)
+
+
+def _only_ages(call: Call) -> None:
+    if call.vr != "AS":
+        raise HoldInstance(HoldReason.ACTION_FAILED, f"{call.where}: only AS is an age, this is {call.vr}")
+
+
+def _capped(text: str, where: str) -> str:
+    if not is_age(text):
         raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: not an age such as 042Y")
-    # 999 months are 83 years: no other unit comes as far.
-    return f"{MAX_AGE + 1:03d}Y" if age[3] == "Y" and int(age[:3]) > MAX_AGE else age
+    return capped(text)
+
+
+def _original_date(call: Call, tag: int) -> date | None:
+    """Return the first date of a top-level element of the original; None for an absent, invalid or partial one."""
+    try:
+        text = (call.instance.dataset.text(tag) or "").partition("\\")[0].strip("\0 ")
+        day = _plain(text if _DOTTED.fullmatch(text) else split_datetime(text)[0])
+        return None if is_placeholder(day) else parse_date(day)
+    except (ValueError, DatasetError):
+        return None
 
 
 def shift_date(call: Call) -> str:
@@ -225,6 +260,7 @@ def _moved(part: str, vr: str, days: int) -> str:
 
 
 BUILT_IN: dict[str, Function] = {
+    "age": age,
     "cap_age": cap_age,
     "generate_uid": generate_uid,
     "keyed_text": keyed_text,
@@ -232,3 +268,5 @@ BUILT_IN: dict[str, Function] = {
     "pseudonym": pseudonym,
     "shift_date": shift_date,
 }
+UNKEYED = frozenset(("age", "cap_age"))
+"""Built-in functions that need neither secret nor patient."""

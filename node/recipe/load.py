@@ -18,7 +18,7 @@ from node.recipe.compiled import MAX_DECISIONS, Level, Rules
 from node.recipe.encoded import EncodedDataset
 from node.recipe.engine import Engine, Watch
 from node.recipe.filters import Detection, Region, detect, to_mask
-from node.recipe.functions import BUILT_IN, Identities
+from node.recipe.functions import BUILT_IN, UNKEYED, Identities
 from node.recipe.header import Action, Rule, Scope, Source
 from node.recipe.instance import Instance
 from node.recipe.language import RecipeText, parse
@@ -204,7 +204,7 @@ def _is_keyed(rule: Rule) -> bool:
         return False
     if rule.value.source is Source.DEID_FUNCTION:
         return rule.value.text != "jitter"
-    return rule.value.source is Source.FUNCTION and rule.value.text in BUILT_IN
+    return rule.value.source is Source.FUNCTION and rule.value.text in BUILT_IN.keys() - UNKEYED
 
 
 def _used(rules: Sequence[Rule], scope: Scope) -> str:

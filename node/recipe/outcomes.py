@@ -9,7 +9,7 @@ UIDs that say what an object is stay unless a line names them (PS3.15 E.1.1, E.3
 | X, X/Z, X/D, X/Z/D | removed | emptied | dummy |
 | Z, Z/D | emptied | emptied | dummy |
 | X/Z/U* | removed | emptied | walked, its UIDs replaced |
-| D, K, U | the same for every type | | |
+| D, K, U | the same for every type; a K of VR AS caps ages over 89 years | | |
 | C | DA and DT moved by the patient's days, TM and the time zone kept, all else as the code that C overrides | | |
 """
 
@@ -25,7 +25,7 @@ from node.recipe.dictionary import (
     is_creator,
     is_private,
 )
-from node.recipe.dummies import DATE, TERM, UID, literal
+from node.recipe.dummies import AGE, DATE, TERM, UID, literal
 from node.recipe.header import Action, Rule, Value
 from node.recipe.profile import WHOLE, Key, Profile, ProfileLine
 from node.recipe.selectors import Field, Selector
@@ -47,6 +47,7 @@ class Effect(Enum):
     REMOVE = "remove"
     UID = "uid"
     SHIFT = "shift"
+    CAP = "cap"  # an age that is kept
 
 
 def _by_type(otherwise: Effect, type_2: Effect, type_1: Effect) -> Mapping[int | None, Effect]:
@@ -68,7 +69,7 @@ _BY_TYPE = {
     "Z/D": _Z,
 }
 _ACTIONS = {Effect.EMPTY: Action.BLANK, Effect.REMOVE: Action.REMOVE}
-_VALUES = {Effect.UID: UID, Effect.SHIFT: DATE, Effect.DUMMY: UID}
+_VALUES = {Effect.UID: UID, Effect.SHIFT: DATE, Effect.DUMMY: UID, Effect.CAP: AGE}
 _WALKED = (Effect.KEEP, Effect.DUMMY, Effect.UID, Effect.SHIFT)  # what leaves a sequence's items in place
 
 
@@ -162,6 +163,8 @@ class Resolved:
 
     def _effect(self, line: ProfileLine, field: Field) -> Effect:
         code = line.code
+        if code == "K" and field.vr == "AS":
+            return Effect.CAP
         if code == "C":
             if field.vr in ("DA", "DT"):
                 return Effect.SHIFT

@@ -14,7 +14,7 @@ from node.errors import HoldInstance, HoldReason
 from node.recipe.charset import CharsetError, Codec
 from node.recipe.dictionary import show
 from node.recipe.encoded import MAX_TEXT, UNDEFINED, Element, EncodedDataset
-from node.recipe.functions import BUILT_IN, Call, Function, shifted
+from node.recipe.functions import BUILT_IN, UNKEYED, Call, Function, shifted
 from node.recipe.header import Action, Rule, Source, Value
 from node.recipe.instance import Instance
 from node.recipe.site_functions import as_text, runner
@@ -155,7 +155,7 @@ class Program:
             return runner(value.text, function, value.written)
         if value.text not in BUILT_IN:
             raise HoldInstance(HoldReason.FUNCTION_FAILED, f"{spot}: there is no function {value.text}")
-        if self._instance.identities is None:
+        if self._instance.identities is None and value.text not in UNKEYED:
             raise HoldInstance(HoldReason.FUNCTION_FAILED, f"{spot}: without keys there is no function {value.text}")
         return BUILT_IN[value.text]
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
@@ -25,7 +26,7 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> set[str]:
     found = set()
     for name, field in model.model_fields.items():
         key = prefix + (field.alias or name)
-        kind = field.annotation
+        kind = next((one for one in get_args(field.annotation) if one is not type(None)), field.annotation)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             found |= keys_of(kind, key + ".")
         else:

@@ -7,11 +7,12 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.datadict import dictionary_VR
 
 from node.errors import HoldInstance, HoldReason
 from node.identity import PatientKey, ProjectKeys
 from node.instances import InstanceIdentities, NoMaps, Scope
-from node.recipe import EncodedDataset, load_recipe
+from node.recipe import EncodedDataset, load_recipe, shipped_recipe
 from node.syntaxes import EXPLICIT_LE
 from tests.recipe.support import RecipeText, dataset, decode, encode
 
@@ -116,6 +117,93 @@ def test_an_age_above_89_years_becomes_90(before, after):
     assert replaced(PatientAge=before).PatientAge == after
 
 
+AGE = load_recipe([RecipeText("r.dicom", """\
+FORMAT dicom
+%header
+ADD PatientAge func:age
+BLANK PatientBirthDate
+REPLACE StudyDate 20000101
+REMOVE AcquisitionDate
+""")])  # fmt: skip
+
+
+def aged(**values: object) -> str:
+    """The age that is made of dates, which other lines change."""
+    source = dataset(PatientID="MRN-1")
+    for keyword, value in values.items():
+        source.add_new(keyword, dictionary_VR(keyword), value)
+    encoded = EncodedDataset.scan(encode(source), 0, EXPLICIT_LE)
+    return str(decode(AGE.apply(encoded, None, {}).tobytes()).PatientAge or "")
+
+
+@pytest.mark.parametrize(
+    ("born", "day", "age"),
+    [
+        ("20200301", "20200301", "000D"),
+        ("20200301", "20200328", "027D"),
+        ("20200301", "20200329", "004W"),
+        ("20200301", "20200531", "013W"),
+        ("20200301", "20200601", "003M"),
+        ("20200301", "20220228", "023M"),
+        ("20200301", "20220301", "002Y"),
+        ("20200229", "20240228", "003Y"),
+        ("20200229", "20230301", "003Y"),
+        ("20200229", "20240229", "004Y"),
+        ("19500612", "20230611", "072Y"),
+        ("19500612", "20230612", "073Y"),
+        ("19330612", "20230611", "089Y"),
+        ("19330612", "20230612", "090Y"),
+        ("19050101", "20230612", "090Y"),
+        ("1950.06.12", "20230612", "073Y"),
+        ("20230612", "20230611", ""),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_an_age_is_made_of_the_original_dates(born, day, age):
+    assert aged(PatientBirthDate=born, StudyDate=day) == age
+    assert aged(PatientBirthDate=born, StudyDate=day, PatientAge="") == age
+    assert aged(PatientBirthDate=born, AcquisitionDateTime=day + "1200", SeriesDate="") == age
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("none", ["", "2020", "202002", "20231301", "19000101", "99991231", "ASTRONG", "20200101x"])
+def test_without_both_dates_the_age_is_empty_and_nothing_is_held(none):
+    assert aged(PatientBirthDate=none, StudyDate="20230612") == ""
+    assert aged(PatientBirthDate="19500612", StudyDate=none) == ""
+    assert aged(PatientBirthDate="19500612", StudyDate=none, AcquisitionDate="20230612") == "073Y"
+    assert aged(StudyDate="20230612") == aged(PatientBirthDate="19500612") == ""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_age_that_is_there_counts_more_than_the_dates():
+    dates = {"PatientBirthDate": "19500612", "StudyDate": "20230612"}
+    for age, after in (("045Y", "045Y"), ("095Y", "090Y"), ("004D", "004D"), ("old", "073Y"), ("73", "073Y")):
+        assert aged(PatientAge=age, **dates) == after
+    assert aged(PatientAge="old") == ""
+
+
+def test_a_recipe_that_only_asks_for_ages_needs_no_secret():
+    for function in ("age", "cap_age"):
+        lines = f"FORMAT dicom\n%header\nREPLACE PatientAge func:{function}\n"
+        assert load_recipe([RecipeText("r.dicom", lines)]).keyed is None
+        outside = load_recipe([RecipeText("r.dicom", lines)], in_node=False)
+        encoded = EncodedDataset.scan(encode(dataset(PatientAge="095Y")), 0, EXPLICIT_LE)
+        assert decode(outside.apply(encoded, None, {}).tobytes()).PatientAge == "090Y"
+
+
+def test_an_age_that_a_profile_keeps_is_capped():
+    names = ("ps3.15-basic", "retain-patient-characteristics")
+    by = load_recipe([text for text in map(shipped_recipe, names) if text is not None])
+    for age, after in (("045Y", "045Y"), ("095Y", "090Y")):
+        encoded = EncodedDataset.scan(encode(dataset(PatientID="MRN-1", PatientAge=age)), 0, EXPLICIT_LE)
+        assert (
+            decode(
+                by.apply(encoded, InstanceIdentities(Scope("demo", KEYS), NoMaps(), encoded), {}).tobytes()
+            ).PatientAge
+            == after
+        )
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("age", ["95", "95Y", "095y", "old"])
 def test_what_is_no_age_is_held(age):
@@ -137,7 +225,7 @@ def test_a_text_has_one_replacement_of_at_most_16_characters():
     assert replaced(AccessionNumber="").AccessionNumber == ""
 
 
-@pytest.mark.parametrize("function", ["shift_date", "cap_age"])
+@pytest.mark.parametrize("function", ["shift_date", "cap_age", "age"])
 def test_a_function_on_an_element_of_another_vr_holds(function):
     recipe = load_recipe([RecipeText("r.dicom", f"FORMAT dicom\n%header\nREPLACE startswith:0010 func:{function}\n")])
     encoded = EncodedDataset.scan(encode(dataset(PatientID="20240101")), 0, EXPLICIT_LE)
