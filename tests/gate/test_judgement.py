@@ -11,7 +11,7 @@ from pydicom.encaps import encapsulate
 
 from node.errors import DatasetError, HoldInstance
 from node.gate import described, leaks
-from node.gate.gather import gather
+from node.recipe.known.gather import gather
 from node.gate.judge import Judge
 from node.gate.search import suspicious
 from node.instances import Scratch, opened
