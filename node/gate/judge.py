@@ -63,7 +63,7 @@ def leaks(cleaned: Cleaned, recipe: Recipe, *, pixels: bool = True) -> list[Find
     DatasetError
         The result cannot be parsed.
     """
-    gathered = gather(cleaned.dataset)
+    gathered = cleaned.gathered or gather(cleaned.dataset)
     if not suspicious(gathered, cleaned, pixels=pixels):
         return []
     return list(islice(Judge(gathered, cleaned, recipe, pixels=pixels).findings(), MOST))
