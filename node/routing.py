@@ -19,6 +19,7 @@ from node.errors import Fault, RecipeError
 
 if TYPE_CHECKING:
     from node.recipe import Functions, Recipe, RecipeText
+    from node.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,11 @@ def compile_routes(config: Config) -> dict[str, Recipe]:
     """
     recipes: dict[str, Recipe] = {}
     functions, faults = site_functions(config)
+    vocabulary, more = site_vocabulary(config.vocabulary)
+    faults += more
     for index, route in enumerate(config.routes):
         try:
-            recipes[route.name] = recipe = load_entries(route.recipe, config.file, functions)
+            recipes[route.name] = recipe = load_entries(route.recipe, config.file, functions, vocabulary)
         except RecipeError as error:
             faults += error.faults
         else:
@@ -124,6 +127,16 @@ def site_functions(config: Config) -> tuple[Functions, list[Fault]]:
         return Functions({}, complete=False), error.faults
 
 
+def site_vocabulary(paths: Sequence[Path]) -> tuple[Vocabulary | None, list[Fault]]:
+    """Return the words that cleaned texts keep, the site's own among them, and what is wrong with its files."""
+    from node.vocabulary import load_vocabulary
+
+    try:
+        return load_vocabulary(paths) if paths else None, []
+    except RecipeError as error:
+        return None, error.faults
+
+
 def recipe_faults(recipes: Sequence[tuple[str, ...]], file: Path) -> list[Fault]:
     """Return what is wrong in lists of recipes, where there is no valid configuration to compile.
 
@@ -140,8 +153,12 @@ def recipe_faults(recipes: Sequence[tuple[str, ...]], file: Path) -> list[Fault]
     return list(dict.fromkeys(faults))
 
 
-def load_entries(entries: Sequence[str], file: Path, functions: Functions) -> Recipe:
+def load_entries(
+    entries: Sequence[str], file: Path, functions: Functions, vocabulary: Vocabulary | None = None
+) -> Recipe:
     """Load a recipe from the names of shipped recipes and paths; `file` is where they are written.
+
+    `vocabulary` are the words that cleaned texts keep; None are those that come with the node.
 
     Raises RecipeError with every fault of every text.
     """
@@ -156,7 +173,7 @@ def load_entries(entries: Sequence[str], file: Path, functions: Functions) -> Re
             faults += error.faults
     if faults:
         raise RecipeError(faults)
-    return load_recipe(texts, functions=functions)
+    return load_recipe(texts, functions=functions, vocabulary=vocabulary)
 
 
 def _text(entry: str, file: Path) -> RecipeText:

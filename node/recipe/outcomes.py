@@ -10,7 +10,10 @@ UIDs that say what an object is stay unless a line names them (PS3.15 E.1.1, E.3
 | Z, Z/D | emptied | emptied | dummy |
 | X/Z/U* | removed | emptied | walked, its UIDs replaced |
 | D, K, U | the same for every type | | |
-| C | DA and DT moved by the patient's days, TM and the time zone kept, texts cleaned word by word, sequences of codes and requests walked, all else as the code that C overrides | | |
+| C | by VR, see below | | |
+
+C moves DA and DT by the patient's days, keeps TM and the time zone, cleans texts word by word, walks sequences of codes
+and requests; all else becomes what the code says that C overrides.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from node.recipe.descriptors import TEXTS
 from node.recipe.dictionary import (
     SPECIFIC_CHARACTER_SET,
     STRUCTURAL_UIDS,
@@ -25,7 +29,6 @@ from node.recipe.dictionary import (
     is_creator,
     is_private,
 )
-from node.recipe.descriptors import TEXTS
 from node.recipe.dummies import DATE, DESCRIPTOR, REQUIRED_DESCRIPTOR, TERM, UID, literal
 from node.recipe.header import Action, Rule, Value
 from node.recipe.profile import WHOLE, Key, Profile, ProfileLine
@@ -177,19 +180,25 @@ class Resolved:
         parent = field.parents[-1].tag if field.parents else 0
         kind = self._types.get((parent, field.tag))
         if code == "C":
-            if field.vr in TEXTS:
-                return Effect.CLEAN_REQUIRED if kind == 1 else Effect.CLEAN
-            if field.vr == "SQ" and field.tag not in _CONTENT:
-                return Effect.KEEP
-            if field.vr in ("DA", "DT"):
-                return Effect.SHIFT
-            if field.vr == "TM" or field.tag == TIMEZONE_OFFSET:
-                return Effect.KEEP
+            cleaned = _cleaning(field, kind)
+            if cleaned is not None:
+                return cleaned
             code = line.under or "X/Z/D"
         effect = _BY_TYPE[code][kind]
         if field.tag in STRUCTURAL_UIDS and effect is Effect.UID:
             return Effect.KEEP
         return effect
+
+
+def _cleaning(field: Field, kind: int | None) -> Effect | None:
+    """Return what C means for an attribute of a type; None where nothing cleans it."""
+    if field.vr in ("DA", "DT"):
+        return Effect.SHIFT
+    if field.vr == "TM" or field.tag == TIMEZONE_OFFSET:
+        return Effect.KEEP
+    if field.vr in TEXTS:
+        return Effect.CLEAN_REQUIRED if kind == 1 else Effect.CLEAN
+    return Effect.KEEP if field.vr == "SQ" and field.tag not in _CONTENT else None
 
 
 def _value(effect: Effect, field: Field) -> Value | None:

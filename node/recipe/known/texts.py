@@ -1,8 +1,8 @@
 """Where an original's identity stands in one text that may stay.
 
 Guarantees that what the leak gate would find in a text is found here: the same needles, counted alike, a weak one only
-beside a second identifier. Finds more: numbers that are a part of an id, years of the original's dates, numbers in a row
-that are an id or a telephone number. Never refuses.
+beside a second identifier. Finds more: numbers that are a part of an id, years of the original's dates, numbers in a
+row that are an id or a telephone number. Never refuses.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ class Known:
         def spans(line: str, pieces: Sequence[Piece]) -> Sequence[tuple[int, int]]:
             found = [(place, place + len(needle)) for needle in sought for place in places(needle, _lowered(line))]
             found += [(piece.start, piece.end) for piece in pieces if self._is_known(piece.word)]
-            return [*found, *self._in_rows(line, pieces)]
+            return [*found, *self._in_rows(pieces)]
 
         return spans
 
     def _is_known(self, word: str) -> bool:
         return word in self._words or (word.isdecimal() and len(word) >= _WHOLE and word.lstrip("0") in self._numbers)
 
-    def _in_rows(self, line: str, pieces: Sequence[Piece]) -> list[tuple[int, int]]:
+    def _in_rows(self, pieces: Sequence[Piece]) -> list[tuple[int, int]]:
         """Return numbers in a row, with nothing but marks between them, that hold an id or a telephone number."""
         found: list[tuple[int, int]] = []
         row: list[Piece] = []

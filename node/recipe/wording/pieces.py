@@ -31,15 +31,15 @@ _OLDEST = 89  # years; who is older is one of a group (45 CFR 164.514(b)(2)(i)(C
 _GLUED = 3  # letters
 
 # Times, values, sizes: numbers behind them are no years.
-_PARAMETERS = frozenset("te tr ti td tes ta b bval bvalue venc fov sl thk ma mas kv kvp hu ww wl wc iso matrix".split())
+_PARAMETER_WORDS = "te tr ti td tes ta b bval bvalue venc fov sl thk ma mas kv kvp hu ww wl wc iso matrix"
 # Words that announce who somebody is: a number behind them goes.
-_ANNOUNCERS = frozenset(
-    """
+_ANNOUNCING_WORDS = """
     patient patients pat patid pid id ids mrn case fall fallnr fallnummer patnr patientnr acc accession acct account ssn
-    svnr dob born birth geb geboren gebdat born ne nee nato nacido tel telephone telefon phone fon fax mobil mobile cell
+    svnr dob born birth geb geboren gebdat ne nee nato nacido tel telephone telefon phone fon fax mobil mobile cell
     handy room zimmer ward insurance insured member versicherung kvnr nhs hospital encounter visitnr subject person
-    """.split()
-)
+"""
+_PARAMETERS = frozenset(_PARAMETER_WORDS.split())
+_ANNOUNCERS = frozenset(_ANNOUNCING_WORDS.split())
 _BETWEEN = frozenset(("no", "nr", "num", "number", "nummer", "id", "n", "date"))
 
 
@@ -63,20 +63,20 @@ def pieces_of(line: str, vocabulary: Vocabulary) -> tuple[Piece, ...]:
         if any(first < end and start < last for first, last in gone):
             found.append(Piece(start, end, folded(line[start:end]), stays=False))
         elif number in together:
-            found.append(Piece(start, end, folded(line[start:end]), stays=True))
+            found.append(Piece(start, end, together[number], stays=True))
         else:
             found += _chunk(line, start, end, vocabulary)
     return tuple(_beside(line, found))
 
 
-def _phrases(line: str, chunks: list[tuple[int, int]], vocabulary: Vocabulary) -> set[int]:
-    """Return which chunks belong to a phrase."""
+def _phrases(line: str, chunks: list[tuple[int, int]], vocabulary: Vocabulary) -> dict[int, str]:
+    """Return which chunks belong to a phrase, and to which."""
     words = [folded(line[start:end]) for start, end in chunks]
-    found: set[int] = set()
+    found: dict[int, str] = {}
     for place, word in enumerate(words):
         for phrase in vocabulary.phrases.get(word, ()):
             if tuple(words[place : place + len(phrase)]) == phrase:
-                found.update(range(place, place + len(phrase)))
+                found.update(dict.fromkeys(range(place, place + len(phrase)), " ".join(phrase)))
                 break
     return found
 
@@ -128,7 +128,7 @@ def _stays(word: str, vocabulary: Vocabulary) -> bool:
     if _SIZE.match(word) or _KERNEL.match(word):
         return True
     prefixed = _PREFIXED.match(word)
-    return prefixed is not None and _is_prefixed(*prefixed.groups(), vocabulary)
+    return prefixed is not None and _is_prefixed(prefixed[1], prefixed[2], prefixed[3], vocabulary)
 
 
 def _is_prefixed(word: str, number: str, rest: str, vocabulary: Vocabulary) -> bool:
