@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 
 from node.recipe.known.attributes import Form
 from node.recipe.known.gather import Gathered, Value
-from node.recipe.known.needles import Needle, decoded, needles_of, places, writings
+from node.recipe.known.needles import Needle, decoded, needles_of, places, stands_in, writings
 from node.recipe.wording import Piece, Spans
 from node.vocabulary import folded
 
@@ -52,26 +53,31 @@ class Known:
             self._rows.add(joined)
 
     def within(self, text: str) -> Spans:
-        """Return what finds identity in the lines of a text."""
-        lowered = _lowered(text)
-        strong = [needle for needle in self._strong if needle in lowered]
-        weak = [needle for needle in self._weak if needle in lowered and _stands(needle, lowered)]
-        names = any(self._weak[needle] is Form.NAME for needle in weak)
-        others = len(weak) + sum(_stands(needle, lowered) for needle in strong)
-        sought = [*strong, *(weak if names and others > 1 else ()), *(one for one in self._dates if one in lowered)]
+        """Return what finds identity in the lines of a text, and in what is left of them."""
+        beside = self._beside_another(_lowered(text))
 
         def spans(line: str, pieces: Sequence[Piece]) -> Sequence[tuple[int, int]]:
-            found = [(place, place + len(needle)) for needle in sought for place in places(needle, _lowered(line))]
+            lowered = _lowered(line)
+            sought = [one for one in chain(self._strong, beside, self._dates) if one in lowered]
+            found = [(place, place + len(one)) for one in sought for place in places(one, lowered)]
             found += [(piece.start, piece.end) for piece in pieces if self._is_known(piece.word)]
             return [*found, *self._in_rows(pieces)]
 
         return spans
 
+    def _beside_another(self, lowered: str) -> list[str]:
+        """Return the weak needles of a text that count: where two identifiers stand in it, one of them of a name."""
+        weak = [one for one in self._weak if one in lowered and stands_in(one, lowered)]
+        if not any(self._weak[one] is Form.NAME for one in weak):
+            return []
+        strong = any(one in lowered and stands_in(one, lowered) for one in self._strong)
+        return weak if strong or len(weak) > 1 else []
+
     def _is_known(self, word: str) -> bool:
         return word in self._words or (word.isdecimal() and len(word) >= _WHOLE and word.lstrip("0") in self._numbers)
 
     def _in_rows(self, pieces: Sequence[Piece]) -> list[tuple[int, int]]:
-        """Return numbers in a row, with nothing but marks between them, that hold an id or a telephone number."""
+        """Return numbers in a row, with nothing but marks between them, that are an id or a telephone number."""
         found: list[tuple[int, int]] = []
         row: list[Piece] = []
         for piece in (*pieces, None):
@@ -79,7 +85,7 @@ class Known:
                 row.append(piece)
                 continue
             digits = "".join(one.word for one in row)
-            if len(row) > 1 and any(known in digits for known in self._rows):
+            if len(row) > 1 and len(digits) >= _ROW and any(one in digits or digits in one for one in self._rows):
                 found.append((row[0].start, row[-1].end))
             row = []
         return found
@@ -91,10 +97,6 @@ def _written(date: str) -> tuple[str, ...]:
     short = [(day, month, year), (month, day, year), (year, month, day)]
     plain = [tuple(part.lstrip("0") or part for part in parts) for parts in short[:2]]
     return (*writings(date), *(mark.join(parts) for parts in (*short, *plain) for mark in "-./_ "), year + month + day)
-
-
-def _stands(needle: str, lowered: str) -> bool:
-    return next(places(needle, lowered), None) is not None
 
 
 def _lowered(text: str) -> str:

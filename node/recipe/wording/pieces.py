@@ -26,12 +26,13 @@ _SCALED = re.compile(rf"({_DIGITS})({_UNITS})?\Z")
 _SIZE = re.compile(rf"{_DIGITS}(?:x{_DIGITS}){{1,3}}(?:{_UNITS})?\Z")
 _PREFIXED = re.compile(rf"([a-z]{{1,12}}?)({_DIGITS})([a-z]{{0,4}})\Z")
 _KERNEL = re.compile(r"[a-z]\d{1,2}[a-z]?\Z|(?:b|te|tr|ti|td|fa|t)\d{1,4}\Z|\d{1,3}[a-z]\d{1,3}[a-z]?\Z")
-_YEARS = frozenset(("y", "yr", "yrs", "yo", "j"))
+_YEARS = frozenset(("y", "yr", "yrs", "yo", "year", "years", "j", "jahre", "ans", "anos", "anni", "jaar"))
+_BEHIND_THOUSANDS = frozenset(("ms", "msec", "us", "hz", "mm", "cgy", "hu", "mbq"))  # units of numbers like years
 _OLDEST = 89  # years; who is older is one of a group (45 CFR 164.514(b)(2)(i)(C))
 _GLUED = 3  # letters
 
 # Times, values, sizes: numbers behind them are no years.
-_PARAMETER_WORDS = "te tr ti td tes ta b bval bvalue venc fov sl thk ma mas kv kvp hu ww wl wc iso matrix"
+_PARAMETER_WORDS = "te tr ti td tes bval bvalue venc ww wl wc"
 # Words that announce who somebody is: a number behind them goes.
 _ANNOUNCING_WORDS = """
     patient patients pat patid pid id ids mrn case fall fallnr fallnummer patnr patientnr acc accession acct account ssn
@@ -105,12 +106,13 @@ def _stands_alone(word: str) -> bool:
 
 
 def _edges(line: str, start: int, end: int) -> list[int]:
-    """Return where a chunk can be cut: small to capital letter, letter and digit, the last capital of several."""
+    """Return where a chunk can be cut: between letter and digit, and around capitals (`mpr|Sag`, `PTV|node`)."""
     edges = [start]
     for place in range(start + 1, end):
-        before, here, after = line[place - 1], line[place], line[place + 1 : place + 2] if place + 1 < end else ""
+        before, here, after = line[place - 1], line[place], line[place + 1 : min(place + 2, end)]
+        ends_capitals = here.islower() and before.isupper() and place - 2 >= start and line[place - 2].isupper()
         camel = here.isupper() and (before.islower() or (before.isupper() and after.islower()))
-        if camel or before.isdigit() != here.isdigit():
+        if camel or ends_capitals or before.isdigit() != here.isdigit():
             edges.append(place)
     return [*edges, end]
 
@@ -143,9 +145,7 @@ def _beside(line: str, found: list[Piece]) -> list[Piece]:
     for place, piece in enumerate(found):
         stays = piece.stays
         if stays and piece.word.isdigit():
-            stays = not (
-                _is_bare_year(line, found, place) or _is_announced(found, place) or _is_cut(line, found, place)
-            )
+            stays = not any(judge(line, found, place) for judge in (_is_bare_year, _is_announced, _is_cut, _is_old))
         elif stays and len(piece.word) == 1:
             stays = not any(_is_unknown_word(found, beside) for beside in (place - 1, place + 1))
         result.append(piece._replace(stays=stays))
@@ -164,11 +164,10 @@ def _is_bare_year(line: str, found: list[Piece], place: int) -> bool:
     if before is not None and before.word in _PARAMETERS:
         return False
     after = found[place + 1] if place + 1 < len(found) else None
-    unit = after is not None and _SCALED.match("1" + after.word) and not line[piece.end : after.start].strip()
-    return not unit
+    return after is None or after.word not in _BEHIND_THOUSANDS or line[piece.end : after.start].strip() != ""
 
 
-def _is_announced(found: list[Piece], place: int) -> bool:
+def _is_announced(_line: str, found: list[Piece], place: int) -> bool:
     """Whether a word says that the number is somebody's, or a long number stands behind a word that nobody knows."""
     before = place - 1
     if len(found[place].word) > 2 and _is_unknown_word(found, before):
@@ -176,6 +175,12 @@ def _is_announced(found: list[Piece], place: int) -> bool:
     while before >= 0 and found[before].word in _BETWEEN and found[before].word not in _ANNOUNCERS:
         before -= 1
     return before >= 0 and found[before].word in _ANNOUNCERS
+
+
+def _is_old(_line: str, found: list[Piece], place: int) -> bool:
+    """Whether the number is an age of those who are one of a group only."""
+    after = found[place + 1].word if place + 1 < len(found) else ""
+    return after in _YEARS and int(found[place].word) > _OLDEST
 
 
 def _is_cut(line: str, found: list[Piece], place: int) -> bool:
