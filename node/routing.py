@@ -19,6 +19,7 @@ from node.errors import Fault, RecipeError
 
 if TYPE_CHECKING:
     from node.recipe import Functions, Recipe, RecipeText
+    from node.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,12 @@ def compile_routes(config: Config) -> dict[str, Recipe]:
     """
     recipes: dict[str, Recipe] = {}
     functions, faults = site_functions(config)
+    vocabulary, more = site_vocabulary(config.vocabulary)
+    faults += more
     for index, route in enumerate(config.routes):
         try:
-            recipes[route.name] = recipe = load_entries(
-                route.recipe, config.file, functions, trial_text(config, route.project)
-            )
+            trial = trial_text(config, route.project)
+            recipes[route.name] = recipe = load_entries(route.recipe, config.file, functions, vocabulary, trial)
         except RecipeError as error:
             faults += error.faults
         else:
@@ -124,6 +126,16 @@ def site_functions(config: Config) -> tuple[Functions, list[Fault]]:
         return load_functions(config.functions), []
     except RecipeError as error:
         return Functions({}, complete=False), error.faults
+
+
+def site_vocabulary(paths: Sequence[Path]) -> tuple[Vocabulary | None, list[Fault]]:
+    """Return the words that cleaned texts keep, the site's own among them, and what is wrong with its files."""
+    from node.vocabulary import load_vocabulary
+
+    try:
+        return load_vocabulary(paths) if paths else None, []
+    except RecipeError as error:
+        return None, error.faults
 
 
 def recipe_faults(recipes: Sequence[tuple[str, ...]], file: Path) -> list[Fault]:
@@ -152,10 +164,17 @@ def trial_text(config: Config, project: str) -> RecipeText | None:
     return RecipeText(f"projects.{project}.trial", "\n".join(("FORMAT dicom", "%header", *trial.lines())))
 
 
-def load_entries(entries: Sequence[str], file: Path, functions: Functions, trial: RecipeText | None = None) -> Recipe:
+def load_entries(
+    entries: Sequence[str],
+    file: Path,
+    functions: Functions,
+    vocabulary: Vocabulary | None = None,
+    trial: RecipeText | None = None,
+) -> Recipe:
     """Load a recipe from the names of shipped recipes and paths; `file` is where they are written.
 
-    The lines of `trial` come after all others where the Basic Profile is part of the recipe, and only there.
+    `vocabulary` are the words that cleaned texts keep; None are those that come with the node. The lines of `trial`
+    come after all others where the Basic Profile is part of the recipe, and only there.
 
     Raises RecipeError with every fault of every text.
     """
@@ -170,10 +189,10 @@ def load_entries(entries: Sequence[str], file: Path, functions: Functions, trial
             faults += error.faults
     if faults:
         raise RecipeError(faults)
-    recipe = load_recipe(texts, functions=functions)
+    recipe = load_recipe(texts, functions=functions, vocabulary=vocabulary)
     if trial is None or recipe.profile is None or not recipe.profile.basic:
         return recipe
-    return load_recipe([*texts, trial], functions=functions)
+    return load_recipe([*texts, trial], functions=functions, vocabulary=vocabulary)
 
 
 def _text(entry: str, file: Path) -> RecipeText:

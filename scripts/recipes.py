@@ -44,7 +44,11 @@ OPTIONS = (
         "clean-descriptors",
         "Clean Descriptors Option",
         "clean_desc",
-        "Descriptions and comments. Nothing tells yet which words hold identity: they go as in the basic profile.",
+        (
+            "Descriptions, comments, names, labels. Words of the vocabulary and numbers of at most four digits stay,\n"
+            "all else goes, and what is known of the patient and of others in the instance (docs/descriptors.md).\n"
+            "Sequences of codes and requests are walked; of codes of no published scheme the meaning is cleaned."
+        ),
     ),
     (
         "retain-full-dates",
@@ -66,8 +70,8 @@ OPTIONS = (
         "Retain Patient Characteristics Option",
         "rtn_pat_chars",
         (
-            "Sex, age, size, weight and the like stay. Texts (C) go as in the basic profile. Ages over 89 years\n"
-            "become 090Y, as every age that a K keeps."
+            "Sex, age, size, weight and the like stay. Texts (C) are cleaned word by word (docs/descriptors.md). Ages\n"
+            "over 89 years become 090Y, as every age that a K keeps."
         ),
     ),
     (
@@ -147,6 +151,66 @@ _IDENTITY = """
 ADD PatientID func:pseudonym
 ADD PatientName func:pseudonym
 """
+_DESCRIPTORS = """
+# What people write, and no row names.
+
+C      (0008,0104)        # Code Meaning: of schemes that nobody has published
+C      (0018,0034)        # Intervention Drug Name
+C      (0018,003A)        # Intervention Description
+C      (0018,9423)        # Acquisition Protocol Name
+C      (0018,9531)        # Reconstruction Description
+C      (0018,9900)        # Reference Location Label
+C      (0018,9901)        # Reference Location Description
+C      (0018,9916)        # Instruction Text
+C      (0018,9917)        # Instruction Description
+C      (0018,991A)        # Instruction Performance Comment
+C      (0018,9922)        # Protocol Element Name
+C      (0020,9453)        # Frame Label
+C      (0028,6022)        # Frame of Interest Description
+C      (0040,0255)        # Performed Procedure Type Description
+C      (0044,0011)        # Substance Administration Notes
+C      (0048,0107)        # Optical Path Description
+C      (0062,0005)        # Segment Label
+C      (0062,0006)        # Segment Description
+C      (0066,0004)        # Surface Comments
+C      (0066,0106)        # Track Set Label
+C      (0066,0107)        # Track Set Description
+C      (0070,0081)        # Content Description
+C      (0070,030F)        # Fiducial Description
+C      (0074,1006)        # Procedure Step Progress Description
+C      (0074,1202)        # Worklist Label
+C      (0074,1204)        # Procedure Step Label
+C      (0082,0003)        # Assessment Summary Description
+C      (0082,000A)        # Observation Description
+C      (0082,0023)        # Assessment Label
+C      (0100,0424)        # SOP Authorization Comment
+C      (3002,0002)        # RT Image Label
+C      (3002,0003)        # RT Image Name
+C      (3002,0004)        # RT Image Description
+C      (3004,0006)        # Dose Comment
+C      (3006,00C8)        # Frame of Reference Transformation Comment
+C      (3008,0012)        # Measured Dose Description
+C      (3008,0066)        # Override Reason
+C      (3008,0074)        # Calculated Dose Reference Description
+C      (3008,0202)        # Treatment Status Comment
+C      (300A,0043)        # Tolerance Table Label
+C      (300A,00C2)        # Beam Name
+C      (300A,00FE)        # Block Name
+C      (300A,010A)        # Applicator Description
+C      (300A,0183)        # Patient Setup Label
+C      (300A,0194)        # Fixation Device Label
+C      (300A,01A4)        # Shielding Device Label
+C      (300A,01B8)        # Setup Device Label
+C      (300A,01BA)        # Setup Device Description
+C      (300A,01D0)        # Setup Reference Description
+C      (300A,021C)        # Source Description
+C      (300A,0236)        # Application Setup Name
+C      (300A,0244)        # Template Name
+C      (300A,0402)        # Setup Image Comment
+C      (300A,0422)        # General Accessory Description
+C      (300A,0730)        # Treatment Termination Description
+C      (3010,0005)        # Effective Dose Calculation Method Description
+"""
 _OWN = ("(0000,", "(0002,", "(0004,")  # groups that are no part of a data set, or go as a whole
 
 
@@ -211,6 +275,8 @@ def _unlisted(name: str) -> Iterator[str]:
         yield "# What no row names, by its kind."
         yield ""
     yield from (f"K      select:VR:{vr}" for vr in selectors)
+    if name == "clean-descriptors":
+        yield from _DESCRIPTORS.rstrip("\n").split("\n")
 
 
 def _line(code: str, field: str, name: str) -> str:

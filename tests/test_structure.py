@@ -18,7 +18,7 @@ LAYERS = (
     ("part10", "syntaxes", "shared", "removal", "reloading"),
     ("spool",),
     ("deflated",),
-    ("standard",),
+    ("standard", "vocabulary"),
     ("recipe",),
     ("pixels", "gate"),
     ("instances",),

@@ -19,6 +19,7 @@ from node.errors import NodeError, StartError
 
 if TYPE_CHECKING:
     from node.config import Config, Route
+    from node.errors import Fault
     from node.files import Settings
     from node.instances import Maps, Scope
     from node.ledger.database import Database
@@ -43,6 +44,7 @@ class Asked:
     secret: Path | None = None
     variables: tuple[str, ...] = ()
     gate: str | None = None
+    vocabulary: tuple[Path, ...] = ()
     example: bool = False  # whether the key that everyone knows had to do
     _databases: list[Database] = field(default_factory=list, init=False)
 
@@ -68,6 +70,13 @@ def settings_options(command: _Command) -> _Command:
             "--gate",
             type=click.Choice(["hold", "report"]),
             help="What still shows identity is held, or only reported; by default as the route, else held.",
+        ),
+        click.option(
+            "--vocabulary",
+            metavar="FILE",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="Words that cleaned texts keep, besides those of the node and of the configuration; repeatable.",
         ),
     )
     for option in reversed(options):
@@ -112,7 +121,7 @@ def _settled(asked: Asked, example: bool) -> Settings:
     if not asked.recipes and route is None:
         raise click.UsageError("name a recipe: --recipe RECIPE.")
     project = asked.project or (route.project if route else "")
-    recipe = _recipe(asked.recipes or (route.recipe if route else ()), config, project)
+    recipe = _recipe(asked.recipes or (route.recipe if route else ()), config, asked.vocabulary, project)
     variables = _variables(asked, recipe, route)
     scope, make_maps = _identity(asked, recipe, config, route, example)
     return Settings(
@@ -146,18 +155,22 @@ def _route(config: Config | None, name: str | None) -> Route | None:
     return found[name]
 
 
-def _recipe(entries: tuple[str, ...], config: Config | None, project: str = "") -> Recipe:
+def _recipe(
+    entries: tuple[str, ...], config: Config | None, vocabulary: tuple[Path, ...] = (), project: str = ""
+) -> Recipe:
     from node.errors import RecipeError
     from node.recipe import load_functions
-    from node.routing import load_entries, site_functions, trial_text
+    from node.routing import load_entries, site_functions, site_vocabulary, trial_text
 
     functions: Functions = load_functions(())
+    faults: list[Fault] = []
     if config is not None:
         functions, faults = site_functions(config)
-        if faults:
-            raise RecipeError(faults)
+    words, more = site_vocabulary((*(config.vocabulary if config is not None else ()), *vocabulary))
+    if faults or more:
+        raise RecipeError([*faults, *more])
     trial = trial_text(config, project) if config is not None and project else None
-    return load_entries(entries, Path("--recipe"), functions, trial)
+    return load_entries(entries, Path("--recipe"), functions, words, trial)
 
 
 def _variables(asked: Asked, recipe: Recipe, route: Route | None) -> dict[str, str]:

@@ -270,7 +270,8 @@ class Config(Section):
     """The whole configuration. `trial_destination` is None where it is absent or not enabled.
 
     `projects` has those with rules of their own; ask `project`, which knows all. `functions` are the site's own Python
-    files, `file` is the file as the user named it, `warnings` what is no fault but hardly meant.
+    files, `vocabulary` its files of words that cleaned texts keep, `file` is the file as the user named it, `warnings`
+    what is no fault but hardly meant.
     """
 
     node: NodeSettings
@@ -282,6 +283,7 @@ class Config(Section):
     duplicates: Duplicates = Duplicates()
     peers: dict[str, str] = {}
     functions: tuple[FilePath, ...] = ()
+    vocabulary: tuple[FilePath, ...] = ()
     file: Path = Path()
     warnings: tuple[str, ...] = ()
 

@@ -5,14 +5,9 @@ private ones, UN and binary values, of compressed pixels the marker segments and
 path) and what kind of value (the attribute that it is the value of), never the value. Refuses to guess what a recipe
 meant: only a line that KEEPs an identifying element, or writes a text of its own, makes a value stay on purpose.
 
-attributes  which attributes identify
-needles     what is searched for a value: parts of names, writings of dates, character sets
-gather      the identifying values of an original
-steps       which nested headers need no look
 search      whether anything of them is in the result at all: the step that every instance takes
 judge       where, and whether it counts: the step that only a suspicious instance takes
 markers     what of compressed pixel data is text: marker segments and boxes
-words       words that are too common to identify anybody
 """
 
 from node.gate.judge import Finding, described, leaks

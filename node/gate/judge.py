@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from node.gate.attributes import Form, form_of, kind_of
-from node.gate.gather import Gathered, gather
-from node.gate.needles import Needle, dates_in, decoded, exact, needles_of, stands_in, writings
 from node.gate.search import RUN, bulk, pixel_texts, suspicious, uids_of
 from node.recipe import Cleaned, EncodedDataset, Recipe
 from node.recipe.compiled import GROUP_LENGTH, effective_vr
@@ -22,6 +19,9 @@ from node.recipe.dictionary import STRUCTURAL_UIDS, is_creator, is_private, show
 from node.recipe.encoded import UNDEFINED
 from node.recipe.header import Action, Source
 from node.recipe.instance import Instance
+from node.recipe.known.attributes import Form, form_of, kind_of
+from node.recipe.known.gather import Gathered, gather
+from node.recipe.known.needles import Needle, dates_in, decoded, exact, needles_of, stands_in, writings
 from node.recipe.originals import Originals, Seen
 from node.recipe.program import Program
 from node.recipe.selectors import Field, Selector
@@ -63,7 +63,7 @@ def leaks(cleaned: Cleaned, recipe: Recipe, *, pixels: bool = True) -> list[Find
     DatasetError
         The result cannot be parsed.
     """
-    gathered = gather(cleaned.dataset)
+    gathered = cleaned.gathered or gather(cleaned.dataset)
     if not suspicious(gathered, cleaned, pixels=pixels):
         return []
     return list(islice(Judge(gathered, cleaned, recipe, pixels=pixels).findings(), MOST))

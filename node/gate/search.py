@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from node.gate.gather import Gathered
 from node.gate.markers import texts
-from node.gate.needles import DATE_AFTER, DATE_BEFORE, encoded_writings
 from node.recipe import Cleaned
 from node.recipe.dictionary import PIXEL_DATA
 from node.recipe.encoded import UNDEFINED, Element
+from node.recipe.known.gather import Gathered
+from node.recipe.known.needles import DATE_AFTER, DATE_BEFORE, encoded_writings
 
 BULK = (0x7FE00008, 0x7FE00009, PIXEL_DATA)  # Float, Double Float, and Pixel Data
 _PIECE = 1 << 20  # bytes

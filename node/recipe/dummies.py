@@ -7,6 +7,7 @@ that the standard defines. Refuses with HoldInstance what needs keys where there
 from __future__ import annotations
 
 from node.errors import HoldInstance, HoldReason
+from node.recipe.descriptors import CLEAN_TEXT, descriptor
 from node.recipe.functions import Call, cap_age, generate_uid, shift_date
 from node.recipe.header import Source, Value
 from node.recipe.values import NUMBER_VRS
@@ -62,6 +63,16 @@ def _term(call: Call) -> str:
     return value if all(part.strip() in TERMS for part in value.split("\\")) else TEXT
 
 
+def _descriptor(call: Call) -> str:
+    _require_keys(call)
+    return descriptor(call)
+
+
+def _required_descriptor(call: Call) -> str:
+    """Return a cleaned text, or the constant where none of a value stays that must not be empty."""
+    return _descriptor(call).strip("\\") or TEXT
+
+
 def _require_keys(call: Call) -> None:
     if call.instance.identities is None:
         raise HoldInstance(HoldReason.FUNCTION_FAILED, f"{call.where}: a profile needs keys, and there are none")
@@ -69,5 +80,8 @@ def _require_keys(call: Call) -> None:
 
 UID = Value(Source.FUNCTION, "generate_uid", "func:generate_uid", _uid)
 DATE = Value(Source.FUNCTION, "shift_date", "func:shift_date", _date)
+DESCRIPTOR = Value(Source.FUNCTION, CLEAN_TEXT, "func:clean_text", _descriptor)
+REQUIRED_DESCRIPTOR = Value(Source.FUNCTION, CLEAN_TEXT, "func:clean_text", _required_descriptor)
+"""What takes the place of a text that is cleaned word by word; the second where an IOD asks for a value."""
 TERM = Value(Source.FUNCTION, "defined_term", "a term that the standard defines", _term)
 AGE = Value(Source.FUNCTION, "cap_age", "func:cap_age", cap_age)

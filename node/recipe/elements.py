@@ -123,7 +123,7 @@ def items_coding(walker: Walker, element: Element, kind: int, coding: Coding) ->
 class Elements:
     """The elements of one data set; every step gives the offset behind an element and by how much it grew."""
 
-    __slots__ = ("_buffer", "_dataset", "_inside", "_output", "_path", "_program", "_walker", "codes")
+    __slots__ = ("_buffer", "_dataset", "_first", "_inside", "_output", "_path", "_program", "_walker", "codes")
 
     def __init__(self, dataset: EncodedDataset, output: Output, program: Program, inside: Inside) -> None:
         self._dataset = dataset
@@ -133,6 +133,7 @@ class Elements:
         self._output = output
         self._program = program
         self._path: list[str] = []
+        self._first = 0  # where the elements of the item in hand begin
         self.codes: tuple[str, ...] = ()
 
     def act(self, element: Element, decision: Decision, level: Level, place: Place, end: int) -> tuple[int, int]:
@@ -153,7 +154,8 @@ class Elements:
         little = place.coding.little or is_un(self._walker, element, place.coding)
         if level.rules.guarded and items_coding(self._walker, element, decision.kind, place.coding) is not None:
             holds = self._inside(self._complete(element, place, end), decision, level, place, where)
-        subject = Subject(decision.vr, element, tag, place.read, little, where, holds)
+        around = (self._first, place.coding) if place.depth else None
+        subject = Subject(decision.vr, element, tag, place.read, little, where, holds, around)
         return self._program.run(decision.program, subject)
 
     def new_codec(self, decision: Decision, element: Element, read: Codec, outer: Codec) -> Codec:
@@ -284,6 +286,7 @@ class Elements:
             if decision is UNTOUCHED and element[3] != UNDEFINED and not place.transcodes:
                 position = element[4]
                 continue
+            self._first = first
             position, grown = self.act(element, decision, level, place, end)
             if grown:
                 delta += grown

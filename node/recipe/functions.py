@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from node.errors import DatasetError, HoldInstance, HoldReason
 from node.recipe.ages import age_on, capped
+from node.recipe.descriptors import CLEAN_TEXT, clean_text
 from node.recipe.values import SINGLE, is_age, parse_date, split_datetime
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ class Call(NamedTuple):
         A line before has given it another value, or made it.
     instance
         The instance: its data set, identities and variables.
+    sibling
+        Gives the original value, as text, of an element that stands in front of this one in the same item; "" where
+        there is none, and at the top level.
     """
 
     read: Callable[[], str]
@@ -87,6 +91,7 @@ class Call(NamedTuple):
     exists: bool
     changed: bool
     instance: Instance
+    sibling: Callable[[int], str] = lambda _tag: ""
 
     @property
     def value(self) -> str:
@@ -262,6 +267,7 @@ def _moved(part: str, vr: str, days: int) -> str:
 BUILT_IN: dict[str, Function] = {
     "age": age,
     "cap_age": cap_age,
+    CLEAN_TEXT: clean_text,
     "generate_uid": generate_uid,
     "keyed_text": keyed_text,
     "other_patient_id": other_patient_id,

@@ -19,6 +19,7 @@ from node.recipe.functions import BUILT_IN, Function
 from node.recipe.selectors import Problem, Selector, parse_selector
 from node.recipe.site_functions import Functions, runner
 from node.recipe.values import encode
+from node.vocabulary import Vocabulary
 
 
 class Action(StrEnum):
@@ -76,10 +77,13 @@ class Scope:
         On the network path: group 0002 is the node's own, functions are keyed, all functions are known now.
     functions
         The site's own functions.
+    vocabulary
+        The words that cleaned texts keep; None are those that come with the node.
     """
 
     in_node: bool = True
     functions: Functions | None = None
+    vocabulary: Vocabulary | None = None
 
     def used(self) -> Functions:
         """Return the site's functions, which may be none."""

@@ -5,15 +5,18 @@ Guarantees that the data set as pydicom shows it is made only when a function as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from node.recipe.encoded import EncodedDataset
 from node.recipe.functions import Call, Identities
+from node.recipe.known.gather import Gathered, gather
+from node.recipe.known.texts import Known
 from node.recipe.lists import Lists
 from node.recipe.texts import ARRAYS, BYTES
 from node.recipe.values import NUMBER_VRS
+from node.vocabulary import Vocabulary, shipped_vocabulary
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -34,6 +37,8 @@ class Instance:
         The values of `var:`, outside the node functions too.
     meta
         Its file meta information, where lines reach that.
+    vocabulary
+        The words that its texts may keep; None are those that come with the node.
     """
 
     def __init__(
@@ -42,18 +47,41 @@ class Instance:
         identities: Identities | None,
         lookup: Mapping[str, Any],
         meta: EncodedDataset | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self.dataset = dataset
         self.meta = meta
         self.identities = identities
         self.lookup = lookup
         self.lists = Lists()
+        self.vocabulary = vocabulary or shipped_vocabulary()
+        self.gathered: Gathered | None = None
+        self._names: dict[str, list[str]] = {}
 
     @cached_property
     def _original(self) -> Dataset:
         from node.recipe.original import Original
 
         return Original(self.dataset, self.meta)
+
+    @cached_property
+    def known(self) -> Known:
+        """What identifies the instance, for texts that stay; found out where a text asks for it."""
+        self.gathered = gather(self.dataset)
+        return Known(self.gathered)
+
+    def items(self, path: str, tags: Sequence[int]) -> list[dict[int, str]]:
+        """Return the original values of some attributes in each item of a sequence. Raises DatasetError."""
+        from node.recipe.siblings import items
+
+        return items(self.dataset, path, tags)
+
+    def names(self, key: str, make: Callable[[], list[str]]) -> list[str]:
+        """Return what the items of a sequence are called, made once."""
+        found = self._names.get(key)
+        if found is None:
+            found = self._names[key] = make()
+        return found
 
     def item(self) -> dict[str, Any]:
         """Return the lookup for a function, which may change it without an effect on others."""

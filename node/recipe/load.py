@@ -15,6 +15,7 @@ from node.errors import Fault, RecipeError
 from node.recipe import dummies
 from node.recipe.combine import Combined, combine
 from node.recipe.compiled import MAX_DECISIONS, Level, Rules
+from node.recipe.descriptors import clean_text
 from node.recipe.encoded import EncodedDataset
 from node.recipe.engine import Engine, Watch
 from node.recipe.filters import Detection, Region, detect, to_mask
@@ -28,6 +29,7 @@ from node.recipe.output import Cleaned
 from node.recipe.selectors import parse_selector
 from node.recipe.site_functions import Functions
 from node.standard import iod_of
+from node.vocabulary import Vocabulary, shipped_vocabulary
 
 SUFFIX = ".dicom"
 SOP_CLASS_UID = 0x00080016
@@ -39,8 +41,8 @@ class Recipe:
     Attributes
     ----------
     hash
-        SHA-256 (hexadecimal) over the texts in their order, each with its length in front, and over the site's
-        functions where a line calls one.
+        SHA-256 (hexadecimal) over the texts in their order, each with its length in front, over the site's functions
+        where a line calls one, and over the vocabulary where a text is cleaned.
     variables
         Names that `var:` asks for.
     keyed
@@ -61,7 +63,9 @@ class Recipe:
 
     def __init__(self, texts: Sequence[RecipeText], combined: Combined, scope: Scope) -> None:
         rules = combined.rules
-        self.hash = _hash(texts, _used(rules, scope))
+        self._vocabulary = scope.vocabulary or shipped_vocabulary()
+        words = self._vocabulary.digest if _cleans_texts(combined) else ""
+        self.hash = _hash(texts, _used(rules, scope) + words)
         self.variables = frozenset(
             rule.value.text for rule in rules if rule.value is not None and rule.value.source is Source.VARIABLE
         )
@@ -116,7 +120,7 @@ class Recipe:
             Items that cannot be parsed.
         """
         regions = self._judge(dataset, masks) if self._in_node else ()
-        instance = Instance(dataset, identities, variables, meta)
+        instance = Instance(dataset, identities, variables, meta, self._vocabulary)
         root, codes = self.root(dataset), applied_codes(self.profile, masked=bool(regions))
         engines = [Engine(root, dataset, instance, watch=watch, codes=codes)]
         if meta is not None:
@@ -127,6 +131,7 @@ class Recipe:
         cleaned, *others = [engine.run() for engine in engines]
         cleaned.meta = others[0] if others else None
         cleaned.regions = regions
+        cleaned.gathered = instance.gathered
         return cleaned
 
     def detect(self, dataset: EncodedDataset) -> Detection:
@@ -166,7 +171,13 @@ class Recipe:
         return self._rules[iod]
 
 
-def load_recipe(texts: Sequence[RecipeText], *, in_node: bool = True, functions: Functions | None = None) -> Recipe:
+def load_recipe(
+    texts: Sequence[RecipeText],
+    *,
+    in_node: bool = True,
+    functions: Functions | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> Recipe:
     """Return the recipe of one or more texts; the lines of a later text come after those of an earlier one.
 
     Parameters
@@ -179,6 +190,8 @@ def load_recipe(texts: Sequence[RecipeText], *, in_node: bool = True, functions:
         may come with the variables.
     functions
         The site's own functions.
+    vocabulary
+        The words that cleaned texts keep; None are those that come with the node.
 
     Raises
     ------
@@ -187,7 +200,7 @@ def load_recipe(texts: Sequence[RecipeText], *, in_node: bool = True, functions:
     """
     if not texts:
         raise RecipeError([Fault("recipe", None, "No recipe is named.", "Name at least one.")])
-    scope = Scope(in_node, functions)
+    scope = Scope(in_node, functions, vocabulary)
     combined = combine([(text, parse(text, scope)) for text in texts])
     return Recipe(texts, combined, scope)
 
@@ -205,6 +218,12 @@ def _is_keyed(rule: Rule) -> bool:
     if rule.value.source is Source.DEID_FUNCTION:
         return rule.value.text != "jitter"
     return rule.value.source is Source.FUNCTION and rule.value.text in BUILT_IN.keys() - UNKEYED
+
+
+def _cleans_texts(combined: Combined) -> bool:
+    """Tell whether texts are cleaned word by word."""
+    profile = combined.profile is not None and any(line.code == "C" for line in combined.profile.lines.values())
+    return profile or any(rule.value is not None and rule.value.run is clean_text for rule in combined.rules)
 
 
 def _used(rules: Sequence[Rule], scope: Scope) -> str:

@@ -10,7 +10,10 @@ UIDs that say what an object is stay unless a line names them (PS3.15 E.1.1, E.3
 | Z, Z/D | emptied | emptied | dummy |
 | X/Z/U* | removed | emptied | walked, its UIDs replaced |
 | D, K, U | the same for every type; a K of VR AS caps ages over 89 years | | |
-| C | DA and DT moved by the patient's days, TM and the time zone kept, all else as the code that C overrides | | |
+| C | by VR, see below | | |
+
+C moves DA and DT by the patient's days, keeps TM and the time zone, cleans texts word by word, walks sequences of codes
+and requests; all else becomes what the code says that C overrides.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from node.recipe.descriptors import TEXTS
 from node.recipe.dictionary import (
     SPECIFIC_CHARACTER_SET,
     STRUCTURAL_UIDS,
@@ -25,7 +29,7 @@ from node.recipe.dictionary import (
     is_creator,
     is_private,
 )
-from node.recipe.dummies import AGE, DATE, TERM, UID, literal
+from node.recipe.dummies import AGE, DATE, DESCRIPTOR, REQUIRED_DESCRIPTOR, TERM, UID, literal
 from node.recipe.header import Action, Rule, Value
 from node.recipe.profile import WHOLE, Key, Profile, ProfileLine
 from node.recipe.selectors import Field, Selector
@@ -34,6 +38,8 @@ from node.standard import required
 
 TIMEZONE_OFFSET = 0x00080201
 _KEPT_OF_META = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012})
+# Sequences of content and graphics: C on them is not about words alone.
+_CONTENT = frozenset({0x00400555, 0x00400610, 0x0040A730, 0x0040B020, 0x00700001})
 _BEFORE_ALL_LINES = -1
 _UNLISTED = Selector("%profile", lambda _: False, False, None, None, "unlisted")
 
@@ -48,6 +54,8 @@ class Effect(Enum):
     UID = "uid"
     SHIFT = "shift"
     CAP = "cap"  # an age that is kept
+    CLEAN = "clean"
+    CLEAN_REQUIRED = "clean, not empty"
 
 
 def _by_type(otherwise: Effect, type_2: Effect, type_1: Effect) -> Mapping[int | None, Effect]:
@@ -69,7 +77,15 @@ _BY_TYPE = {
     "Z/D": _Z,
 }
 _ACTIONS = {Effect.EMPTY: Action.BLANK, Effect.REMOVE: Action.REMOVE}
-_VALUES = {Effect.UID: UID, Effect.SHIFT: DATE, Effect.DUMMY: UID, Effect.CAP: AGE}
+_VALUES = {
+    Effect.UID: UID,
+    Effect.SHIFT: DATE,
+    Effect.DUMMY: UID,
+    Effect.CAP: AGE,
+    Effect.CLEAN: DESCRIPTOR,
+    Effect.CLEAN_REQUIRED: REQUIRED_DESCRIPTOR,
+}
+_CLEANED = (Effect.CLEAN, Effect.CLEAN_REQUIRED)
 _WALKED = (Effect.KEEP, Effect.DUMMY, Effect.UID, Effect.SHIFT)  # what leaves a sequence's items in place
 
 
@@ -165,17 +181,28 @@ class Resolved:
         code = line.code
         if code == "K" and field.vr == "AS":
             return Effect.CAP
-        if code == "C":
-            if field.vr in ("DA", "DT"):
-                return Effect.SHIFT
-            if field.vr == "TM" or field.tag == TIMEZONE_OFFSET:
-                return Effect.KEEP
-            code = line.under or "X/Z/D"
         parent = field.parents[-1].tag if field.parents else 0
-        effect = _BY_TYPE[code][self._types.get((parent, field.tag))]
+        kind = self._types.get((parent, field.tag))
+        if code == "C":
+            cleaned = _cleaning(field, kind)
+            if cleaned is not None:
+                return cleaned
+            code = line.under or "X/Z/D"
+        effect = _BY_TYPE[code][kind]
         if field.tag in STRUCTURAL_UIDS and effect is Effect.UID:
             return Effect.KEEP
         return effect
+
+
+def _cleaning(field: Field, kind: int | None) -> Effect | None:
+    """Return what C means for an attribute of a type; None where nothing cleans it."""
+    if field.vr in ("DA", "DT"):
+        return Effect.SHIFT
+    if field.vr == "TM" or field.tag == TIMEZONE_OFFSET:
+        return Effect.KEEP
+    if field.vr in TEXTS:
+        return Effect.CLEAN_REQUIRED if kind == 1 else Effect.CLEAN
+    return Effect.KEEP if field.vr == "SQ" and field.tag not in _CONTENT else None
 
 
 def _value(effect: Effect, field: Field) -> Value | None:
@@ -194,7 +221,7 @@ def _inside_dummy(effect: Effect, value: Value | None, field: Field, *, kept: bo
     tag, vr = field.tag, field.vr.partition(" ")[0]
     if is_private(tag):
         return Effect.REMOVE, None
-    if effect is not Effect.KEEP:
+    if effect is not Effect.KEEP and effect not in _CLEANED:
         return effect, value
     if tag in STRUCTURAL_UIDS or tag == SPECIFIC_CHARACTER_SET or vr in NUMBER_VRS or vr == "AT":
         return Effect.KEEP, None

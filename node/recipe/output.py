@@ -15,6 +15,7 @@ from node.recipe.charset import Codec
 from node.recipe.coding import SEQUENCE, SHORT_CODES, Coding
 from node.recipe.encoded import UNDEFINED, Element, EncodedDataset
 from node.recipe.filters import Region
+from node.recipe.known.gather import Gathered
 
 Segment: TypeAlias = bytes | tuple[int, int]
 SMALL = 2048  # bytes; a shorter range between two edits is read, because a copy of its own would cost more
@@ -39,6 +40,8 @@ class Cleaned:
     regions
         On the network path: what the filters want masked, in order. Whoever writes the data set masks it
         (`node.pixels`); `segments` alone still show it.
+    gathered
+        The identifying values of the original, where they were found out on the way.
     """
 
     dataset: EncodedDataset
@@ -50,6 +53,7 @@ class Cleaned:
     meta: Cleaned | None = None
     regions: tuple[Region, ...] = ()
     _edits: list[Edit] = field(default_factory=list)
+    gathered: Gathered | None = None
 
     def span(self, start: int, end: int) -> tuple[int, int, bool]:
         """Return where a range of the source lies in the cleaned data set: start, end, and whether it was edited.

@@ -12,6 +12,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from node.errors import HoldInstance, HoldReason
 from node.recipe.charset import CharsetError, Codec
+from node.recipe.coding import Coding
+from node.recipe.descriptors import CLEAN_TEXT
 from node.recipe.dictionary import show
 from node.recipe.encoded import MAX_TEXT, UNDEFINED, Element, EncodedDataset
 from node.recipe.functions import BUILT_IN, UNKEYED, Call, Function, shifted
@@ -52,6 +54,8 @@ class Subject(NamedTuple):
         Its tag path.
     holds
         For a sequence: tells whether a value of a list stands inside of it when a line is reached; else None.
+    around
+        Of an element in an item: where the item's elements begin, and how they are encoded.
     """
 
     vr: str
@@ -61,16 +65,18 @@ class Subject(NamedTuple):
     little: bool
     where: str
     holds: Callable[[Rule], bool] | None = None
+    around: tuple[int, Coding] | None = None
 
 
 class Program:
     """The lines' view of one data set of an instance: its own, or its file meta information."""
 
-    __slots__ = ("_buffer", "_instance")
+    __slots__ = ("_buffer", "_dataset", "_instance")
 
     def __init__(self, instance: Instance, dataset: EncodedDataset) -> None:
         self._instance = instance
         self._buffer = dataset.buffer
+        self._dataset = dataset
 
     def run(self, rules: tuple[Rule, ...], subject: Subject) -> Outcome:
         """Return the new value as text, or what else becomes of the element."""
@@ -130,7 +136,10 @@ class Program:
             if not current.strip("\0 "):
                 return state
             return shifted(current, subject.vr, self._days(rule.value, state, subject, spot), spot)
-        return self._text(rule.value, state, subject, spot)
+        text = self._text(rule.value, state, subject, spot)
+        if rule.value.text == CLEAN_TEXT and text and text == self._current(state, subject):
+            return state  # nothing goes: its bytes stay, whatever they are
+        return text
 
     def _text(self, value: Value, state: Outcome, subject: Subject, spot: str) -> str:
         if value.source is Source.LITERAL:
@@ -145,8 +154,24 @@ class Program:
             exists=subject.element is not None or isinstance(state, str),
             changed=isinstance(state, str),
             instance=self._instance,
+            sibling=lambda tag: self._sibling(tag, subject),
         )
         return (value.run or self._given(value, spot))(call)
+
+    def _sibling(self, tag: int, subject: Subject) -> str:
+        """Return the original value of an element in front of another one in its item."""
+        if subject.around is None or subject.element is None:
+            return ""
+        from node.recipe.siblings import text_of
+
+        position, coding = subject.around
+        walker, own = self._dataset.walker, subject.element[1]
+        while position < own:
+            element = walker.element(position, own, coding, 1)
+            if element[0] >> 16 == tag:
+                return text_of(self._dataset, element, coding, subject.read) or ""
+            position = element[4]
+        return ""
 
     def _given(self, value: Value, spot: str) -> Function:
         """Return a function outside the node: one that came with the instance, else a built-in one, for which keys."""

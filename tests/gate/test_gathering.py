@@ -9,10 +9,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from node.gate.gather import gather
 from node.recipe import EncodedDataset
 from node.recipe.coding import IMPLICIT_CODING
 from node.recipe.dictionary import STRUCTURAL_UIDS
+from node.recipe.known.gather import gather
 from node.syntaxes import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
 from tests.gate.support import UID, element, patient
 from tests.recipe.support import dataset, encode

@@ -38,6 +38,13 @@ COLUMNS = {
 }
 CT = "1.2.840.10008.5.1.4.1.1.2"
 LONG = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
+# Names and labels that tell objects apart.
+NAMES = {
+    0x00181030, 0x00200027, 0x003A0020, 0x003A0203, 0x0040B03B, 0x0040B03F, 0x006A0005, 0x30020121,
+    0x3004007F, 0x30060002, 0x30060004, 0x30060026, 0x30060085, 0x300A0002, 0x300A0003, 0x300A0608,
+    0x300A0619, 0x300A0623, 0x300A062A, 0x300A067C, 0x300A079A, 0x30100033, 0x30100034, 0x30100035,
+    0x30100036, 0x30100038, 0x30100054, 0x30100056,
+}  # fmt: skip
 # Dates that anyone can look up: shifted, they would tell by how much.
 NOT_THE_PATIENTS = {
     "00080106",
@@ -124,6 +131,12 @@ def expected(row: dict[str, str], option: str | None, iod: str, parent: int = 0)
     vr = row["vr"]
     if code == "C" and (vr in ("DA", "DT", "TM") or row["number"] == 0x00080201):
         return "shifted" if vr in ("DA", "DT") else "kept"
+    if code == "C" and vr in ("LO", "LT", "SH", "ST", "UC", "UT"):
+        # Of a token no word stays; but a name stays one, and what an IOD requires is not empty.
+        required = row["number"] in NAMES or strictest(iod, parent, row["number"]) == "1"
+        return "dummy" if required else "empty"
+    if code == "C" and vr == "SQ" and row["clean_desc"] == "C":
+        return "walked"
     code = by_type(basic if code == "C" else code, iod, parent, row["number"])
     if vr == "SQ":
         return {"X": "removed", "Z": "empty", "D": "dummy", "K": "walked", "U": "walked"}[code]

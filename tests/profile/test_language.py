@@ -101,12 +101,12 @@ def test_a_later_line_overrides_an_earlier_one_of_the_same_attribute_alone():
 
 
 def test_what_nothing_can_clean_falls_back_on_the_code_below():
-    under = text("%profile one", "Z (0008,1030)", "X (0008,103E)", "K (0008,1010)")
-    clean = text("%profile two", "C (0008,1030)", "C (0008,103E)", "C (0008,1010)", "C (0008,1040)", name="s.dicom")
-    source = dataset(SOPClassUID=CT, StudyDescription="A", SeriesDescription="A", StationName="A")
-    source.InstitutionalDepartmentName = "A"
+    under = text("%profile one", "Z (0008,1048)", "X (0008,1050)", "K (0008,0055)")
+    clean = text("%profile two", "C (0008,1048)", "C (0008,1050)", "C (0008,0055)", "C (0008,1060)", name="s.dicom")
+    source = dataset(SOPClassUID=CT, PhysiciansOfRecord="A", PerformingPhysicianName="A", StationAETitle="A")
+    source.NameOfPhysiciansReadingStudy = "A"
     again = apply(load_recipe([under, clean]), source)
-    assert [(e.keyword, e.value) for e in again] == [("SOPClassUID", CT), ("StudyDescription", "")]
+    assert [(e.keyword, e.value) for e in again] == [("SOPClassUID", CT), ("PhysiciansOfRecord", "")]
 
 
 def test_an_attribute_is_named_more_closely_by_its_tag_than_by_its_kind():

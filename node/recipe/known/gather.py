@@ -13,9 +13,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from node.errors import DatasetError
-from node.gate.attributes import FORMS, Form, form_of
-from node.gate.needles import dates_in, probes_of
-from node.gate.steps import steps_of
 from node.recipe.charset import Codec, codec
 from node.recipe.coding import IMPLICIT, Coding
 from node.recipe.encoded import (
@@ -30,6 +27,9 @@ from node.recipe.encoded import (
     is_un,
     read_header,
 )
+from node.recipe.known.attributes import FORMS, Form, form_of
+from node.recipe.known.needles import dates_in, probes_of
+from node.recipe.known.steps import steps_of
 
 _LONGEST = 1 << 16  # bytes; a longer value is no name and no id
 _WELL_KNOWN = b"1.2.840.10008."  # the standard's own UIDs

@@ -9,13 +9,13 @@ their character set are searched as they are.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from node.gate.attributes import Form
-from node.gate.words import COMMON
 from node.recipe.charset import CharsetError, Codec, codec
+from node.recipe.known.attributes import Form
+from node.recipe.known.words import COMMON
 
 SHORT = 4  # characters, below which a text is weak; an ideograph or Hangul syllable stands for two
 SHORT_NUMBER = 6  # digits, below which a number is weak: such numbers stand in every data set
@@ -191,7 +191,12 @@ def encoded_writings(date: str) -> tuple[bytes, ...]:
 
 
 def stands_in(needle: str, text: str, *, whole_values: bool = False) -> bool:
-    """Tell whether a needle stands in a lowered text as a word of its own.
+    """Tell whether a needle stands in a lowered text as a word of its own; see `places`."""
+    return next(places(needle, text, whole_values=whole_values), None) is not None
+
+
+def places(needle: str, text: str, *, whole_values: bool = False) -> Iterator[int]:
+    """Give where a needle begins in a lowered text, as a word of its own.
 
     A letter beside a letter or a digit beside a digit makes it a part of something else; long words count everywhere.
     `whole_values` is for numbers as text: then only a value of its own counts.
@@ -201,11 +206,10 @@ def stands_in(needle: str, text: str, *, whole_values: bool = False) -> bool:
         before, after = text[at - 1 : at], text[at + len(needle) : at + len(needle) + 1]
         if whole_values:
             if before in ("", "\\", " ") and after in ("", "\\", " ", "\0"):
-                return True
+                yield at
         elif not (_grown(before, needle[0], needle) or _grown(needle[-1], after, needle)):
-            return True
+            yield at
         at = text.find(needle, at + 1)
-    return False
 
 
 def _grown(one: str, other: str, needle: str) -> bool:
