@@ -69,4 +69,5 @@ def _require_keys(call: Call) -> None:
 
 UID = Value(Source.FUNCTION, "generate_uid", "func:generate_uid", _uid)
 DATE = Value(Source.FUNCTION, "shift_date", "func:shift_date", _date)
+CLEANED_TEXT = Value(Source.LITERAL, TEXT, TEXT)  # what becomes of a text that is to be cleaned
 TERM = Value(Source.FUNCTION, "defined_term", "a term that the standard defines", _term)

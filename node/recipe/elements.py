@@ -26,6 +26,7 @@ from node.recipe.compiled import (
     Level,
     effective_vr,
 )
+from node.recipe.content import CLOSED, CONTENT_SEQUENCE, GONE
 from node.recipe.dictionary import is_creator, is_private, show
 from node.recipe.encoded import (
     ITEM,
@@ -41,6 +42,7 @@ from node.recipe.encoded import (
     read_header,
 )
 from node.recipe.header import Rule
+from node.recipe.items import has_references_to_items, kind_of_item
 from node.recipe.output import Output
 from node.recipe.program import REMOVED, UNCHANGED, Outcome, Program, Subject
 from node.recipe.values import BY_CHARSET, encode
@@ -123,7 +125,7 @@ def items_coding(walker: Walker, element: Element, kind: int, coding: Coding) ->
 class Elements:
     """The elements of one data set; every step gives the offset behind an element and by how much it grew."""
 
-    __slots__ = ("_buffer", "_dataset", "_inside", "_output", "_path", "_program", "_walker", "codes")
+    __slots__ = ("_buffer", "_dataset", "_inside", "_output", "_path", "_program", "_refers", "_walker", "codes")
 
     def __init__(self, dataset: EncodedDataset, output: Output, program: Program, inside: Inside) -> None:
         self._dataset = dataset
@@ -133,6 +135,7 @@ class Elements:
         self._output = output
         self._program = program
         self._path: list[str] = []
+        self._refers: bool | None = None
         self.codes: tuple[str, ...] = ()
 
     def act(self, element: Element, decision: Decision, level: Level, place: Place, end: int) -> tuple[int, int]:
@@ -245,6 +248,7 @@ class Elements:
     ) -> tuple[int, int]:
         """Walk a sequence to its delimiter, or to its last byte where its length is defined."""
         tag, position, delta, number = element[0] >> 16, element[2], 0, 0
+        gone, mark = 0, self._output.mark()
         inside = place.inside(coding)
         if inside.depth > MAX_DEPTH:
             raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}", self._where(tag))
@@ -259,14 +263,52 @@ class Elements:
             if item_tag != ITEM or (length != UNDEFINED and position + length > end):
                 raise DatasetError("an item does not fit its sequence", show(tag))
             self._path[-1] = f"{show(tag)}__{number}__"
-            position, grown = self._item(position, end, length, decision.below(level, tag, number), inside)
+            kind = self._kind(decision, level, tag, position, end, length, coding)
+            if kind == GONE:
+                start, position = position - 8, self._walker.item_end(position, end, length, coding, inside.depth)
+                grown, gone = self._drop(start, position, tag, level), gone + 1
+            else:
+                below = decision.below(level, tag, number, kind)
+                position, grown = self._item(position, end, length, below, inside)
             delta, number = delta + grown, number + 1
         self._path.pop()
+        if gone and gone == number and tag == CONTENT_SEQUENCE:
+            return position, self._drop_all(element, position, mark, level)
         if decision.codes:
             delta += self._output.append(position if closed else position - 8, method.items(self.codes, coding))
         if closed and delta:
             self._output.patch(element[2] - 4, element[3] + delta, place.coding, self._where(tag))
         return position, delta
+
+    def _kind(
+        self, decision: Decision, level: Level, tag: int, position: int, end: int, length: int, coding: Coding
+    ) -> int:
+        """Return the class of an item; where others may refer to items by their place none goes."""
+        if not decision.items:
+            return level.content
+        kind = kind_of_item(self._walker, decision, level, tag, position, end, length, coding)
+        if kind != GONE:
+            return kind
+        if self._refers is None:
+            self._refers = has_references_to_items(self._dataset)
+        return CLOSED if self._refers else GONE
+
+    def _drop(self, start: int, end: int, tag: int, level: Level) -> int:
+        """Leave a whole item out. Return by how much its sequence grows."""
+        self._dropped("".join(self._path), tag, level)
+        return self._output.cut(start, end)
+
+    def _drop_all(self, element: Element, end: int, mark: int, level: Level) -> int:
+        """Leave a sequence out of which nothing is left: it must not be empty (PS3.3 C.17.3)."""
+        tag = element[0] >> 16
+        self._dropped(self._where(tag), tag, level)
+        if not self._path:
+            self._output.note(tag, None)
+        self._output.rewind(mark)
+        return self._output.cut(element[1], end)
+
+    def _dropped(self, path: str, tag: int, level: Level) -> None:
+        """Hear that an item of the sequence `tag`, or all of it, goes; for who watches."""
 
     def _item(self, position: int, end: int, length: int, level: Level, place: Place) -> tuple[int, int]:
         first, closed = position, length != UNDEFINED

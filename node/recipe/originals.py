@@ -13,11 +13,13 @@ from node.errors import DatasetError
 from node.recipe.charset import codec
 from node.recipe.coding import IMPLICIT, IMPLICIT_CODING, SEQUENCE, Coding, vr_code
 from node.recipe.compiled import CHARSET, GROUP_LENGTH, KEPT, LEAF, Decision, Level
+from node.recipe.content import CLOSED, GONE
 from node.recipe.dictionary import show
 from node.recipe.elements import Owners, Place, items_coding
 from node.recipe.encoded import ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, UNDEFINED, Element, EncodedDataset, is_un
 from node.recipe.header import Action, Rule
 from node.recipe.instance import Instance
+from node.recipe.items import kind_of_item
 from node.recipe.program import UNCHANGED, Program, Subject
 from node.recipe.texts import ARRAYS
 
@@ -144,7 +146,8 @@ class Originals:
                 return
             if item != ITEM or (size != UNDEFINED and position + size > end):
                 raise DatasetError("an item does not fit its sequence", show(tag))
-            level = seen.decision.below(seen.level, tag, number)
+            kind = kind_of_item(walker, seen.decision, seen.level, tag, position, end, size, coding)
+            level = seen.decision.below(seen.level, tag, number, CLOSED if kind == GONE else kind)
             path = f"{seen.path}__{number}__"
             for child in self._item(position, end if size == UNDEFINED else position + size, size, level, inside, path):
                 yield child

@@ -10,7 +10,8 @@ UIDs that say what an object is stay unless a line names them (PS3.15 E.1.1, E.3
 | Z, Z/D | emptied | emptied | dummy |
 | X/Z/U* | removed | emptied | walked, its UIDs replaced |
 | D, K, U | the same for every type | | |
-| C | DA and DT moved by the patient's days, TM and the time zone kept, all else as the code that C overrides | | |
+| C | DA and DT moved by the patient's days, TM and the time zone kept, content and graphics cleaned item by item
+| | (`node.recipe.content`), all else as the code that C overrides | | |
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from node.recipe.content import CLEANED, Content, treatment
 from node.recipe.dictionary import (
     SPECIFIC_CHARACTER_SET,
     STRUCTURAL_UIDS,
@@ -67,6 +69,7 @@ _BY_TYPE = {
     "Z": _Z,
     "Z/D": _Z,
 }
+_BY_ACTION = {Action.KEEP: Effect.KEEP, Action.REMOVE: Effect.REMOVE, Action.REPLACE: Effect.DUMMY}
 _ACTIONS = {Effect.EMPTY: Action.BLANK, Effect.REMOVE: Action.REMOVE}
 _VALUES = {Effect.UID: UID, Effect.SHIFT: DATE, Effect.DUMMY: UID}
 _WALKED = (Effect.KEEP, Effect.DUMMY, Effect.UID, Effect.SHIFT)  # what leaves a sequence's items in place
@@ -79,16 +82,21 @@ class Resolved:
     ----------
     basic
         Whether the Basic Profile is part of it.
+    content
+        What it does with content items.
     """
 
     def __init__(self, profile: Profile, iod: str | None) -> None:
         self.basic = profile.basic
+        self.content = Content(profile)
         self._lines = profile.lines
         self._where = profile.where
         self._types = required(iod)
         self._creators = {key[1:3] for key, line in profile.lines.items() if key[0] == "private" and line.code != "X"}
 
-    def decide(self, field: Field, owner: str | None, inside_dummy: bool) -> tuple[Rule | None, bool]:
+    def decide(
+        self, field: Field, owner: str | None, inside_dummy: bool, content: int = 0
+    ) -> tuple[Rule | None, bool]:
         """Return the rule for an attribute, and whether the items below it hold dummies.
 
         Parameters
@@ -99,6 +107,8 @@ class Resolved:
             The private creator of its block; of a private creator itself, its own value.
         inside_dummy
             It stands in a sequence that must have a value, and whose own values may not stay.
+        content
+            The class of the content item that it stands in (`node.recipe.content`).
         """
         line = self._line(field, owner)
         effect = self._effect(line, field) if line else Effect.KEEP
@@ -107,6 +117,10 @@ class Resolved:
         elif is_creator(field.tag) and self._is_needed(field.tag, owner):
             effect = Effect.KEEP
         value = _value(effect, field)
+        if content and not self.content.expects(field, content, named=line is not None and effect is not Effect.KEEP):
+            inside_dummy = True
+        if content and not inside_dummy and (asked := treatment(content, field)) is not None:
+            effect, value = _BY_ACTION[asked[0]], asked[1]
         if inside_dummy:
             effect, value = _inside_dummy(effect, value, field, kept=line is not None)
         below = field.vr == "SQ" and (effect is Effect.DUMMY or (inside_dummy and effect in _WALKED))
@@ -114,6 +128,11 @@ class Resolved:
             return None, below
         where, selector = (line.where, line.selector) if line else (self._where, _UNLISTED)
         return Rule(_ACTIONS.get(effect, Action.REPLACE), selector, value, where, _BEFORE_ALL_LINES), below
+
+    def items(self, field: Field, owner: str | None, content: int) -> int:
+        """Return how the items of a sequence are looked at before they are walked (`node.recipe.content`)."""
+        line = self._line(field, owner)
+        return self.content.items(field, line.code if line else "", content)
 
     def group_length(self, tag: int) -> Rule | None:
         """Return the rule for the length of a group that goes, or of whose private elements most go; else None."""
@@ -163,6 +182,8 @@ class Resolved:
     def _effect(self, line: ProfileLine, field: Field) -> Effect:
         code = line.code
         if code == "C":
+            if field.tag in CLEANED:
+                return Effect.KEEP
             if field.vr in ("DA", "DT"):
                 return Effect.SHIFT
             if field.vr == "TM" or field.tag == TIMEZONE_OFFSET:

@@ -105,6 +105,19 @@ class Output:
         self._edits.append((element[1], element[4], b""))
         return element[1] - element[4]
 
+    def cut(self, start: int, end: int) -> int:
+        """Leave a range of the source out. Return by how many bytes the data set grows."""
+        self._edits.append((start, end, b""))
+        return start - end
+
+    def mark(self) -> int:
+        """Return where the edits stand, for `rewind`."""
+        return len(self._edits)
+
+    def rewind(self, mark: int) -> None:
+        """Forget the edits since `mark`."""
+        del self._edits[mark:]
+
     def insert(self, tag: int, encoded: bytes) -> None:
         """Put a new top-level element where its tag belongs."""
         position = next((e[1] for e in self._dataset.elements if e[0] >> 16 > tag), self._dataset.end)
