@@ -33,23 +33,24 @@ _OLD = {"a": 8, "mo": 9, "wk": 10, "d": 11, "h": 12}  # more than 89 years, by t
 
 # How the items of a sequence are to be looked at.
 CONTENT_ITEMS = 1
-CODE_ITEMS = 2
-GRAPHIC_ITEMS = 3
+FIXED_ITEMS = 2  # content items of which none may go: the sequence would not be valid without
+CODE_ITEMS = 3
+GRAPHIC_ITEMS = 4
 
 CONTENT_SEQUENCE = 0x0040A730
 _ACQUISITION_CONTEXT = 0x00400555
 _SPECIMEN_PREPARATION = 0x00400610
 _GRAPHIC_ANNOTATION = 0x00700001
-SHRINKING = frozenset((CONTENT_SEQUENCE, _ACQUISITION_CONTEXT))
-"""Sequences that items may leave; elsewhere an item that should go stays, and nothing of its values."""
 CLEANED = {
     CONTENT_SEQUENCE: CONTENT_ITEMS,
     _ACQUISITION_CONTEXT: CONTENT_ITEMS,
     _SPECIMEN_PREPARATION: 0,  # its items hold content items, and are none
-    0x0040B020: CONTENT_ITEMS,  # Waveform Annotation Sequence
+    0x0040B020: FIXED_ITEMS,  # Waveform Annotation Sequence
     _GRAPHIC_ANNOTATION: GRAPHIC_ITEMS,
 }
 """Sequences that a line with C has cleaned item by item, and how."""
+GRAPHIC_TEXTS = frozenset((0x00700068, 0x00700207, 0x00700208))
+"""Of layers and groups of graphics, which no row of Table E.1-1 names: description, label, description."""
 _NESTED = frozenset((CONTENT_SEQUENCE, 0x00400612, 0x00400441))  # content items inside what is cleaned
 
 _TEXT_VALUES = frozenset((0x0040A160, 0x00700006))
@@ -67,10 +68,8 @@ _ATTRIBUTES = frozenset(
         *VALUES,
         *_NESTED,
         *CLEANED,
-        *_CODE_MEANINGS,
         *_NUMBERS,
-        *(0x00080000 | low for low in (0x100, 0x102, 0x103, 0x105, 0x106, 0x107, 0x10B, 0x10C, 0x10D, 0x10F, 0x117)),
-        *(0x00080000 | low for low in (0x118, 0x119, 0x120, 0x123, 0x124, 0x1140, 0x1150, 0x1155, 0x1160, 0x1199)),
+        *(0x00080000 | low for low in (0x105, 0x118, 0x1140, 0x1150, 0x1155, 0x1160, 0x1199)),
         *(0x0040A000 | low for low in (0x010, 0x040, 0x050, 0x0B0, 0x130, 0x132, 0x136, 0x138, 0x13A, 0x171, 0x180)),
         *(0x0040A000 | low for low in (0x300, 0x504)),
         0x0040DB00,  # Template Identifier
@@ -80,6 +79,14 @@ _ATTRIBUTES = frozenset(
         0x00700022,  # Graphic Data
         0x00700023,  # Graphic Type
         0x30060024,  # Referenced Frame of Reference UID
+    }
+)
+
+_OF_CODES = frozenset(
+    {
+        *_CODE_MEANINGS,
+        *(0x00080000 | low for low in (0x100, 0x102, 0x103, 0x105, 0x106, 0x107, 0x10B, 0x10C, 0x10D, 0x10F, 0x117)),
+        *(0x00080000 | low for low in (0x118, 0x119, 0x120, 0x121)),
     }
 )
 
@@ -122,7 +129,7 @@ class Content:
         if field.tag in CLEANED and code == "C":
             return CLEANED[field.tag]
         if field.tag in _NESTED and (above or self._is_cleaned(field)):
-            return CONTENT_ITEMS
+            return CONTENT_ITEMS if field.tag == CONTENT_SEQUENCE else FIXED_ITEMS
         return CODE_ITEMS if above and field.tag in CODE_SEQUENCES else 0
 
     def _is_cleaned(self, field: Field) -> bool:
@@ -136,6 +143,8 @@ class Content:
         tag = field.tag
         if named or is_private(tag) or tag in _ATTRIBUTES:
             return True
+        if tag in _OF_CODES:
+            return field.parents[-1].tag in CODE_SEQUENCES
         return above == GRAPHIC and tag >> 16 == 0x0070
 
     def kind(self, facts: Facts) -> int:
@@ -208,7 +217,7 @@ def kind_of_code(scheme: str) -> int:
 
 
 def treatment(kind: int, field: Field) -> tuple[Action, Value | None] | None:
-    """Return what a class asks for an attribute of its items: KEEP, REMOVE or REPLACE; None leaves it to the profile."""
+    """Return what a class asks for an attribute of its items: KEEP, REMOVE or REPLACE; None where it does not."""
     tag = field.tag
     if kind == GRAPHIC:
         return _CLEANED if tag >> 16 == 0x0070 and field.vr in _TEXT_VRS else None

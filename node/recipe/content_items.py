@@ -50,6 +50,21 @@ VALUES = {
 }
 
 
+class ItemAt(NamedTuple):
+    """Where an item stands: its elements begin at `position`, and must end at or before `end`; its length field."""
+
+    walker: Walker
+    coding: Coding
+    position: int
+    end: int
+    length: int
+
+    def elements(self) -> Iterator[Element]:
+        """Give its elements in front of the content that is nested in it."""
+        end = self.end if self.length == UNDEFINED else self.position + self.length
+        return _elements(self.walker, self.position, end, self.coding)
+
+
 class Facts(NamedTuple):
     """What an item says of itself.
 
@@ -72,11 +87,12 @@ class Facts(NamedTuple):
     unit: str = ""
 
 
-def facts(walker: Walker, position: int, end: int, coding: Coding) -> Facts:
-    """Return what the item whose elements begin at `position` says; `end` is its end, or that of what is around it."""
+def facts(item: ItemAt) -> Facts:
+    """Return what an item says of itself."""
+    walker, coding = item.walker, item.coding
     named, last, clear = "", 0, True
     concept, unit, number, types = None, "", None, set[str]()
-    for element in _elements(walker, position, end, coding):
+    for element in item.elements():
         tag = element[0] >> 16
         clear, last = clear and tag > last, tag
         if tag == _VALUE_TYPE:
@@ -95,9 +111,9 @@ def facts(walker: Walker, position: int, end: int, coding: Coding) -> Facts:
     return Facts(clear and fitting, named or next(iter(types), ""), concept, number, unit)
 
 
-def scheme(walker: Walker, position: int, end: int, coding: Coding) -> str:
+def scheme(item: ItemAt) -> str:
     """Return the coding scheme designator of a code's item; empty where it has none."""
-    return next((_text(walker, e) for e in _elements(walker, position, end, coding) if e[0] >> 16 == _SCHEME), "")
+    return next((_text(item.walker, found) for found in item.elements() if found[0] >> 16 == _SCHEME), "")
 
 
 def _elements(walker: Walker, position: int, end: int, coding: Coding) -> Iterator[Element]:

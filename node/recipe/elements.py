@@ -27,6 +27,7 @@ from node.recipe.compiled import (
     effective_vr,
 )
 from node.recipe.content import CLOSED, CONTENT_SEQUENCE, GONE
+from node.recipe.content_items import ItemAt
 from node.recipe.dictionary import is_creator, is_private, show
 from node.recipe.encoded import (
     ITEM,
@@ -249,9 +250,7 @@ class Elements:
         """Walk a sequence to its delimiter, or to its last byte where its length is defined."""
         tag, position, delta, number = element[0] >> 16, element[2], 0, 0
         gone, mark = 0, self._output.mark()
-        inside = place.inside(coding)
-        if inside.depth > MAX_DEPTH:
-            raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}", self._where(tag))
+        inside = self._inside_of(place, coding, tag)
         closed = element[3] != UNDEFINED
         end = element[4] if closed else end
         self._path.append("")
@@ -263,10 +262,11 @@ class Elements:
             if item_tag != ITEM or (length != UNDEFINED and position + length > end):
                 raise DatasetError("an item does not fit its sequence", show(tag))
             self._path[-1] = f"{show(tag)}__{number}__"
-            kind = self._kind(decision, level, tag, position, end, length, coding)
-            if kind == GONE:
-                start, position = position - 8, self._walker.item_end(position, end, length, coding, inside.depth)
-                grown, gone = self._drop(start, position, tag, level), gone + 1
+            at = ItemAt(self._walker, coding, position, end, length) if decision.items else None
+            kind = level.content if at is None else self._kind(decision, level, at)
+            if at is not None and kind == GONE:
+                position, grown = self._drop(at, tag, level, inside.depth)
+                gone += 1
             else:
                 below = decision.below(level, tag, number, kind)
                 position, grown = self._item(position, end, length, below, inside)
@@ -280,23 +280,26 @@ class Elements:
             self._output.patch(element[2] - 4, element[3] + delta, place.coding, self._where(tag))
         return position, delta
 
-    def _kind(
-        self, decision: Decision, level: Level, tag: int, position: int, end: int, length: int, coding: Coding
-    ) -> int:
+    def _kind(self, decision: Decision, level: Level, item: ItemAt) -> int:
         """Return the class of an item; where others may refer to items by their place none goes."""
-        if not decision.items:
-            return level.content
-        kind = kind_of_item(self._walker, decision, level, tag, position, end, length, coding)
+        kind = kind_of_item(decision, level, item)
         if kind != GONE:
             return kind
         if self._refers is None:
             self._refers = has_references_to_items(self._dataset)
         return CLOSED if self._refers else GONE
 
-    def _drop(self, start: int, end: int, tag: int, level: Level) -> int:
-        """Leave a whole item out. Return by how much its sequence grows."""
+    def _inside_of(self, place: Place, coding: Coding, tag: int) -> Place:
+        inside = place.inside(coding)
+        if inside.depth > MAX_DEPTH:
+            raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}", self._where(tag))
+        return inside
+
+    def _drop(self, item: ItemAt, tag: int, level: Level, depth: int) -> tuple[int, int]:
+        """Leave a whole item out."""
         self._dropped("".join(self._path), tag, level)
-        return self._output.cut(start, end)
+        behind = self._walker.item_end(item.position, item.end, item.length, item.coding, depth)
+        return behind, self._output.cut(item.position - 8, behind)
 
     def _drop_all(self, element: Element, end: int, mark: int, level: Level) -> int:
         """Leave a sequence out of which nothing is left: it must not be empty (PS3.3 C.17.3)."""

@@ -5,40 +5,32 @@ Guarantees the same answer to whoever walks the items: the engine, and those who
 
 from __future__ import annotations
 
-from node.recipe.coding import Coding
 from node.recipe.compiled import Decision, Level
-from node.recipe.content import CLOSED, CODE_ITEMS, GONE, GRAPHIC, GRAPHIC_ITEMS, SHRINKING, kind_of_code
-from node.recipe.content_items import facts, scheme
-from node.recipe.encoded import UNDEFINED, EncodedDataset, Walker
+from node.recipe.content import CLOSED, CODE_ITEMS, FIXED_ITEMS, GONE, GRAPHIC, GRAPHIC_ITEMS, kind_of_code
+from node.recipe.content_items import ItemAt, facts, scheme
+from node.recipe.encoded import EncodedDataset
 
 _REFERENCED_ITEM = 0x0040DB73  # Referenced Content Item Identifier
 
 
-def kind_of_item(
-    walker: Walker, decision: Decision, level: Level, tag: int, position: int, end: int, length: int, coding: Coding
-) -> int:
-    """Return the class of the item whose elements begin at `position`.
-
-    `decision` is the one for the sequence `tag` on `level`; `end` is where the item must have ended.
-    """
+def kind_of_item(decision: Decision, level: Level, item: ItemAt) -> int:
+    """Return the class of an item of a sequence, whose decision was made on `level`."""
     how, profile = decision.items, level.rules.profile
     if not how or profile is None:
         return level.content
     if how == GRAPHIC_ITEMS:
         return GRAPHIC
-    end = end if length == UNDEFINED else position + length
     if how == CODE_ITEMS:
-        return kind_of_code(scheme(walker, position, end, coding))
-    kind = profile.content.kind(facts(walker, position, end, coding))
-    return CLOSED if kind == GONE and tag not in SHRINKING else kind
+        return kind_of_code(scheme(item))
+    kind = profile.content.kind(facts(item))
+    return CLOSED if kind == GONE and how == FIXED_ITEMS else kind
 
 
 def has_references_to_items(dataset: EncodedDataset) -> bool:
     """Tell whether content items may refer to others by their place: then none can go without another moving up."""
     tag = _REFERENCED_ITEM
     wanted = [
-        (tag >> 16).to_bytes(2, order) + (tag & 0xFFFF).to_bytes(2, order)
-        for order in ("little", dataset.coding.order)
+        (tag >> 16).to_bytes(2, order) + (tag & 0xFFFF).to_bytes(2, order) for order in ("little", dataset.coding.order)
     ]
     buffer = dataset.buffer
     if isinstance(buffer, memoryview):

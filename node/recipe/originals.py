@@ -14,6 +14,7 @@ from node.recipe.charset import codec
 from node.recipe.coding import IMPLICIT, IMPLICIT_CODING, SEQUENCE, Coding, vr_code
 from node.recipe.compiled import CHARSET, GROUP_LENGTH, KEPT, LEAF, Decision, Level
 from node.recipe.content import CLOSED, GONE
+from node.recipe.content_items import ItemAt
 from node.recipe.dictionary import show
 from node.recipe.elements import Owners, Place, items_coding
 from node.recipe.encoded import ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, UNDEFINED, Element, EncodedDataset, is_un
@@ -146,7 +147,7 @@ class Originals:
                 return
             if item != ITEM or (size != UNDEFINED and position + size > end):
                 raise DatasetError("an item does not fit its sequence", show(tag))
-            kind = kind_of_item(walker, seen.decision, seen.level, tag, position, end, size, coding)
+            kind = kind_of_item(seen.decision, seen.level, ItemAt(walker, coding, position, end, size))
             level = seen.decision.below(seen.level, tag, number, CLOSED if kind == GONE else kind)
             path = f"{seen.path}__{number}__"
             for child in self._item(position, end if size == UNDEFINED else position + size, size, level, inside, path):

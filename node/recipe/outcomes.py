@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from node.recipe.content import CLEANED, Content, treatment
+from node.recipe.content import CLEANED, GRAPHIC_TEXTS, Content, treatment
 from node.recipe.dictionary import (
     SPECIFIC_CHARACTER_SET,
     STRUCTURAL_UIDS,
@@ -94,9 +94,7 @@ class Resolved:
         self._types = required(iod)
         self._creators = {key[1:3] for key, line in profile.lines.items() if key[0] == "private" and line.code != "X"}
 
-    def decide(
-        self, field: Field, owner: str | None, inside_dummy: bool, content: int = 0
-    ) -> tuple[Rule | None, bool]:
+    def decide(self, field: Field, owner: str | None, inside_dummy: bool, content: int = 0) -> tuple[Rule | None, bool]:
         """Return the rule for an attribute, and whether the items below it hold dummies.
 
         Parameters
@@ -188,7 +186,7 @@ class Resolved:
                 return Effect.SHIFT
             if field.vr == "TM" or field.tag == TIMEZONE_OFFSET:
                 return Effect.KEEP
-            code = line.under or "X/Z/D"
+            code = line.under or ("D" if field.tag in GRAPHIC_TEXTS else "X/Z/D")
         parent = field.parents[-1].tag if field.parents else 0
         effect = _BY_TYPE[code][self._types.get((parent, field.tag))]
         if field.tag in STRUCTURAL_UIDS and effect is Effect.UID:

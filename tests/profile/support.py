@@ -38,6 +38,8 @@ COLUMNS = {
 }
 CT = "1.2.840.10008.5.1.4.1.1.2"
 LONG = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
+# Sequences that their options clean item by item: a code in no code sequence does not belong into a content item.
+CLEANED_ITEMS = {0x0040A730: "dummy", 0x00400555: "dummy", 0x0040B020: "dummy", 0x00700001: "dummy", 0x00400610: "walked"}
 # Dates that anyone can look up: shifted, they would tell by how much.
 NOT_THE_PATIENTS = {
     "00080106",
@@ -124,6 +126,8 @@ def expected(row: dict[str, str], option: str | None, iod: str, parent: int = 0)
     vr = row["vr"]
     if code == "C" and (vr in ("DA", "DT", "TM") or row["number"] == 0x00080201):
         return "shifted" if vr in ("DA", "DT") else "kept"
+    if code == "C" and row["number"] in CLEANED_ITEMS:
+        return CLEANED_ITEMS[row["number"]]
     code = by_type(basic if code == "C" else code, iod, parent, row["number"])
     if vr == "SQ":
         return {"X": "removed", "Z": "empty", "D": "dummy", "K": "walked", "U": "walked"}[code]
