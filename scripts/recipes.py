@@ -39,8 +39,8 @@ OPTIONS = (
         "Clean Structured Content Option",
         "clean_struct_cont",
         (
-            "Content items stay or go by concept and type of value (Table E.3.4-1): codes, numbers and references stay,\n"
-            "texts are cleaned, names of persons go."
+            "Content items stay or go by concept and type of value (Table E.3.4-1): codes, numbers and references\n"
+            "stay, texts are cleaned, names of persons go."
         ),
     ),
     (

@@ -211,6 +211,11 @@ def _age(facts: Facts) -> int:
         return _OLD[facts.unit]
 
 
+def keeps_value(kind: int, tag: int) -> bool:
+    """Tell whether an attribute stays on purpose, as the value of an item whose concept is kept."""
+    return kind == KEPT and (tag in _TEXT_VALUES or tag == _UID)
+
+
 def kind_of_code(scheme: str) -> int:
     """Return the class of the item of a code."""
     return PLAIN if is_standard(scheme) else LOCAL_CODE

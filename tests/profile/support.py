@@ -39,7 +39,13 @@ COLUMNS = {
 CT = "1.2.840.10008.5.1.4.1.1.2"
 LONG = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 # Sequences that their options clean item by item: a code in no code sequence does not belong into a content item.
-CLEANED_ITEMS = {0x0040A730: "dummy", 0x00400555: "dummy", 0x0040B020: "dummy", 0x00700001: "dummy", 0x00400610: "walked"}
+CLEANED_ITEMS = {
+    0x0040A730: "dummy",
+    0x00400555: "dummy",
+    0x0040B020: "dummy",
+    0x00700001: "dummy",
+    0x00400610: "walked",
+}
 # Dates that anyone can look up: shifted, they would tell by how much.
 NOT_THE_PATIENTS = {
     "00080106",
