@@ -30,15 +30,18 @@ OPTIONS = (
         "Clean Graphics Option",
         "clean_graph",
         (
-            "Graphic annotations, overlays, curves. Nothing tells yet which of them hold identity: they go as in the\n"
-            "basic profile."
+            "Graphic annotations stay, and the texts in them, of layers and of groups are cleaned. Nothing tells what\n"
+            "overlays and curves show: they go as in the basic profile."
         ),
     ),
     (
         "clean-structured-content",
         "Clean Structured Content Option",
         "clean_struct_cont",
-        "Content of structured reports. Nothing tells yet which of it holds identity: it goes as in the basic profile.",
+        (
+            "Content items stay or go by concept and type of value (Table E.3.4-1): codes, numbers and references\n"
+            "stay, texts are cleaned, names of persons go."
+        ),
     ),
     (
         "clean-descriptors",
@@ -257,6 +260,11 @@ def _option(name: str, title: str, column: str | None, about: str) -> Iterator[s
         for row in safe_private():
             code = "U" if row.vr == "UI" else "K"
             yield _line(code, f'({row.group:04X},"{row.creator}",{row.low:02X})', row.meaning or "no name")
+    if name == "clean-graphics":
+        yield from ("", "# What no row names, and holds texts of graphics.", "")
+        yield _line("C", "(0070,0068)", "Graphic Layer Description")
+        yield _line("C", "(0070,0207)", "Graphic Group Label")
+        yield _line("C", "(0070,0208)", "Graphic Group Description")
     yield from _unlisted(name)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from node.gate.search import RUN, bulk, pixel_texts, suspicious, uids_of
 from node.recipe import Cleaned, EncodedDataset, Recipe
 from node.recipe.compiled import GROUP_LENGTH, effective_vr
+from node.recipe.content import keeps_value
 from node.recipe.dictionary import STRUCTURAL_UIDS, is_creator, is_private, show
 from node.recipe.encoded import UNDEFINED
 from node.recipe.header import Action, Source
@@ -216,7 +217,7 @@ class Judge:
         if self._nested is None:
             self._nested = {
                 one.path: decoded(bytes(dataset.buffer[one.element[2] : one.element[4]]), one.place.read)
-                for one, _ in _leaves(self._recipe, dataset, ())
+                for one, _ in _leaves(self._recipe, dataset, (), as_cleaned=True)
                 if "__" in one.path and one.element[4] - one.element[2] <= _LONGEST
             }
         return self._nested.get(seen.path)
@@ -266,14 +267,19 @@ def _keeping(recipe: Recipe) -> tuple[Selector, ...]:
     return tuple(kept)
 
 
-def _leaves(recipe: Recipe, dataset: EncodedDataset, keeps: tuple[Selector, ...]) -> Iterator[tuple[Seen, bool]]:
-    """Give every element that holds no items, and whether a line KEEPs it or a sequence around it."""
+def _leaves(
+    recipe: Recipe, dataset: EncodedDataset, keeps: tuple[Selector, ...], *, as_cleaned: bool = False
+) -> Iterator[tuple[Seen, bool]]:
+    """Give every element that holds no items, and whether a line KEEPs it or a sequence around it.
+
+    With `as_cleaned` items that the recipe takes out of an original are left out.
+    """
     instance = Instance(dataset, None, {})
-    originals = Originals(dataset, instance, Program(instance, dataset))
+    originals = Originals(dataset, instance, Program(instance, dataset), as_cleaned=as_cleaned)
     creators: dict[tuple[str, int], str] = {}
 
     def within(seen: Seen, outer: bool) -> Iterator[tuple[Seen, bool]]:
-        kept = outer or _is_kept(seen, dataset, keeps, creators)
+        kept = outer or keeps_value(seen.level.content, seen.tag) or _is_kept(seen, dataset, keeps, creators)
         empty = True
         for child in originals.children(seen):
             empty = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from node.recipe.coding import FRAGMENTS, IMPLICIT, SEQUENCE, VR_NAMES
+from node.recipe.content import CLOSED, NONE
 from node.recipe.dictionary import (
     PROTECTED,
     PROTECTED_IN_VOI_LUT,
@@ -46,10 +47,11 @@ class Decision:
 
     `fixed` is the program's outcome where it is the same for every value, else None. `wanted` says which lists take
     something from the element; `lenient`, that a function's result is written even where the VR does not allow it;
-    `dummies`, that a profile wants no own value of the items below; `codes`, that it takes the codes of the method.
+    `dummies`, that a profile wants no own value of the items below; `codes`, that it takes the codes of the method;
+    `items`, how each item below is looked at before it is walked.
     """
 
-    __slots__ = ("_children", "codes", "dummies", "fixed", "kind", "lenient", "program", "vr", "wanted")
+    __slots__ = ("_children", "codes", "dummies", "fixed", "items", "kind", "lenient", "program", "vr", "wanted")
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class Decision:
         self.kind = kind
         self.dummies = dummies
         self.codes = False
+        self.items = 0
         self.lenient = lenient
         self.vr = vr
         self.program = program
@@ -71,13 +74,17 @@ class Decision:
         self.fixed = _fixed(program)
         self._children: dict[int, Level] = {}
 
-    def below(self, level: Level, tag: int, item: int) -> Level:
-        """Return the level of an item's elements; `item` matters only where a rule names item numbers."""
+    def below(self, level: Level, tag: int, item: int, content: int = NONE) -> Level:
+        """Return the level of an item's elements; `item` matters only where a rule names item numbers.
+
+        `content` is the item's class (`node.recipe.content`).
+        """
         index = item if item <= level.rules.items else NO_INDEX
-        found = self._children.get(index)
+        found = self._children.get(index << 4 | content)
         if found is None:
-            found = Level(level.rules, (*level.parents, Step(tag, index)), level.signed, dummies=self.dummies)
-            self._children[index] = found
+            parents, dummies = (*level.parents, Step(tag, index)), self.dummies or content == CLOSED
+            found = Level(level.rules, parents, level.signed, dummies=dummies, content=content)
+            self._children[index << 4 | content] = found
         return found
 
 
@@ -251,12 +258,17 @@ class Level:
         By private creator (None: nobody reserved the block), then by element key; the creator's own element too.
     dummies
         A profile wants no own value of the elements here.
+    content
+        The class of the content item that they belong to.
     """
 
-    __slots__ = ("blocks", "decisions", "dummies", "parents", "rules", "signed")
+    __slots__ = ("blocks", "content", "decisions", "dummies", "parents", "rules", "signed")
 
-    def __init__(self, rules: Rules, parents: tuple[Step, ...], signed: bool, *, dummies: bool = False) -> None:
+    def __init__(
+        self, rules: Rules, parents: tuple[Step, ...], signed: bool, *, dummies: bool = False, content: int = NONE
+    ) -> None:
         self.rules = rules
+        self.content = content
         self.dummies = dummies
         self.parents = parents
         self.signed = signed
@@ -296,13 +308,15 @@ class Level:
             return UNTOUCHED
         lenient = self.rules.lenient and calls(program)
         decision = Decision(kind, vr, program, takes, lenient=lenient, dummies=dummies)
+        if self.rules.profile is not None and vr == "SQ" and not dummies:
+            decision.items = self.rules.profile.items(field, creator, self.content)
         decision.codes = tag == CODE_SEQUENCE and self.rules.codes and not self.parents
         return decision
 
     def _of_profile(self, field: Field, owner: str | None) -> tuple[Rule | None, bool]:
         if self.rules.profile is None:
             return None, False
-        return self.rules.profile.decide(field, owner, self.dummies)
+        return self.rules.profile.decide(field, owner, self.dummies, self.content)
 
 
 def effective_vr(key: int, creator: str | None, signed: bool) -> tuple[str, int]:

@@ -26,6 +26,8 @@ from node.recipe.compiled import (
     Level,
     effective_vr,
 )
+from node.recipe.content import CLOSED, CONTENT_SEQUENCE, GONE
+from node.recipe.content_items import ItemAt
 from node.recipe.dictionary import is_creator, is_private, show
 from node.recipe.encoded import (
     ITEM,
@@ -41,6 +43,7 @@ from node.recipe.encoded import (
     read_header,
 )
 from node.recipe.header import Rule
+from node.recipe.items import has_references_to_items, kind_of_item
 from node.recipe.output import Output
 from node.recipe.program import REMOVED, UNCHANGED, Outcome, Program, Subject
 from node.recipe.values import BY_CHARSET, encode
@@ -123,7 +126,18 @@ def items_coding(walker: Walker, element: Element, kind: int, coding: Coding) ->
 class Elements:
     """The elements of one data set; every step gives the offset behind an element and by how much it grew."""
 
-    __slots__ = ("_buffer", "_dataset", "_first", "_inside", "_output", "_path", "_program", "_walker", "codes")
+    __slots__ = (
+        "_buffer",
+        "_dataset",
+        "_first",
+        "_inside",
+        "_output",
+        "_path",
+        "_program",
+        "_refers",
+        "_walker",
+        "codes",
+    )
 
     def __init__(self, dataset: EncodedDataset, output: Output, program: Program, inside: Inside) -> None:
         self._dataset = dataset
@@ -134,6 +148,7 @@ class Elements:
         self._program = program
         self._path: list[str] = []
         self._first = 0  # where the elements of the item in hand begin
+        self._refers: bool | None = None
         self.codes: tuple[str, ...] = ()
 
     def act(self, element: Element, decision: Decision, level: Level, place: Place, end: int) -> tuple[int, int]:
@@ -247,9 +262,8 @@ class Elements:
     ) -> tuple[int, int]:
         """Walk a sequence to its delimiter, or to its last byte where its length is defined."""
         tag, position, delta, number = element[0] >> 16, element[2], 0, 0
-        inside = place.inside(coding)
-        if inside.depth > MAX_DEPTH:
-            raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}", self._where(tag))
+        gone, mark = 0, self._output.mark()
+        inside = self._inside_of(place, coding, tag)
         closed = element[3] != UNDEFINED
         end = element[4] if closed else end
         self._path.append("")
@@ -261,14 +275,56 @@ class Elements:
             if item_tag != ITEM or (length != UNDEFINED and position + length > end):
                 raise DatasetError("an item does not fit its sequence", show(tag))
             self._path[-1] = f"{show(tag)}__{number}__"
-            position, grown = self._item(position, end, length, decision.below(level, tag, number), inside)
+            at = ItemAt(self._walker, coding, position, end, length) if decision.items else None
+            kind = level.content if at is None else self._kind(decision, level, at)
+            if at is not None and kind == GONE:
+                position, grown = self._drop(at, tag, level, inside.depth)
+                gone += 1
+            else:
+                below = decision.below(level, tag, number, kind)
+                position, grown = self._item(position, end, length, below, inside)
             delta, number = delta + grown, number + 1
         self._path.pop()
+        if gone and gone == number and tag == CONTENT_SEQUENCE:
+            return position, self._drop_all(element, position, mark, level)
         if decision.codes:
             delta += self._output.append(position if closed else position - 8, method.items(self.codes, coding))
         if closed and delta:
             self._output.patch(element[2] - 4, element[3] + delta, place.coding, self._where(tag))
         return position, delta
+
+    def _kind(self, decision: Decision, level: Level, item: ItemAt) -> int:
+        """Return the class of an item; where others may refer to items by their place none goes."""
+        kind = kind_of_item(decision, level, item)
+        if kind != GONE:
+            return kind
+        if self._refers is None:
+            self._refers = has_references_to_items(self._dataset)
+        return CLOSED if self._refers else GONE
+
+    def _inside_of(self, place: Place, coding: Coding, tag: int) -> Place:
+        inside = place.inside(coding)
+        if inside.depth > MAX_DEPTH:
+            raise DatasetError(f"sequences are nested deeper than {MAX_DEPTH}", self._where(tag))
+        return inside
+
+    def _drop(self, item: ItemAt, tag: int, level: Level, depth: int) -> tuple[int, int]:
+        """Leave a whole item out."""
+        self._dropped("".join(self._path), tag, level)
+        behind = self._walker.item_end(item.position, item.end, item.length, item.coding, depth)
+        return behind, self._output.cut(item.position - 8, behind)
+
+    def _drop_all(self, element: Element, end: int, mark: int, level: Level) -> int:
+        """Leave a sequence out of which nothing is left: it must not be empty (PS3.3 C.17.3)."""
+        tag = element[0] >> 16
+        self._dropped(self._where(tag), tag, level)
+        if not self._path:
+            self._output.note(tag, None)
+        self._output.rewind(mark)
+        return self._output.cut(element[1], end)
+
+    def _dropped(self, path: str, tag: int, level: Level) -> None:
+        """Hear that an item of the sequence `tag`, or all of it, goes; for who watches."""
 
     def _item(self, position: int, end: int, length: int, level: Level, place: Place) -> tuple[int, int]:
         first, closed = position, length != UNDEFINED

@@ -114,6 +114,10 @@ class Walker:
             position = self.element(position, end, coding, depth)[4]
         return position
 
+    def item_end(self, position: int, end: int, length: int, coding: Coding, depth: int = 1) -> int:
+        """Return the offset behind an item whose elements begin at `position`, its delimiter included."""
+        return self._item(position, end, coding, depth) if length == UNDEFINED else position + length
+
     def _fragments(self, position: int, end: int, coding: Coding) -> int:
         while True:
             tag, length = self.item_header(position, end, coding)

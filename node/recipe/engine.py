@@ -122,7 +122,7 @@ class Engine:
             _, grown = act(element, decision, self.level, place, self.dataset.end)
             if grown:
                 sizes[key >> 32] = sizes.get(key >> 32, 0) + grown
-        self.output.cut(removed, sizes)
+        self.output.remove_all(removed, sizes)
         self._added(place, sizes)
         if group_lengths:
             self.elements.settle(group_lengths, sizes, place, self.dataset.end)

@@ -13,11 +13,14 @@ from node.errors import DatasetError
 from node.recipe.charset import codec
 from node.recipe.coding import IMPLICIT, IMPLICIT_CODING, SEQUENCE, Coding, vr_code
 from node.recipe.compiled import CHARSET, GROUP_LENGTH, KEPT, LEAF, Decision, Level
+from node.recipe.content import CLOSED, GONE
+from node.recipe.content_items import ItemAt
 from node.recipe.dictionary import show
 from node.recipe.elements import Owners, Place, items_coding
 from node.recipe.encoded import ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, UNDEFINED, Element, EncodedDataset, is_un
 from node.recipe.header import Action, Rule
 from node.recipe.instance import Instance
+from node.recipe.items import has_references_to_items, kind_of_item
 from node.recipe.program import UNCHANGED, Program, Subject
 from node.recipe.texts import ARRAYS
 
@@ -41,9 +44,15 @@ class Seen:
 
 
 class Originals:
-    """The original elements of one data set."""
+    """The original elements of one data set.
 
-    def __init__(self, dataset: EncodedDataset, instance: Instance, program: Program) -> None:
+    With `as_cleaned` content items that go are left out, so that the paths of others are those of the result.
+    """
+
+    def __init__(
+        self, dataset: EncodedDataset, instance: Instance, program: Program, *, as_cleaned: bool = False
+    ) -> None:
+        self._items_go = as_cleaned and not has_references_to_items(dataset)
         self._dataset = dataset
         self._walker = dataset.walker
         self._instance = instance
@@ -144,7 +153,11 @@ class Originals:
                 return
             if item != ITEM or (size != UNDEFINED and position + size > end):
                 raise DatasetError("an item does not fit its sequence", show(tag))
-            level = seen.decision.below(seen.level, tag, number)
+            kind = kind_of_item(seen.decision, seen.level, ItemAt(walker, coding, position, end, size))
+            if kind == GONE and self._items_go:
+                position = walker.item_end(position, end, size, coding, inside.depth)
+                continue
+            level = seen.decision.below(seen.level, tag, number, CLOSED if kind == GONE else kind)
             path = f"{seen.path}__{number}__"
             for child in self._item(position, end if size == UNDEFINED else position + size, size, level, inside, path):
                 yield child

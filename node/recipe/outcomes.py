@@ -12,8 +12,9 @@ UIDs that say what an object is stay unless a line names them (PS3.15 E.1.1, E.3
 | D, K, U | the same for every type; a K of VR AS caps ages over 89 years | | |
 | C | by VR, see below | | |
 
-C moves DA and DT by the patient's days, keeps TM and the time zone, cleans texts word by word, walks sequences of codes
-and requests; all else becomes what the code says that C overrides.
+C moves DA and DT by the patient's days, keeps TM and the time zone, cleans texts word by word, content and graphics
+item by item (`node.recipe.content`), walks sequences of codes and requests; all else becomes what the code says that C
+overrides.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from node.recipe.content import GRAPHIC_TEXTS, Content, treatment
 from node.recipe.descriptors import TEXTS
 from node.recipe.dictionary import (
     SPECIFIC_CHARACTER_SET,
@@ -38,8 +40,6 @@ from node.standard import required
 
 TIMEZONE_OFFSET = 0x00080201
 _KEPT_OF_META = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012})
-# Sequences of content and graphics: C on them is not about words alone.
-_CONTENT = frozenset({0x00400555, 0x00400610, 0x0040A730, 0x0040B020, 0x00700001})
 _BEFORE_ALL_LINES = -1
 _UNLISTED = Selector("%profile", lambda _: False, False, None, None, "unlisted")
 
@@ -76,6 +76,7 @@ _BY_TYPE = {
     "Z": _Z,
     "Z/D": _Z,
 }
+_BY_ACTION = {Action.KEEP: Effect.KEEP, Action.REMOVE: Effect.REMOVE, Action.REPLACE: Effect.DUMMY}
 _ACTIONS = {Effect.EMPTY: Action.BLANK, Effect.REMOVE: Action.REMOVE}
 _VALUES = {
     Effect.UID: UID,
@@ -96,16 +97,19 @@ class Resolved:
     ----------
     basic
         Whether the Basic Profile is part of it.
+    content
+        What it does with content items.
     """
 
     def __init__(self, profile: Profile, iod: str | None) -> None:
         self.basic = profile.basic
+        self.content = Content(profile)
         self._lines = profile.lines
         self._where = profile.where
         self._types = required(iod)
         self._creators = {key[1:3] for key, line in profile.lines.items() if key[0] == "private" and line.code != "X"}
 
-    def decide(self, field: Field, owner: str | None, inside_dummy: bool) -> tuple[Rule | None, bool]:
+    def decide(self, field: Field, owner: str | None, inside_dummy: bool, content: int = 0) -> tuple[Rule | None, bool]:
         """Return the rule for an attribute, and whether the items below it hold dummies.
 
         Parameters
@@ -116,6 +120,8 @@ class Resolved:
             The private creator of its block; of a private creator itself, its own value.
         inside_dummy
             It stands in a sequence that must have a value, and whose own values may not stay.
+        content
+            The class of the content item that it stands in (`node.recipe.content`).
         """
         line = self._line(field, owner)
         effect = self._effect(line, field) if line else Effect.KEEP
@@ -124,6 +130,10 @@ class Resolved:
         elif is_creator(field.tag) and self._is_needed(field.tag, owner):
             effect = Effect.KEEP
         value = _value(effect, field)
+        if content and not self.content.expects(field, content, named=line is not None and effect is not Effect.KEEP):
+            inside_dummy = True
+        if content and not inside_dummy and (asked := treatment(content, field)) is not None:
+            effect, value = _BY_ACTION[asked[0]], asked[1]
         if inside_dummy:
             effect, value = _inside_dummy(effect, value, field, kept=line is not None)
         below = field.vr == "SQ" and (effect is Effect.DUMMY or (inside_dummy and effect in _WALKED))
@@ -131,6 +141,11 @@ class Resolved:
             return None, below
         where, selector = (line.where, line.selector) if line else (self._where, _UNLISTED)
         return Rule(_ACTIONS.get(effect, Action.REPLACE), selector, value, where, _BEFORE_ALL_LINES), below
+
+    def items(self, field: Field, owner: str | None, content: int) -> int:
+        """Return how the items of a sequence are looked at before they are walked (`node.recipe.content`)."""
+        line = self._line(field, owner)
+        return self.content.items(field, line.code if line else "", content)
 
     def group_length(self, tag: int) -> Rule | None:
         """Return the rule for the length of a group that goes, or of whose private elements most go; else None."""
@@ -201,8 +216,8 @@ def _cleaning(field: Field, kind: int | None) -> Effect | None:
     if field.vr == "TM" or field.tag == TIMEZONE_OFFSET:
         return Effect.KEEP
     if field.vr in TEXTS:
-        return Effect.CLEAN_REQUIRED if kind == 1 else Effect.CLEAN
-    return Effect.KEEP if field.vr == "SQ" and field.tag not in _CONTENT else None
+        return Effect.CLEAN_REQUIRED if kind == 1 or field.tag in GRAPHIC_TEXTS else Effect.CLEAN
+    return Effect.KEEP if field.vr == "SQ" else None
 
 
 def _value(effect: Effect, field: Field) -> Value | None:

@@ -110,7 +110,7 @@ class Output:
         self._edits.append((element[1], element[4], b""))
         return element[1] - element[4]
 
-    def cut(self, elements: Sequence[Element], sizes: dict[int, int]) -> None:
+    def remove_all(self, elements: Sequence[Element], sizes: dict[int, int]) -> None:
         """Leave out top-level elements, in the order of the buffer; `sizes` are told by how much each group shrinks.
 
         Those that stand one behind the other are one edit.
@@ -126,6 +126,19 @@ class Output:
             sizes[key >> 32] = sizes.get(key >> 32, 0) + start - end
         if last:
             edits.append((first, last, b""))
+
+    def cut(self, start: int, end: int) -> int:
+        """Leave a range of the source out. Return by how many bytes the data set grows."""
+        self._edits.append((start, end, b""))
+        return start - end
+
+    def mark(self) -> int:
+        """Return where the edits stand, for `rewind`."""
+        return len(self._edits)
+
+    def rewind(self, mark: int) -> None:
+        """Forget the edits since `mark`."""
+        del self._edits[mark:]
 
     def insert(self, tag: int, encoded: bytes) -> None:
         """Put a new top-level element where its tag belongs."""

@@ -167,6 +167,11 @@ class _Elements(Elements):
         self._watch.at = None
         return result
 
+    def _dropped(self, path: str, tag: int, level: Level) -> None:
+        rule = level.rules.profile.content.rule(tag) if level.rules.profile is not None else None
+        if rule is not None:
+            self._watch.did(path, "SQ", rule, REMOVED)
+
 
 class _Walk:
     """Goes over the original and puts what happened beside it."""
@@ -199,7 +204,7 @@ class _Walk:
 
     def _element(self, seen: Seen, keeping: tuple[Rule, ...]) -> Iterator[Traced]:
         name, creator = self._name(seen)
-        effect = self._effects.get(seen.path)
+        effect = self._effects.get(seen.path) or self._effects.get(seen.path.rpartition("(")[0])  # it, or its item
         codes = seen.decision.codes and effect is not None and isinstance(effect.outcome, str)
         vr = _vr(seen, creator)
         before = self._text(seen, vr)

@@ -4,6 +4,7 @@ Guarantees that each table is what the standard prints, read once and only where
 from, and whose they are, says docs/ps3.15.md. Refuses nothing: the files belong to the package.
 """
 
+from node.standard.concepts import Concept, concepts, is_standard, writings
 from node.standard.tables import (
     EDITION,
     Attribute,
@@ -18,10 +19,14 @@ from node.standard.tables import (
 __all__ = [
     "EDITION",
     "Attribute",
+    "Concept",
     "SafePrivate",
     "attributes",
+    "concepts",
     "iod_of",
+    "is_standard",
     "method_codes",
     "required",
     "safe_private",
+    "writings",
 ]

@@ -59,7 +59,7 @@ class SafePrivate:
 def attributes() -> tuple[Attribute, ...]:
     """Return Table E.1-1, Application Level Confidentiality Profile Attributes."""
     found = []
-    for row in _rows("e1-1.csv"):
+    for row in rows("e1-1.csv"):
         head = {key: row.pop(key) for key in ("tag", "keyword", "name", "vr", "retired", "in_std_iod", "basic")}
         options = {key: code for key, code in row.items() if code}
         found.append(Attribute(head["tag"], head["keyword"], head["name"], head["vr"], head["basic"], options))
@@ -73,14 +73,14 @@ def safe_private() -> tuple[SafePrivate, ...]:
         SafePrivate(
             int(row["group"], 16), int(row["element_low"], 16), row["private_creator"], row["vr"], row["meaning"]
         )
-        for row in _rows("e3.10-1.csv")
+        for row in rows("e3.10-1.csv")
     )
 
 
 @cache
 def method_codes() -> Mapping[str, str]:
     """Return CID 7050, De-identification Method: code value (scheme DCM) to code meaning (PS3.16)."""
-    return {row["code_value"]: row["code_meaning"] for row in _rows("cid7050.csv")}
+    return {row["code_value"]: row["code_meaning"] for row in rows("cid7050.csv")}
 
 
 def iod_of(sop_class_uid: str) -> str | None:
@@ -124,7 +124,7 @@ def _tag(keyword: str) -> int:
 
 @cache
 def _iods() -> Mapping[str, str]:
-    return {row["sop_class_uid"]: row["iod"] for row in _rows("sop-class-to-iod.csv")}
+    return {row["sop_class_uid"]: row["iod"] for row in rows("sop-class-to-iod.csv")}
 
 
 @cache
@@ -141,7 +141,8 @@ def _modules() -> Mapping[str, Mapping[str, str]]:
     return found
 
 
-def _rows(name: str) -> Iterator[dict[str, str]]:
+def rows(name: str) -> Iterator[dict[str, str]]:
+    """Give the rows of a table by its columns."""
     return csv.DictReader(_bytes(name).decode("utf-8").splitlines())
 
 

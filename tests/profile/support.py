@@ -45,6 +45,14 @@ NAMES = {
     0x300A0619, 0x300A0623, 0x300A062A, 0x300A067C, 0x300A079A, 0x30100033, 0x30100034, 0x30100035,
     0x30100036, 0x30100038, 0x30100054, 0x30100056,
 }  # fmt: skip
+# Sequences that their options clean item by item: a code in no code sequence does not belong into a content item.
+CLEANED_ITEMS = {
+    0x0040A730: "dummy",
+    0x00400555: "dummy",
+    0x0040B020: "dummy",
+    0x00700001: "dummy",
+    0x00400610: "walked",
+}
 # Dates that anyone can look up: shifted, they would tell by how much.
 NOT_THE_PATIENTS = {
     "00080106",
@@ -129,20 +137,25 @@ def expected(row: dict[str, str], option: str | None, iod: str, parent: int = 0)
     """What is to become of a row: kept, removed, empty, dummy, uid, shifted, or walked for a sequence."""
     code, basic = code_of(row, option)
     vr = row["vr"]
-    if code == "C" and (vr in ("DA", "DT", "TM") or row["number"] == 0x00080201):
-        return "shifted" if vr in ("DA", "DT") else "kept"
-    if code == "C" and vr in ("LO", "LT", "SH", "ST", "UC", "UT"):
-        # Of a token no word stays; but a name stays one, and what an IOD requires is not empty.
-        required = row["number"] in NAMES or strictest(iod, parent, row["number"]) == "1"
-        return "dummy" if required else "empty"
-    if code == "C" and vr == "SQ" and row["clean_desc"] == "C":
-        return "walked"
+    if code == "C" and (clean := cleaned(row, iod, parent)):
+        return clean
     code = by_type(basic if code == "C" else code, iod, parent, row["number"])
     if vr == "SQ":
         return {"X": "removed", "Z": "empty", "D": "dummy", "K": "walked", "U": "walked"}[code]
     if vr == "UI" and code == "D":
         return "uid"
     return {"X": "removed", "Z": "empty", "D": "dummy", "K": "kept", "U": "uid"}[code]
+
+
+def cleaned(row: dict[str, str], iod: str, parent: int) -> str:
+    """What C makes of a row that holds tokens; "" where nothing cleans it."""
+    vr, number = row["vr"], row["number"]
+    if vr in ("DA", "DT", "TM") or number == 0x00080201:
+        return "shifted" if vr in ("DA", "DT") else "kept"
+    if vr in ("LO", "LT", "SH", "ST", "UC", "UT"):
+        # Of a token no word stays; but a name stays one, and what an IOD requires is not empty.
+        return "dummy" if number in NAMES or strictest(iod, parent, number) == "1" else "empty"
+    return CLEANED_ITEMS.get(number, "walked" if vr == "SQ" and row["clean_desc"] == "C" else "")
 
 
 def by_type(code: str, iod: str, parent: int, tag: int) -> str:
