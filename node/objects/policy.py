@@ -108,6 +108,8 @@ class Policy:
             Text that a filter asks for cannot be decoded.
         """
         judgement, header = recipe.judge(dataset), read_header(dataset)
+        if header is None:
+            judgement = replace(judgement, regions=())  # nothing can be masked, so nothing is said to be
         rule = judgement.excluded or self._excluded(dataset)
         if rule:
             return Verdict(dataset, header, judgement, rule)

@@ -7,8 +7,10 @@ from, and whose they are, says docs/ps3.15.md. Refuses nothing: the files belong
 from node.standard.tables import (
     EDITION,
     Attribute,
+    BurnedIn,
     SafePrivate,
     attributes,
+    burned_in_regions,
     iod_of,
     method_codes,
     required,
@@ -18,8 +20,10 @@ from node.standard.tables import (
 __all__ = [
     "EDITION",
     "Attribute",
+    "BurnedIn",
     "SafePrivate",
     "attributes",
+    "burned_in_regions",
     "iod_of",
     "method_codes",
     "required",
