@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from node.errors import HoldInstance, HoldReason
 from node.objects.classes import DOCUMENTS, VOICES, is_known
-from node.objects.risk import Header, read_header, risks
+from node.objects.risk import BURNED_IN_ANNOTATION, Header, read_header, risks
 from node.objects.statement import statement
 from node.objects.stubs import ENCAPSULATED_DOCUMENT, stub
 from node.recipe import Cleaned, EncodedDataset, Judgement, Recipe
@@ -66,7 +66,16 @@ class Verdict:
         if self.says:
             masked = bool(cleaned.regions) and self.judgement.sized
             changes |= statement(self.header, self.dataset, masked=masked, approved=bool(self.accepted))
+            if BURNED_IN_ANNOTATION not in changes:
+                changes |= self._own_no(cleaned)
         return changes, ranges
+
+    def _own_no(self, cleaned: Cleaned) -> dict[int, Change]:
+        """Take back a NO that a line of the recipe wrote: it cannot know."""
+        before = self.header.burned_in if self.header is not None else "NO"
+        if before == "NO" or (cleaned.text(BURNED_IN_ANNOTATION) or "").upper() != "NO":
+            return {}
+        return {BURNED_IN_ANNOTATION: ("CS", before.encode("latin-1")) if before else None}
 
 
 @dataclass(frozen=True, slots=True)

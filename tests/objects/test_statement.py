@@ -64,6 +64,13 @@ def test_a_mask_for_this_size_makes_it_no_and_one_for_any_size_does_not():
     assert BURNED_IN not in cleaned(source, load_recipe([basic, text(*lines)]))
 
 
+@pytest.mark.parametrize("before", ["YES", None])
+def test_no_line_of_a_recipe_says_that_an_image_is_clean(before):
+    recipe = load_recipe([shipped_recipe("ps3.15-basic"), text("%header", "ADD BurnedInAnnotation NO")])
+    assert cleaned(image(BurnedInAnnotation=before), recipe, pixel_risk="pass").get(BURNED_IN) == before
+    assert cleaned(image(BurnedInAnnotation="NO"), recipe)[BURNED_IN].value == "NO"
+
+
 def test_without_the_basic_profile_nothing_is_said():
     source = image(US, "US", BurnedInAnnotation="NO", BodyPartExamined="HEAD")
     assert cleaned(source, HEADER_ONLY)[BURNED_IN].value == "NO"
