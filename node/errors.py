@@ -182,7 +182,9 @@ class HoldReason(StrEnum):
     ACTION_FAILED = "action-failed"  # an action of the recipe could not be carried out
     FUNCTION_FAILED = "function-failed"  # a recipe function raised or returned nothing
     VARIABLE_MISSING = "variable-missing"  # the recipe names a variable that the route does not set
-    PIXEL_RISK = "pixel-risk"  # a filter of the recipe says that the image may show who the patient is
+    UNKNOWN_SOP_CLASS = "unknown-sop-class"  # the standard does not have the SOP class, so nobody knows what is in it
+    DOCUMENT = "document"  # an encapsulated document or a voice, which no recipe looks into
+    PIXEL_RISK = "pixel-risk"  # the image may show who the patient is, and no filter masks it
     MASK_FAILED = "mask-failed"  # a filter of the recipe masks the image, which cannot be done right
     NO_PATIENT_ID = "no-patient-id"  # a pseudonym or date shift needs a Patient ID, and there is none that is one's own
     STUDY_OF_TWO_PATIENTS = "study-of-two-patients"  # the study came before, under another patient

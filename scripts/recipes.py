@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from node.standard import EDITION, Attribute, attributes, safe_private
+from scripts.burned_in import filters
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -21,7 +22,7 @@ OPTIONS = (
         "Clean Pixel Data Option",
         None,
         (
-            "Burned-in text. The option has no attributes: what is masked say the filters beside it.\n"
+            "Burned-in text. The option has no attributes: what is masked say the filters below, and those beside it.\n"
             "The code of the option is written into an instance where pixels were masked."
         ),
     ),
@@ -265,6 +266,8 @@ def _option(name: str, title: str, column: str | None, about: str) -> Iterator[s
         yield _line("C", "(0070,0068)", "Graphic Layer Description")
         yield _line("C", "(0070,0207)", "Graphic Group Label")
         yield _line("C", "(0070,0208)", "Graphic Group Description")
+    if name == "clean-pixel-data":
+        yield from filters()
     yield from _unlisted(name)
 
 

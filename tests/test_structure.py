@@ -20,7 +20,7 @@ LAYERS = (
     ("deflated",),
     ("standard", "vocabulary"),
     ("recipe",),
-    ("pixels", "gate"),
+    ("pixels", "gate", "objects"),
     ("instances",),
     ("routing", "files"),
     ("ledger",),

@@ -20,9 +20,9 @@ from node.gate import described, leaks
 from node.instances import InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
-from node.ledger.leaks import RELEASED, accepted
 from node.ledger.leases import LEASE_SECONDS
 from node.ledger.maps import Handed
+from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, answered_for, told
 from node.log import event
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
 from node.recipe import Cleaned
@@ -120,14 +120,20 @@ class Cleaning:
         rule = plan.exclude.matches(original) if plan.exclude is not None else None
         if rule is not None:
             return Excluded(claimed, rule)
+        released = answered_for(claimed.detail, claimed.recipe_hash, plan.recipe.hash)
+        verdict = plan.policy.judge(plan.recipe, original, released.get(PIXEL_RISK_RELEASED))
+        if verdict.excluded:
+            return Excluded(claimed, verdict.excluded)
         identities = InstanceIdentities(plan.scope, self._ledger.maps, original)
-        cleaned = plan.recipe.apply(original, identities, plan.variables, masks=True)
+        cleaned = plan.recipe.apply(original, identities, plan.variables, masks=verdict.judgement)
+        cleaned = verdict.finished(cleaned)
         if plan.recipe.keyed is not None:
             identities.bind_study()
         content = masked(cleaned, self._spool.check_room, _DECODING_SECONDS)
         syntax = content.syntax
         sop_class_uid, sop_instance_uid = required_uids(cleaned)
-        leak = self._gate(claimed, plan, cleaned, pixels=syntax.encapsulated)
+        risk = PIXEL_RISK_RELEASED + verdict.accepted if verdict.accepted else None
+        leak = self._gate(claimed, plan, cleaned, risk, pixels=syntax.encapsulated)
         head = self._head(plan, (sop_class_uid, sop_instance_uid, syntax.uid))
         target = self._spool.create(claimed.id, self._spool.draft())
         try:
@@ -147,12 +153,15 @@ class Cleaning:
             size,
             len(head),
             _handed(plan, identities),
-            leak,
+            told(leak, risk),
         )
 
     @staticmethod
-    def _gate(claimed: Claimed, plan: Plan, cleaned: Cleaned, *, pixels: bool) -> str | None:
-        """Return what the row is to say of an instance that goes although it shows identity. Raises HoldInstance."""
+    def _gate(claimed: Claimed, plan: Plan, cleaned: Cleaned, risk: str | None, *, pixels: bool) -> str | None:
+        """Return what the row is to say of an instance that goes although it shows identity. Raises HoldInstance.
+
+        `risk` is what somebody already answers for; a hold keeps it.
+        """
         findings = leaks(cleaned, plan.recipe, pixels=pixels)
         if not findings:
             return None
@@ -168,9 +177,10 @@ class Cleaning:
                 detail=found,
             )
             return f"leak reported: {found}"
-        if accepted(claimed.detail, claimed.recipe_hash, plan.recipe.hash) != found:
-            raise HoldInstance(HoldReason.LEAK, found)
-        return RELEASED + found
+        released = answered_for(claimed.detail, claimed.recipe_hash, plan.recipe.hash)
+        if released.get(LEAK_RELEASED) != found:
+            raise HoldInstance(HoldReason.LEAK, told(found, risk) or "")
+        return LEAK_RELEASED + found
 
     def _head(self, plan: Plan, uids: tuple[str, str, str]) -> bytes:
         """File meta information without anything of the sender, and with what a lost ledger is rebuilt from."""

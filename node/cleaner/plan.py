@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from node.config import Config
 from node.instances import Scope, make_scope
+from node.objects import Policy
 from node.recipe import Conditions, Recipe, compile_conditions
 
 
@@ -21,6 +22,7 @@ class Plan:
     exclude: Conditions | None
     scope: Scope
     gate: str
+    policy: Policy
 
 
 def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> dict[str, Plan]:
@@ -34,6 +36,7 @@ def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> 
             exclude=compile_conditions(list(route.exclude), f"route {route.name}") if route.exclude else None,
             scope=make_scope(config, route.project, route, secret),
             gate=route.gate,
+            policy=Policy(route.unknown_sop_class, route.documents, route.pixel_risk),
         )
         for route in config.routes
     }

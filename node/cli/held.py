@@ -95,18 +95,34 @@ def _choice(command: Any) -> Any:
 @held.command()
 @_choice
 @click.option("--despite-leak", is_flag=True, help="Let go what shows identity, as it was found; this is recorded.")
-def release(instances: tuple[str, ...], everything: bool, reason: str | None, despite_leak: bool) -> int:
+@click.option(
+    "--despite-pixel-risk", is_flag=True, help="Let go images that show nobody: you looked at them; this is recorded."
+)
+def release(
+    instances: tuple[str, ...], everything: bool, reason: str | None, despite_leak: bool, despite_pixel_risk: bool
+) -> int:
     """Run the step again that held them; nothing uncleaned is ever sent."""
-    if despite_leak and everything:
-        raise click.UsageError("--despite-leak takes ids: each instance has to be looked at.")
+    despite = _despite(despite_leak, despite_pixel_risk)
+    if despite and everything:
+        raise click.UsageError(f"--despite-{despite} takes ids: each instance has to be looked at.")
     with opened_ledger(quiet_config(), readonly=False) as ledger:
         chosen = _chosen(ledger, instances, everything, reason)
-        let_go = ledger.release_despite_leak if despite_leak else ledger.release
-        failed = [instance for instance in chosen if not let_go(instance)]
-        leaking = [] if despite_leak else [instance for instance in failed if _leaks(ledger, instance)]
+        failed = [
+            one for one in chosen if not (ledger.release_despite(despite, one) if despite else ledger.release(one))
+        ]
+        leaking = [] if despite else [instance for instance in failed if _leaks(ledger, instance)]
     for instance in leaking:
         click.echo(_LEAK.format(instance), err=True)
     return _report("released", chosen, failed, said=leaking)
+
+
+def _despite(leak: bool, pixel_risk: bool) -> HoldReason | None:
+    """Return what a person takes the responsibility for."""
+    if leak and pixel_risk:
+        raise click.UsageError("an instance is held for one reason: say --despite-leak or --despite-pixel-risk.")
+    if leak:
+        return HoldReason.LEAK
+    return HoldReason.PIXEL_RISK if pixel_risk else None
 
 
 def _leaks(ledger: Ledger, instance: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,13 @@ from node.errors import DatasetError, HoldInstance, HoldReason, NodeError
 if TYPE_CHECKING:
     from node.files import Settings
     from node.instances import Source
+    from node.objects import Verdict
     from node.recipe import Recipe, Region
+    from node.recipe.amend import Change
     from node.recipe.trace import Trace, Traced
 
 MASKED = "***"
+_NODE = {"where": "the node", "text": "for the kind of object (docs/pixels.md)"}
 _STYLES = {"removed": "red", "changed": "yellow", "added": "green", "kept": "dim"}
 _EXAMPLE = "Without a secret: pseudonyms, UIDs and shifted dates are examples."
 
@@ -97,8 +100,14 @@ def look(settings: Settings, path: Path) -> View:
             rule = settings.exclude.matches(source.dataset) if settings.exclude is not None else None
             if rule is not None:
                 return View([], excluded=rule)
+            verdict, hold = _judged(settings, source)
+            if verdict is None:
+                return View([], hold)
+            if verdict.excluded:
+                return View([], excluded=verdict.excluded)
             known = identities(settings, settings.make_maps(), source.dataset)
-            return _view(trace(settings.recipe, source.dataset, known, settings.variables), settings.recipe)
+            traced = trace(settings.recipe, source.dataset, known, settings.variables, verdict.judgement)
+            return _view(traced, settings.recipe, verdict)
     except HoldInstance as hold:
         return View([], _held(hold))
     except DatasetError as error:
@@ -123,19 +132,57 @@ def _opened(path: Path) -> Iterator[Source]:
         os.close(file)
 
 
-def _view(traced: Trace, recipe: Recipe) -> View:
+def _judged(settings: Settings, source: Source) -> tuple[Verdict | None, dict[str, str]]:
+    """Return what is decided about a file before it is cleaned, or why it is held and by which line."""
+    from node.recipe.trace import held_by_filter
+
+    try:
+        return settings.policy.judge(settings.recipe, source.dataset), {}
+    except HoldInstance as hold:
+        where = held_by_filter(settings.recipe, source.dataset, hold)
+        return None, _held(hold, where, settings.recipe.line(where))
+
+
+def _view(traced: Trace, recipe: Recipe, verdict: Verdict) -> View:
     if traced.held is not None:
         return View([], _held(traced.held, traced.where, recipe.line(traced.where)))
     from node.gate import described, leaks
 
     assert traced.cleaned is not None
-    pixels = [_region(region) for region in traced.cleaned.regions]
-    found = leaks(traced.cleaned, recipe, pixels=not traced.cleaned.regions)
+    cleaned = verdict.finished(traced.cleaned)
+    pixels = [_region(region) for region in cleaned.regions]
+    found = leaks(cleaned, recipe, pixels=not cleaned.regions)
+    changes, _ = verdict.changes(traced.cleaned)
     return View(
-        [_row(element, recipe) for element in traced.elements],
+        _with([_row(element, recipe) for element in traced.elements], changes),
         pixels=pixels,
         leaks=list(map(str, found)),
         leak=described(found),
+    )
+
+
+def _with(rows: list[Row], changes: Mapping[int, Change]) -> list[Row]:
+    """Return the rows with what the node itself says of the instance, or puts in its place."""
+    from node.recipe.dictionary import entry, show
+
+    for tag, change in sorted(changes.items()):
+        path, known = show(tag), entry(tag)
+        there = next((row for row in rows if row.path == path), None)
+        before, after = there.before if there else None, _changed(change)
+        what = "removed" if after is None else "added" if before is None else "kept" if after == before else "changed"
+        if before is None and after is None:
+            continue
+        new = Row(path, known.keyword if known else "", known.vr if known else "", what, before, after, [dict(_NODE)])
+        rows = sorted([*(row for row in rows if row is not there), new], key=lambda row: row.path)
+    return rows
+
+
+def _changed(change: Change) -> str | None:
+    if change is None:
+        return None
+    vr, value = change
+    return (
+        f"{len(value)} bytes" if vr == "OB" else str(int.from_bytes(value, "little")) if vr == "UL" else value.decode()
     )
 
 

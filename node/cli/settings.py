@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from node.files import Settings
     from node.instances import Maps, Scope
     from node.ledger.database import Database
+    from node.objects import Policy
     from node.recipe import Functions, Recipe
 
 EXAMPLE = "example"
@@ -45,6 +46,9 @@ class Asked:
     variables: tuple[str, ...] = ()
     gate: str | None = None
     vocabulary: tuple[Path, ...] = ()
+    unknown_sop_class: str | None = None
+    documents: str | None = None
+    pixel_risk: str | None = None
     example: bool = False  # whether the key that everyone knows had to do
     _databases: list[Database] = field(default_factory=list, init=False)
 
@@ -77,6 +81,21 @@ def settings_options(command: _Command) -> _Command:
             multiple=True,
             type=click.Path(path_type=Path),
             help="Words that cleaned texts keep, besides those of the node and of the configuration; repeatable.",
+        ),
+        click.option(
+            "--unknown-sop-class",
+            type=click.Choice(["hold", "pass", "exclude"]),
+            help="Objects of classes that the standard does not have; by default as the route, else held.",
+        ),
+        click.option(
+            "--documents",
+            type=click.Choice(["hold", "pass", "stub", "exclude"]),
+            help="Encapsulated documents and voices; by default as the route, else held.",
+        ),
+        click.option(
+            "--pixel-risk",
+            type=click.Choice(["hold", "pass"]),
+            help="Images that may show who the patient is; by default as the route, else held with a profile.",
         ),
     )
     for option in reversed(options):
@@ -131,6 +150,17 @@ def _settled(asked: Asked, example: bool) -> Settings:
         exclude=_exclude(route),
         make_maps=make_maps or NoMaps,
         gate=asked.gate or (route.gate if route else "hold"),
+        policy=_policy(asked, route),
+    )
+
+
+def _policy(asked: Asked, route: Route | None) -> Policy:
+    from node.objects import Policy
+
+    return Policy(
+        asked.unknown_sop_class or (route.unknown_sop_class if route else "hold"),
+        asked.documents or (route.documents if route else "hold"),
+        asked.pixel_risk or (route.pixel_risk if route else None),
     )
 
 

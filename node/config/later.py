@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from node.config.yaml12 import Document, KeyPath, Value, dotted
 from node.errors import Fault
 
-# Every value of these is refused: what they would decide is not decided at all in this version.
-ROUTE_OPTIONS = ("unknown_sop_class", "documents", "pixel_risk")
 LATER_GATE = "scrub"
 DEFAULTS: dict[KeyPath, Value] = {
     ("web", "enabled"): False,
@@ -40,8 +38,6 @@ def _found(data: Value) -> Iterator[KeyPath]:
         yield (*place, "tls")
     for place in _each(data, "destinations"):
         yield (*place, "query")
-    for place in _each(data, "routes"):
-        yield from ((*place, option) for option in ROUTE_OPTIONS)
     for index, route in enumerate(_routes(data)):
         if isinstance(route, dict) and route.get("gate") == LATER_GATE:
             yield ("routes", index, "gate")

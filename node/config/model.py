@@ -105,6 +105,14 @@ def _tries(value: object) -> int | None:
     return value
 
 
+def _unknown_sop_class(value: object) -> str:
+    if value == "stub":
+        raise ValueError("nobody knows what a stub of an unknown class would need: expected hold, pass or exclude.")
+    if value not in ("hold", "pass", "exclude"):
+        raise ValueError("expected hold, pass or exclude.")
+    return str(value)
+
+
 def _filled(value: Collection) -> Collection:
     """Refuse an empty list or section; not by a length, which pydantic counts without the members that are wrong."""
     if not value:
@@ -184,8 +192,9 @@ class Route(Section):
     """Who sends → which recipe → which destinations.
 
     `project` is the scope of pseudonyms, UIDs and date shifts; `issuer` the Issuer of Patient ID where an instance has
-    none. A path in `recipe` is absolute once loaded. `unknown_sop_class`, `documents` and `pixel_risk` cannot be
-    set yet: they say what this version does; `gate` says what happens to a result that still shows whose it is.
+    none. A path in `recipe` is absolute once loaded. `unknown_sop_class`, `documents` and `pixel_risk` say what happens
+    to objects that no recipe looks into (`node.objects`); `pixel_risk` None is `hold` where the recipe has a profile.
+    `gate` says what happens to a result that still shows whose it is.
     """
 
     name: Name
@@ -197,9 +206,9 @@ class Route(Section):
     variables: dict[str, str] = {}
     issuer: str = ""
     missing_patient_id: Literal["hold", "study"] = "hold"
-    unknown_sop_class: Literal["hold", "pass", "stub", "exclude"] = "pass"
-    documents: Literal["hold", "pass", "stub", "exclude"] = "pass"
-    pixel_risk: Literal["hold", "pass"] = "pass"
+    unknown_sop_class: Annotated[str, PlainValidator(_unknown_sop_class)] = "hold"
+    documents: Literal["hold", "pass", "stub", "exclude"] = "hold"
+    pixel_risk: Literal["hold", "pass"] | None = None
     gate: Literal["hold", "scrub", "report"] = "hold"
 
     @model_validator(mode="before")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from node.instances import (
     write_cleaned,
 )
 from node.log import event
+from node.objects import Policy
 from node.part10 import FileMeta, encode_file_meta
 from node.recipe import Cleaned, Conditions, EncodedDataset, Identities, Recipe
 
@@ -55,6 +56,8 @@ class Settings:
         Opens the maps in the process that asks for them.
     gate
         What happens to a result that still shows whose it is: `hold`, or `report`, which writes it nevertheless.
+    policy
+        What happens to documents, unknown classes, and images that may show somebody.
     """
 
     recipe: Recipe
@@ -63,6 +66,7 @@ class Settings:
     exclude: Conditions | None = None
     make_maps: Callable[[], Maps] = NoMaps
     gate: str = "hold"
+    policy: Policy = field(default_factory=Policy)
 
 
 class Kind(StrEnum):
@@ -151,10 +155,14 @@ class FileCleaner:
             if rule is not None:
                 return Outcome(Kind.EXCLUDED, rule)
             settings = self._settings
+            verdict = settings.policy.judge(settings.recipe, source.dataset)
+            if verdict.excluded:
+                return Outcome(Kind.EXCLUDED, verdict.excluded)
             if self._maps is None:
                 self._maps = settings.make_maps()
             found_out = identities(settings, self._maps, source.dataset)
-            cleaned = settings.recipe.apply(source.dataset, found_out, settings.variables, masks=True)
+            cleaned = settings.recipe.apply(source.dataset, found_out, settings.variables, masks=verdict.judgement)
+            cleaned = verdict.finished(cleaned)
             # Without a route the issuer may be missing: then who the patient is counts only where it was asked for.
             if isinstance(found_out, InstanceIdentities) and found_out.patients:
                 found_out.bind_study()

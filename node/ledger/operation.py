@@ -3,7 +3,7 @@
 Guarantees
     `status` reads one consistent state, from tallies, so that it stays quick with millions of instances. Nothing here
     returns a value of a data set. `release` runs the step again that held an instance; it never makes anything sendable
-    that was not cleaned, or that the leak gate holds: that takes `release_despite_leak`, which is written down.
+    that was not cleaned, or that the leak gate holds: that takes `release_despite`, which is written down.
     `discard` deletes the files before the commit that says so.
 """
 
@@ -18,13 +18,14 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import HoldReason
 from node.ledger.database import Database
-from node.ledger.leaks import RELEASED
+from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED
 from node.ledger.schema import deliveries, delivery_tallies, destinations, events, instances, refusals, tallies
 from node.ledger.transactions import Transaction
 from node.spool import Spool
 
 _OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
 _UNRELEASABLE = (HoldReason.FILE_MISSING, HoldReason.LEAK)
+_DESPITE = {HoldReason.LEAK: LEAK_RELEASED, HoldReason.PIXEL_RISK: PIXEL_RISK_RELEASED}
 
 
 class Ledger:
@@ -126,23 +127,23 @@ class Ledger:
             "events": [{"at": iso(one.at), "event": one.event, "detail": one.detail} for one in history],
         }
 
-    def release_despite_leak(self, instance_id: str) -> bool:
-        """Let an instance go that the leak gate holds, as it was found; False where it holds nothing of that id.
+    def release_despite(self, reason: HoldReason, instance_id: str) -> bool:
+        """Let an instance go that is held as `leak` or `pixel-risk`, as it was found; False where none of that id is.
 
-        It is cleaned again, and passes the gate with these findings under this recipe only. The row and its events say
-        so from now on.
+        It is cleaned again, and passes with these findings under this recipe only. The row and its events say so from
+        now on.
         """
         now = time.time()
         with self.database.write(durable=True) as connection:
             released = connection.execute(
                 update(instances)
                 .where(instances.c.id == instance_id, instances.c.state == "held")
-                .where(instances.c.reason == str(HoldReason.LEAK))
+                .where(instances.c.reason == str(reason))
                 .values(
                     state="received",
                     outcome="in_flight",
                     reason=None,
-                    detail=RELEASED + instances.c.detail,
+                    detail=_DESPITE[reason] + instances.c.detail,
                     strikes=0,
                     due_at=now,
                     changed_at=now,

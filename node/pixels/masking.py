@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from node.errors import HoldInstance, HoldReason
 from node.pixels.compressed import Decoded, decoded, in_time, masked_frames
+from node.pixels.copies import refuse_copies
 from node.pixels.fill import cells
 from node.pixels.image import PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, Image, read_image, refused
 from node.pixels.native import native
@@ -89,6 +90,7 @@ def mask(cleaned: Cleaned, seconds: float = math.inf) -> Masked:
     covered = bands(cleaned.regions, image.rows, image.columns)
     if not covered:
         return unmasked
+    refuse_copies(cleaned, image)
     if image.encapsulated:
         return _decoded(cleaned, image, covered, seconds)
     if dataset.syntax.encapsulated and not image.real:

@@ -8,7 +8,7 @@ instance does not allow.
 
 from node.recipe.conditions import Conditions, compile_conditions
 from node.recipe.encoded import EncodedDataset
-from node.recipe.filters import Detection, Finding, Region
+from node.recipe.filters import Detection, Finding, Judgement, Region
 from node.recipe.functions import BUILT_IN, Identities
 from node.recipe.language import RecipeText
 from node.recipe.load import Recipe, load_recipe, read_recipe, shipped_names, shipped_recipe
@@ -24,6 +24,7 @@ __all__ = [
     "Finding",
     "Functions",
     "Identities",
+    "Judgement",
     "Recipe",
     "RecipeText",
     "Region",

@@ -194,14 +194,20 @@ def _containing(value: str) -> Test:
     )
 
 
-def met(criteria: tuple[Criterion, ...], dataset: EncodedDataset) -> bool:
-    """Tell whether the criteria of one line are met. Raises DatasetError for undecodable text."""
+def met(criteria: tuple[Criterion, ...], dataset: EncodedDataset, known: dict[int, Found] | None = None) -> bool:
+    """Tell whether the criteria of one line are met. Raises DatasetError for undecodable text.
+
+    `known` keeps what was found of a data set for further lines.
+    """
+    known = {} if known is None else known
     result = True
     for criterion in criteria:
-        if criterion.joined == "+":
-            result = result and criterion.test(_find(criterion.tag, dataset))
-        else:
-            result = result or criterion.test(_find(criterion.tag, dataset))
+        if (criterion.joined == "+") is not result:
+            continue  # false and anything, true or anything
+        found = known.get(criterion.tag)
+        if found is None:
+            found = known[criterion.tag] = _find(criterion.tag, dataset)
+        result = criterion.test(found)
     return result
 
 

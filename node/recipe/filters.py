@@ -4,7 +4,9 @@ Guarantees that every image is judged by its own header alone, that the lines of
 region covers something: what masks nothing is refused when the recipe is loaded (Problem) or, where the rectangle is
 taken from the image, when the image is judged (HoldInstance). A LABEL with regions only is always met.
 
-On the network path (`to_mask`) a match with regions asks for a mask, and a match without any holds the image.
+On the network path (`judged`) a match with regions asks for a mask, a match without any holds the image, and a match in
+the group `exclude` says that it is not wanted at all. Regions that the image names itself are kept only where they are
+plausible: inside of the image, and not all of it.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from node.errors import HoldInstance, HoldReason
-from node.recipe.conditions import TESTS, Criterion, met, parse_criteria
+from node.recipe.conditions import TESTS, Criterion, Found, met, parse_criteria
 from node.recipe.dictionary import nearest, target
 from node.recipe.encoded import EncodedDataset
 from node.recipe.selectors import Problem
@@ -24,11 +27,15 @@ Box: TypeAlias = tuple[int, int, int, int]
 """xmin, ymin, xmax, ymax in pixels; the maxima are outside."""
 
 WHITELIST = "whitelist"
+EXCLUDE = "exclude"
 _REGION = re.compile(r"(?P<ctp>ctp)?(?P<keep>keep)?coordinates(?=\s|\Z)", re.IGNORECASE)
 _LINE_OPERATOR = re.compile(r"(\+|\|\|)\s*")
 _NOT_OR = "Lines are joined by AND, also one that begins with ||: put both criteria in one line."
 _OPERATORS = {"+": "and", "||": "or", "": ""}
 _WORDS = ("LABEL", *TESTS, "coordinates", "keepcoordinates", "ctpcoordinates", "ctpkeepcoordinates")
+_ROWS, _COLUMNS = 0x00280010, 0x00280011
+_MOST_KEPT = 0.95  # of an image; regions that are more of it leave no room for what stands beside them
+_MOST_REGIONS = 64  # that one image names
 _CORNERS = ("RegionLocationMinX0", "RegionLocationMinY0", "RegionLocationMaxX1", "RegionLocationMaxY1")
 
 
@@ -105,6 +112,7 @@ class Finding:
     label: str
     regions: tuple[tuple[RegionLine, tuple[Region, ...]], ...]
     where: str = ""
+    sized: bool = False  # it asks for the size of the image, or its regions follow from it
 
     @property
     def coordinates(self) -> list[list[Any]]:
@@ -126,6 +134,28 @@ class Detection:
         """Return what `has_burned_pixels` of pydicom/deid returns."""
         found = [{"reason": f.reason, "group": f.group, "coordinates": f.coordinates} for f in self.results]
         return {"flagged": self.flagged, "results": found}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the filters of a recipe ask for on the network path.
+
+    Attributes
+    ----------
+    excluded
+        The LABEL by which the instance is not wanted; empty where there is none.
+    risks
+        The LABELs that say the image shows somebody, where nothing in it can be masked for them.
+    regions
+        What has to be masked or kept, in order.
+    sized
+        Whether every filter that masks was written for the image's size.
+    """
+
+    excluded: str = ""
+    risks: tuple[str, ...] = ()
+    regions: tuple[Region, ...] = ()
+    sized: bool = False
 
 
 def _text(region: Region) -> str:
@@ -198,8 +228,8 @@ def unfinished(labels: Iterable[Label]) -> Iterator[Label]:
     return (label for label in labels if not (label.lines or label.regions or label.faulty))
 
 
-def detect(sections: Sequence[FilterSection], dataset: EncodedDataset) -> Detection:
-    """Judge an image by its original header.
+def detect(sections: Sequence[FilterSection], dataset: EncodedDataset, *, plausible: bool = False) -> Detection:
+    """Judge an image by its original header; `plausible` leaves out regions to be kept that cannot be right.
 
     Raises
     ------
@@ -208,56 +238,106 @@ def detect(sections: Sequence[FilterSection], dataset: EncodedDataset) -> Detect
     HoldInstance
         Regions of the image that hold nothing.
     """
+    known: dict[int, Found] = {}
     found = tuple(
         Finding(
             label.reason,
             section.name,
             label.name,
-            tuple((line, _regions(line, dataset)) for line in label.regions),
+            tuple((line, _regions(line, dataset, plausible=plausible)) for line in label.regions),
             label.where,
+            _is_sized(label),
         )
         for section in sections
         for label in section.labels
-        if all(met(line.criteria, dataset) for line in label.lines)
+        if all(met(line.criteria, dataset, known) for line in label.lines)
     )
     return Detection(bool(found), found)
 
 
-def to_mask(detection: Detection, *, masks: bool) -> tuple[Region, ...]:
-    """Return what has to be masked or kept, in order; nothing where no filter is met.
+def _is_sized(label: Label) -> bool:
+    tags = {criterion.tag for line in label.lines for criterion in line.criteria}
+    return bool(tags & {_ROWS, _COLUMNS}) or any(line.box is None for line in label.regions)
 
-    Raises
-    ------
-    HoldInstance
-        A LABEL is met that says the image shows somebody, but names nothing in it that could be masked, or nobody
-        `masks`.
+
+def judged(detection: Detection) -> Judgement:
+    """Return what a detection, without whitelists, asks for on the network path.
+
+    A LABEL whose regions the image names, but not plausibly, counts only where no other one masks.
     """
-    for finding in detection.results:
-        asked = [found for line, found in finding.regions if not line.keep]
-        if not masks or not finding.regions or (asked and not any(asked)):
-            raise _shows_somebody(finding)
-    regions = tuple(region for finding in detection.results for _, found in finding.regions for region in found)
-    if detection.results and all(region.keep for region in regions):
-        raise _shows_somebody(detection.results[0])
-    return regions
+    unwanted = [finding for finding in detection.results if finding.group.lower() == EXCLUDE]
+    others = [finding for finding in detection.results if finding.group.lower() != EXCLUDE]
+    masking = [finding for finding in others if not _names_nothing(finding)]
+    usable = [finding for finding in masking if not _keeps_nothing(finding)]
+    regions = tuple(region for finding in usable for _, found in finding.regions for region in found)
+    masks = any(not region.keep for region in regions)
+    risks = [_said(finding) for finding in others if _names_nothing(finding)]
+    if masking and not masks:
+        risks.append(_said(masking[0]))
+    return Judgement(
+        _said(unwanted[0]) if unwanted else "",
+        tuple(risks),
+        regions if masks else (),
+        masks and all(finding.sized for finding in usable),
+    )
 
 
-def _shows_somebody(finding: Finding) -> HoldInstance:
-    return HoldInstance(HoldReason.PIXEL_RISK, f"%filter {finding.group}: LABEL {finding.label}")
+def _names_nothing(finding: Finding) -> bool:
+    asked = [found for line, found in finding.regions if not line.keep]
+    return not finding.regions or (bool(asked) and not any(asked))
 
 
-def _regions(line: RegionLine, dataset: EncodedDataset) -> tuple[Region, ...]:
+def _keeps_nothing(finding: Finding) -> bool:
+    return any(line.keep and line.source and not found for line, found in finding.regions)
+
+
+def _said(finding: Finding) -> str:
+    return f"%filter {finding.group}: LABEL {finding.label}"
+
+
+def _regions(line: RegionLine, dataset: EncodedDataset, *, plausible: bool) -> tuple[Region, ...]:
     if not line.source:
         return (Region(line.keep, line.box),)
     from node.recipe.original import Original
 
     items = Original(dataset).get(line.source) or ()
-    boxes = [_box(item, line.where) for item in items if all(corner in item for corner in _CORNERS)]
-    return tuple(Region(line.keep, box) for box in boxes)
+    corners = [[item[corner].value for corner in _CORNERS] for item in items if all(c in item for c in _CORNERS)]
+    if plausible and line.keep and not _plausible(corners, dataset):
+        return ()
+    return tuple(Region(line.keep, _box(one, line.where)) for one in corners)
 
 
-def _box(item: Any, where: str) -> Box:
-    x, y, right, bottom = (item[corner].value for corner in _CORNERS)
-    if not all(isinstance(value, int) for value in (x, y, right, bottom)) or _is_empty((x, y, right, bottom)):
+def _box(corners: list[Any], where: str) -> Box:
+    x, y, right, bottom = corners
+    if not all(isinstance(value, int) for value in corners) or _is_empty((x, y, right, bottom)):
         raise HoldInstance(HoldReason.ACTION_FAILED, f"{where}: a region of the image holds nothing")
     return x, y, right, bottom
+
+
+def _plausible(boxes: list[list[Any]], dataset: EncodedDataset) -> bool:
+    """Tell whether all regions lie inside of the image, and leave something of it."""
+    rows, columns = (_size(tag, dataset) for tag in (_ROWS, _COLUMNS))
+    if not 0 < len(boxes) <= _MOST_REGIONS or not all(isinstance(value, int) for box in boxes for value in box):
+        return False
+    if not all(0 <= x < right <= columns and 0 <= y < bottom <= rows for x, y, right, bottom in boxes):
+        return False
+    return _covered(boxes) <= _MOST_KEPT * rows * columns
+
+
+def _covered(boxes: list[list[int]]) -> int:
+    """Return how many pixels the boxes cover together."""
+    ys = sorted({edge for box in boxes for edge in (box[1], box[3])})
+    total = 0
+    for top, bottom in pairwise(ys):
+        spans = sorted((x, right) for x, y, right, end in boxes if y <= top and end >= bottom)
+        reached = width = 0
+        for left, right in spans:
+            width += max(0, right - max(left, reached))
+            reached = max(reached, right)
+        total += width * (bottom - top)
+    return total
+
+
+def _size(tag: int, dataset: EncodedDataset) -> int:
+    element = dataset.find(tag)
+    return 0 if element is None else int.from_bytes(dataset.raw(element)[:2], dataset.coding.order)

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from node.errors import Fault, RecipeError
+from node.errors import Fault, HoldInstance, HoldReason, RecipeError
 from node.recipe import dummies
 from node.recipe.combine import Combined, combine
 from node.recipe.compiled import MAX_DECISIONS, Level, Rules
 from node.recipe.descriptors import clean_text
 from node.recipe.encoded import EncodedDataset
 from node.recipe.engine import Engine, Watch
-from node.recipe.filters import Detection, Region, detect, to_mask
+from node.recipe.filters import Detection, Judgement, detect, judged
 from node.recipe.functions import BUILT_IN, UNKEYED, Identities
 from node.recipe.header import Action, Rule, Scope, Source
 from node.recipe.instance import Instance
@@ -90,7 +90,7 @@ class Recipe:
         meta: EncodedDataset | None = None,
         watch: Watch | None = None,
         *,
-        masks: bool = False,
+        masks: Judgement | bool = False,
     ) -> Cleaned:
         """Clean one data set.
 
@@ -110,7 +110,8 @@ class Recipe:
 
         masks
             The caller masks `regions` of the result (`node.pixels`). A caller that does not say so gets no instance
-            whose pixels a filter wants masked: it is held.
+            whose pixels a filter wants masked: it is held. In place of True what `judge` said of the instance, without
+            the risks that somebody answers for.
 
         Raises
         ------
@@ -119,7 +120,10 @@ class Recipe:
         DatasetError
             Items that cannot be parsed.
         """
-        regions = self._judge(dataset, masks) if self._in_node else ()
+        judgement = masks if isinstance(masks, Judgement) else self.judge(dataset)
+        regions = judgement.regions
+        if judgement.risks or (regions and not masks):
+            raise HoldInstance(HoldReason.PIXEL_RISK, "; ".join(judgement.risks) or "a filter asks for a mask")
         instance = Instance(dataset, identities, variables, meta, self._vocabulary)
         root, codes = self.root(dataset), applied_codes(self.profile, masked=bool(regions))
         engines = [Engine(root, dataset, instance, watch=watch, codes=codes)]
@@ -145,9 +149,13 @@ class Recipe:
         lines = text.removeprefix("\ufeff").splitlines()
         return lines[int(number) - 1].strip() if number.isdecimal() and int(number) <= len(lines) else ""
 
-    def _judge(self, dataset: EncodedDataset, masks: bool) -> tuple[Region, ...]:
-        sections = [section for section in self.filters if not section.is_whitelist]
-        return to_mask(detect(sections, dataset), masks=masks) if sections else ()
+    def judge(self, dataset: EncodedDataset) -> Judgement:
+        """Return what the filters ask for on the network path; outside of it they ask for nothing.
+
+        Raises DatasetError for undecodable text, HoldInstance for empty regions.
+        """
+        sections = [section for section in self.filters if not section.is_whitelist] if self._in_node else ()
+        return judged(detect(sections, dataset, plausible=True)) if sections else Judgement()
 
     def root(self, dataset: EncodedDataset) -> Level:
         """Return the decisions for the top level of data sets of this IOD whose pixels are signed, or are not.

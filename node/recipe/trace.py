@@ -18,6 +18,7 @@ from node.recipe.compiled import GROUP_LENGTH, Decision, Level, effective_vr
 from node.recipe.dictionary import entry, is_creator, is_private, show
 from node.recipe.elements import Elements, Inside, Place
 from node.recipe.encoded import UNDEFINED, Element, EncodedDataset
+from node.recipe.filters import Judgement
 from node.recipe.functions import Identities
 from node.recipe.header import Action, Rule
 from node.recipe.instance import Instance
@@ -83,13 +84,19 @@ class Trace:
     where: str = ""
 
 
-def trace(recipe: Recipe, dataset: EncodedDataset, identities: Identities, variables: Mapping[str, Any]) -> Trace:
-    """Clean a data set and tell what became of every element. Raises DatasetError."""
+def trace(
+    recipe: Recipe,
+    dataset: EncodedDataset,
+    identities: Identities,
+    variables: Mapping[str, Any],
+    masks: Judgement | bool = True,
+) -> Trace:
+    """Clean a data set and tell what became of every element; `masks` as for `Recipe.apply`. Raises DatasetError."""
     seen = _Watch()
     try:
-        cleaned = recipe.apply(dataset, identities, variables, watch=seen, masks=True)
+        cleaned = recipe.apply(dataset, identities, variables, watch=seen, masks=masks)
     except HoldInstance as hold:
-        return Trace((), None, hold, seen.at.where if seen.at else _filter(recipe, dataset, hold))
+        return Trace((), None, hold, seen.at.where if seen.at else held_by_filter(recipe, dataset, hold))
     instance = Instance(dataset, identities, variables)
     root, path = recipe.root(dataset), show(CODE_SEQUENCE)
     codes = applied_codes(recipe.profile, masked=bool(cleaned.regions)) if root.rules.codes else ()
@@ -100,7 +107,8 @@ def trace(recipe: Recipe, dataset: EncodedDataset, identities: Identities, varia
     return Trace(tuple(walk.all()), cleaned)
 
 
-def _filter(recipe: Recipe, dataset: EncodedDataset, hold: HoldInstance) -> str:
+def held_by_filter(recipe: Recipe, dataset: EncodedDataset, hold: HoldInstance) -> str:
+    """Return the line of the filter that holds an instance, file and number; empty where none does."""
     if hold.reason is not HoldReason.PIXEL_RISK:
         return ""
     named = {section.name for section in recipe.filters if not section.is_whitelist}

@@ -8,8 +8,10 @@ from node.standard.concepts import Concept, concepts, is_standard, writings
 from node.standard.tables import (
     EDITION,
     Attribute,
+    BurnedIn,
     SafePrivate,
     attributes,
+    burned_in_regions,
     iod_of,
     method_codes,
     required,
@@ -19,9 +21,11 @@ from node.standard.tables import (
 __all__ = [
     "EDITION",
     "Attribute",
+    "BurnedIn",
     "Concept",
     "SafePrivate",
     "attributes",
+    "burned_in_regions",
     "concepts",
     "iod_of",
     "is_standard",

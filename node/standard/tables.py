@@ -55,6 +55,25 @@ class SafePrivate:
     meaning: str
 
 
+@dataclass(frozen=True, slots=True)
+class BurnedIn:
+    """Where a device burns text into its images.
+
+    Parameters
+    ----------
+    titles
+        What CTP's script calls the device; may be empty.
+    signature
+        By which attributes CTP knows it: `Keyword.test("text")`, joined by `*` (and) and `+` (or).
+    regions
+        Rectangles, each x, y, width, height in pixels.
+    """
+
+    titles: tuple[str, ...]
+    signature: str
+    regions: tuple[tuple[int, int, int, int], ...]
+
+
 @cache
 def attributes() -> tuple[Attribute, ...]:
     """Return Table E.1-1, Application Level Confidentiality Profile Attributes."""
@@ -81,6 +100,16 @@ def safe_private() -> tuple[SafePrivate, ...]:
 def method_codes() -> Mapping[str, str]:
     """Return CID 7050, De-identification Method: code value (scheme DCM) to code meaning (PS3.16)."""
     return {row["code_value"]: row["code_meaning"] for row in rows("cid7050.csv")}
+
+
+@cache
+def burned_in_regions() -> tuple[BurnedIn, ...]:
+    """Return the regions with burned-in text that the Clinical Trial Processor of the RSNA knows."""
+    found = json.loads(_bytes("burned-in-regions.json"))
+    return tuple(
+        BurnedIn(tuple(one["title"]), one["signature"], tuple((x, y, w, h) for x, y, w, h in one["regions_xywh"]))
+        for one in found
+    )
 
 
 def iod_of(sop_class_uid: str) -> str | None:

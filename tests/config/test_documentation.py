@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from node.cli import cli
 from node.config import Destination, NodeSettings, Project, Route, TrialDestination
-from node.config.later import ROUTE_OPTIONS
 from node.errors import HoldReason
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
@@ -31,7 +30,7 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> set[str]:
             found |= keys_of(kind, key + ".")
         else:
             found.add(key)
-    return found - set(ROUTE_OPTIONS)
+    return found
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -43,7 +42,7 @@ def test_every_key_is_explained_and_every_explained_key_exists(section):
 
 def test_what_is_not_in_this_version_is_named():
     text = PAGE.split("## Not in this version")[1]
-    assert all(f"`{option}`" in text for option in (*ROUTE_OPTIONS, "web", "duplicates", "peers", "tls"))
+    assert all(f"`{option}`" in text for option in ("web", "duplicates", "peers", "tls"))
 
 
 def test_the_readme_explains_every_reason_for_holding():

@@ -163,9 +163,6 @@ def test_what_is_wrong_is_refused_with_file_and_problem(tmp_path, text):
         (GOOD + "    tls: {}\n", "destinations.archive.tls"),
         (with_node("tls: {}"), "node.tls"),
         (with_route("gate: scrub"), "routes.0.gate"),
-        (with_route("documents: hold"), "routes.0.documents"),
-        (with_route("pixel_risk: hold"), "routes.0.pixel_risk"),
-        (with_route("unknown_sop_class: pass"), "routes.0.unknown_sop_class"),
     ],
 )
 def test_what_is_settled_but_not_built_is_refused_and_never_ignored(tmp_path, text, key):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from node.config.later import ROUTE_OPTIONS
 from node.identity.patients import PLACEHOLDERS
 from tests.config.support import GOOD, faults, load
 
@@ -104,4 +103,3 @@ def test_a_project_that_no_route_belongs_to_is_refused_with_the_nearest_name(tmp
 def test_a_broken_section_of_projects_is_named_and_hides_nothing_else(tmp_path: Path) -> None:
     found = faults(tmp_path, GOOD.replace("[archive]", "[archiv]") + "projects: [a]\n")
     assert {fault.key for fault in found} == {"routes.0.to.0", "projects"}
-    assert "projects" not in ROUTE_OPTIONS

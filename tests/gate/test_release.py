@@ -105,3 +105,29 @@ def test_where_leaks_are_reported_the_instance_goes_and_the_log_says_where(road)
     assert [one["findings"] for one in told] == [1, 1]
     assert {one["detail"] for one in told} == {"Institution Name in (0008,0080)"}
     assert not any(word in node.log() for word in WORDS)
+
+
+def test_an_image_that_was_let_go_for_its_pixels_still_meets_the_gate(road):
+    archive = road.archive()
+    node = road.node(archive)
+    path = node.folder / "leaking.dicom"
+    path.write_text(LEAKING)
+    node.config["routes"][0] |= {"recipe": [str(path)], "gate": "hold", "pixel_risk": "hold"}
+    node.write_config()
+    node.start()
+    (ct,) = make_ct(road.folder / "ct", 1)
+    image = pydicom.dcmread(ct)
+    image.BurnedInAnnotation = "YES"
+    image.save_as(ct)
+    assert send(node.port, ct) == [SUCCESS]
+    risk, leak = "Burned In Annotation (0028,0301) is YES", "Institution Name in (0008,0080)"
+    for option, reason, detail in (
+        ("--despite-pixel-risk", "pixel-risk", risk),
+        ("--despite-leak", "leak", f"{leak} | released despite pixel risk: {risk}"),
+    ):
+        held = wait_for(lambda wanted=reason: [one for one in node.held() if one["reason"] == wanted], "it is held")
+        assert [one["detail"] for one in held] == [detail]
+        assert node.cli("held", "release", option, held[0]["id"]).returncode == 0
+    node.wait_delivered(1)
+    shown = json.loads(node.cli("held", "show", "--json", held[0]["id"]).stdout)
+    assert shown["detail"] == f"released despite leak: {leak} | released despite pixel risk: {risk}"

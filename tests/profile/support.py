@@ -137,7 +137,7 @@ def expected(row: dict[str, str], option: str | None, iod: str, parent: int = 0)
     """What is to become of a row: kept, removed, empty, dummy, uid, shifted, or walked for a sequence."""
     code, basic = code_of(row, option)
     vr = row["vr"]
-    if code == "C" and (clean := cleaned(row, iod, parent)):
+    if code == "C" and (clean := what_c_makes(row, iod, parent)):
         return clean
     code = by_type(basic if code == "C" else code, iod, parent, row["number"])
     if vr == "SQ":
@@ -147,7 +147,7 @@ def expected(row: dict[str, str], option: str | None, iod: str, parent: int = 0)
     return {"X": "removed", "Z": "empty", "D": "dummy", "K": "kept", "U": "uid"}[code]
 
 
-def cleaned(row: dict[str, str], iod: str, parent: int) -> str:
+def what_c_makes(row: dict[str, str], iod: str, parent: int) -> str:
     """What C makes of a row that holds tokens; "" where nothing cleans it."""
     vr, number = row["vr"], row["number"]
     if vr in ("DA", "DT", "TM") or number == 0x00080201:

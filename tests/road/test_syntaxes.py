@@ -66,6 +66,8 @@ def peers(module_road):
     archive = module_road.archive()
     node = module_road.node(archive)
     use_recipe(node, RECIPE)
+    node.config["routes"][0]["unknown_sop_class"] = "pass"
+    node.write_config()
     return node.start(), archive
 
 

@@ -1,0 +1,35 @@
+"""How the ledger says that a person let an instance go although it was held: by the leak gate, or for its pixels.
+
+Guarantees that a release holds for what the person saw: the same findings under the same recipe. Whatever else the
+instance is cleaned to later is held anew. An instance may have been released for both reasons, one after the other.
+"""
+
+from __future__ import annotations
+
+LEAK_RELEASED = "released despite leak: "
+PIXEL_RISK_RELEASED = "released despite pixel risk: "
+"""In front of the findings, in the detail of an instance that was released."""
+
+_BETWEEN = " | "
+
+
+def told(*parts: str | None) -> str | None:
+    """Return the detail of a row that says several things; None where it says nothing."""
+    return _BETWEEN.join(filter(None, parts)) or None
+
+
+def answered_for(detail: str | None, held_under: str | None, recipe_hash: str) -> dict[str, str]:
+    """Return the findings that a person accepted, by the words in front of them; none of those of another recipe.
+
+    Parameters
+    ----------
+    detail, held_under
+        Of the instance's row: its detail, and the hash of the recipe that it was held under.
+    recipe_hash
+        The recipe of now.
+    """
+    if detail is None or held_under != recipe_hash:
+        return {}
+    parts = detail.split(_BETWEEN)
+    kinds = (LEAK_RELEASED, PIXEL_RISK_RELEASED)
+    return {kind: part.removeprefix(kind) for part in parts for kind in kinds if part.startswith(kind)}

@@ -1,0 +1,113 @@
+"""Changes to a cleaned data set that no line of a recipe makes: what the node itself says of it, or puts in its place.
+
+Guarantees that nothing else changes, that a new element stands where its tag belongs, and that the length of a group
+that has one is right afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from node.recipe.coding import Coding
+from node.recipe.encoded import EncodedDataset
+from node.recipe.output import Cleaned, Edit, Output
+
+Change: TypeAlias = tuple[str, bytes] | None
+"""VR and encoded value of an element of the top level; None where it goes."""
+
+_NUL_PADDED = ("OB", "UI", "UN")
+_NO_GROUP = 0xFFFE
+
+
+def amended(cleaned: Cleaned, changes: Mapping[int, Change], ranges: Sequence[Edit] = ()) -> Cleaned:
+    """Return a cleaned data set with other elements.
+
+    Parameters
+    ----------
+    cleaned
+        What the recipe made of it; `changes` and `ranges` go over what its lines did.
+    changes
+        By tag of the top level.
+    ranges
+        Values of the source (offsets) that are replaced by others of the same length; where the recipe takes away what
+        they stand in, nothing happens.
+    """
+    dataset = cleaned.dataset
+    edits = list(cleaned._edits)
+    values = dict(cleaned._values)
+    for tag, change in sorted(changes.items()):
+        new = b"" if change is None else _encoded(tag, *change, dataset.coding)
+        grown = _put(edits, dataset, tag, new)
+        _settle(edits, dataset, tag, grown)
+        values[tag] = None if change is None else change[1].decode("latin-1")
+    for one in ranges:
+        _over(edits, one)
+    output = Output(dataset)
+    output._edits = edits
+    return replace(
+        output.cleaned(cleaned.codec),
+        _values=values,
+        warnings=cleaned.warnings,
+        meta=cleaned.meta,
+        regions=cleaned.regions,
+    )
+
+
+def _encoded(tag: int, vr: str, value: bytes, coding: Coding) -> bytes:
+    value += (b"\0" if vr in _NUL_PADDED else b" ") * (len(value) & 1)
+    return coding.header(tag, vr, len(value)) + value
+
+
+def _put(edits: list[Edit], dataset: EncodedDataset, tag: int, new: bytes) -> int:
+    """Put an encoded element in place of what is there; return by how many bytes the group grows."""
+    element = dataset.find(tag)
+    if element is not None:
+        start, end = element[1], element[4]
+        before = end - start
+        for edit in [edit for edit in edits if edit[1] > start and edit[0] < end]:
+            before += len(edit[2]) - (edit[1] - edit[0])
+            edits.remove(edit)
+        edits.append((start, end, new))
+        return len(new) - before
+    position = next((e[1] for e in dataset.elements if e[0] >> 16 > tag), dataset.end)
+    there = [edit for edit in edits if edit[:2] == (position, position)]
+    old = [edit for edit in there if _tag(edit, dataset.coding) == tag]
+    later = next((edit for edit in there if _NO_GROUP << 16 > _tag(edit, dataset.coding) > tag), None)
+    for edit in old:
+        edits.remove(edit)
+    if new:
+        edits.insert(edits.index(later) if later is not None else len(edits), (position, position, new))
+    return len(new) - sum(len(edit[2]) for edit in old)
+
+
+def _tag(edit: Edit, coding: Coding) -> int:
+    if len(edit[2]) < 4:
+        return 0
+    group, element = (int.from_bytes(edit[2][place : place + 2], coding.order) for place in (0, 2))
+    return group << 16 | element
+
+
+def _settle(edits: list[Edit], dataset: EncodedDataset, tag: int, grown: int) -> None:
+    """Correct the length of the tag's group, where there is one that stays."""
+    length = dataset.find(tag & 0xFFFF0000)
+    if length is None or not grown or length[4] - length[2] != 4:
+        return
+    old = next((edit for edit in edits if edit[1] > length[1] and edit[0] < length[4]), None)
+    if old is not None and old[:2] != (length[2], length[4]):
+        return  # it goes
+    value = int.from_bytes(dataset.raw(length) if old is None else old[2], dataset.coding.order) + grown
+    if old is not None:
+        edits.remove(old)
+    edits.append((length[2], length[4], value.to_bytes(4, dataset.coding.order)))
+
+
+def _over(edits: list[Edit], new: Edit) -> None:
+    start, end, _ = new
+    hit = [edit for edit in edits if edit[1] > start and edit[0] < end]
+    if any(edit[0] < start or edit[1] > end for edit in hit):
+        return
+    for edit in hit:
+        edits.remove(edit)
+    edits.append(new)
