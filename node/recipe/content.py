@@ -103,6 +103,7 @@ _AGES = frozenset(
         ("C0001779", "UMLS"),
     )
 )
+_BIRTH_DATES = frozenset((("121031", "DCM"), ("21112-8", "LN"), ("184099003", "SCT"), ("C68615", "NCIt")))
 _NOT_OF_A_PATIENT = frozenset((("128428", "DCM"), ("128430", "DCM")))  # Model Minimum and Maximum Age
 
 _REFERENCES = frozenset(("IMAGE", "WAVEFORM", "COMPOSITE"))
@@ -152,7 +153,11 @@ class Content:
         value_type = facts.value_type
         if not facts.clear or value_type not in _KNOWN:
             return CLOSED
-        rows = self._rows.get(facts.concept) if facts.concept else None
+        if facts.concept is None:
+            return DUMMY if value_type in _DATES else PLAIN if facts.number is None else _age(facts)
+        if facts.concept in _BIRTH_DATES and value_type not in _REFERENCES:
+            return GONE
+        rows = self._rows.get(facts.concept)
         found = self._listed(rows, value_type) if rows else PLAIN
         if found == PLAIN and facts.number is not None:
             return _age(facts)
