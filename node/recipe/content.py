@@ -90,6 +90,8 @@ _OF_CODES = frozenset(
     }
 )
 
+_YEAR = "a"
+_UNITS = {unit: unit.partition("_")[0] for unit in ("a_j", "a_t", "a_g", "mo_j", "mo_s", "mo_g")}  # UCUM
 # Years, months, weeks, days and hours of 89 years, and what more than that becomes: 90 years.
 _LIMITS = {"a": 89, "mo": 89 * 12, "wk": 89 * 365.25 / 7, "d": 89 * 365.25, "h": 89 * 365.25 * 24}
 _CAPPED = {"a": "90", "mo": "1080", "wk": "4696", "d": "32873", "h": "788940"}
@@ -206,14 +208,15 @@ def _identifies(row: Concept) -> bool:
 
 def _age(facts: Facts) -> int:
     """Return the class of a number that stays: whose age is over 89 years is one of a group."""
-    if facts.unit not in _LIMITS or facts.concept in _NOT_OF_A_PATIENT:
-        return PLAIN
-    if facts.unit != "a" and facts.concept not in _AGES:
+    unit, is_age = _UNITS.get(facts.unit, facts.unit), facts.concept in _AGES
+    if is_age and unit not in _LIMITS:
+        unit = _YEAR  # nobody knows
+    if facts.concept in _NOT_OF_A_PATIENT or not (unit == _YEAR or (is_age and unit in _LIMITS)):
         return PLAIN
     try:
-        return _OLD[facts.unit] if not float(facts.number or "0") <= _LIMITS[facts.unit] else PLAIN
+        return PLAIN if float(facts.number or "0") <= _LIMITS[unit] else _OLD[unit]
     except ValueError:
-        return _OLD[facts.unit]
+        return _OLD[unit]
 
 
 def keeps_value(kind: int, tag: int) -> bool:

@@ -294,6 +294,8 @@ def test_where_items_refer_to_others_by_their_place_none_moves():
         ("5000", "wk", "4696"),
         ("36000", "d", "32873"),
         ("36", "d", "36"),
+        ("95", "a_j", "90"),
+        ("95", "years", "90"),
     ],
 )
 def test_who_is_older_than_89_is_90_in_any_unit(value, unit, expected):
