@@ -90,6 +90,8 @@ _OF_CODES = frozenset(
     }
 )
 
+_YEAR = "a"
+_UNITS = {unit: unit.partition("_")[0] for unit in ("a_j", "a_t", "a_g", "mo_j", "mo_s", "mo_g")}  # UCUM
 # Years, months, weeks, days and hours of 89 years, and what more than that becomes: 90 years.
 _LIMITS = {"a": 89, "mo": 89 * 12, "wk": 89 * 365.25 / 7, "d": 89 * 365.25, "h": 89 * 365.25 * 24}
 _CAPPED = {"a": "90", "mo": "1080", "wk": "4696", "d": "32873", "h": "788940"}
@@ -103,6 +105,7 @@ _AGES = frozenset(
         ("C0001779", "UMLS"),
     )
 )
+_BIRTH_DATES = frozenset((("121031", "DCM"), ("21112-8", "LN"), ("184099003", "SCT"), ("C68615", "NCIt")))
 _NOT_OF_A_PATIENT = frozenset((("128428", "DCM"), ("128430", "DCM")))  # Model Minimum and Maximum Age
 
 _REFERENCES = frozenset(("IMAGE", "WAVEFORM", "COMPOSITE"))
@@ -152,7 +155,11 @@ class Content:
         value_type = facts.value_type
         if not facts.clear or value_type not in _KNOWN:
             return CLOSED
-        rows = self._rows.get(facts.concept) if facts.concept else None
+        if facts.concept is None:
+            return DUMMY if value_type in _DATES else PLAIN if facts.number is None else _age(facts)
+        if facts.concept in _BIRTH_DATES and value_type not in _REFERENCES:
+            return GONE
+        rows = self._rows.get(facts.concept)
         found = self._listed(rows, value_type) if rows else PLAIN
         if found == PLAIN and facts.number is not None:
             return _age(facts)
@@ -201,14 +208,15 @@ def _identifies(row: Concept) -> bool:
 
 def _age(facts: Facts) -> int:
     """Return the class of a number that stays: whose age is over 89 years is one of a group."""
-    if facts.unit not in _LIMITS or facts.concept in _NOT_OF_A_PATIENT:
-        return PLAIN
-    if facts.unit != "a" and facts.concept not in _AGES:
+    unit, is_age = _UNITS.get(facts.unit, facts.unit), facts.concept in _AGES
+    if is_age and unit not in _LIMITS:
+        unit = _YEAR  # nobody knows
+    if facts.concept in _NOT_OF_A_PATIENT or not (unit == _YEAR or (is_age and unit in _LIMITS)):
         return PLAIN
     try:
-        return _OLD[facts.unit] if not float(facts.number or "0") <= _LIMITS[facts.unit] else PLAIN
+        return PLAIN if float(facts.number or "0") <= _LIMITS[unit] else _OLD[unit]
     except ValueError:
-        return _OLD[facts.unit]
+        return _OLD[unit]
 
 
 def keeps_value(kind: int, tag: int) -> bool:

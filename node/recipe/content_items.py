@@ -71,11 +71,11 @@ class Facts(NamedTuple):
     Parameters
     ----------
     clear
-        Its attributes ascend, and hold one value of the type that it names.
+        Its attributes ascend, and hold one value of the type that it names and no concept name but one with a code.
     value_type
         Its Value Type; where it has none, the type that its value goes with; empty where it has neither.
     concept
-        Value and scheme of its concept's code, or None where it has not exactly one.
+        Value and scheme of its concept's code, or None where it names none.
     number, unit
         Of a number: its value and the code of its unit, as texts. `number` is None where there is none.
     """
@@ -99,6 +99,7 @@ def facts(item: ItemAt) -> Facts:
             named = _text(walker, element)
         elif tag == _CONCEPT_NAME:
             concept = _code(walker, element, coding)
+            clear = clear and concept is not None
         elif tag == _UNITS:
             unit = _unit(walker, element, coding)
         elif tag in VALUES:
