@@ -8,20 +8,24 @@ from node.standard.tables import (
     EDITION,
     Attribute,
     SafePrivate,
+    TciaPrivate,
     attributes,
     iod_of,
     method_codes,
     required,
     safe_private,
+    tcia_private,
 )
 
 __all__ = [
     "EDITION",
     "Attribute",
     "SafePrivate",
+    "TciaPrivate",
     "attributes",
     "iod_of",
     "method_codes",
     "required",
     "safe_private",
+    "tcia_private",
 ]
