@@ -85,14 +85,16 @@ def _tcia() -> Iterator[str]:
     """Give the section of TCIA's dispositions: kept, replaced as UIDs, moved; and what it takes away again."""
     yield "%profile tcia-private"
     yield ""
-    yield "# Dispositions of The Cancer Imaging Archive: K keep, U hash UID, C offset date; X delete, where the option for"
-    yield "# safe private attributes would keep it. What is not here goes, as do free text and dates written as numbers."
+    yield "# Dispositions of The Cancer Imaging Archive (Posda, Apache-2.0): K keep, U hash UID, C offset date; X delete"
+    yield "# where the option for safe private attributes would keep it. What is not here goes, as do free text and"
+    yield "# dates that are written as numbers."
     yield ""
     safe = {(row.group, row.creator.casefold(), row.low) for row in safe_private()}
     for row in tcia_private():
         code = _code(row)
         if code != "X" or (row.group, row.creator.casefold(), row.low) in safe:
-            yield f'{code:<6} ({row.group:04X},"{row.creator}",{row.low:02X})  # {" ".join(row.name.split()) or "no name"}'
+            name = " ".join(row.name.split()) or "no name"
+            yield f'{code:<6} ({row.group:04X},"{row.creator}",{row.low:02X})  # {name}'
 
 
 def _code(row: TciaPrivate) -> str:

@@ -20,7 +20,7 @@ LAYERS = (
     ("deflated",),
     ("standard",),
     ("recipe",),
-    ("pixels", "gate"),
+    ("pixels", "gate", "statement"),
     ("instances",),
     ("routing", "files"),
     ("ledger",),

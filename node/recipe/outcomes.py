@@ -84,9 +84,7 @@ class Resolved:
     `types` takes the place of what the IOD requires, for a view of what is done with an attribute of a given type.
     """
 
-    def __init__(
-        self, profile: Profile, iod: str | None, types: Mapping[tuple[int, int], int] | None = None
-    ) -> None:
+    def __init__(self, profile: Profile, iod: str | None, types: Mapping[tuple[int, int], int] | None = None) -> None:
         self.basic = profile.basic
         self._lines = profile.lines
         self._where = profile.where
@@ -138,7 +136,7 @@ class Resolved:
             named: Key = ("private", group, owner.casefold(), tag & 0xFF) if owner else ("select", "")
             found = self._lines.get(named) or self._lines.get(("tag", tag)) or self._select("private")
             return found or self._select("all")
-        if tag == METHOD_CODES or tag in STRUCTURAL_UIDS or tag == SPECIFIC_CHARACTER_SET:
+        if tag in (METHOD_CODES, SPECIFIC_CHARACTER_SET) or tag in STRUCTURAL_UIDS:
             return self._lines.get(("tag", tag))
         found = self._lines.get(("tag", tag)) or self._of_group(tag) or self._of_vr(field)
         return found or self._select("all")

@@ -31,7 +31,9 @@ sPatientSECRET.lId\t = \t4711
 """
 
 
-def header(tags: Mapping[str, tuple[str, int, Sequence[str]]], *, second: bool = True, junk: bytes = b"SECRET!!") -> bytes:
+def header(
+    tags: Mapping[str, tuple[str, int, Sequence[str]]], *, second: bool = True, junk: bytes = b"SECRET!!"
+) -> bytes:
     """A CSA header: name to VR, VM and items; `junk` fills every byte that a reader does not need."""
     out = b"SV10\4\3\2\1" if second else b""
     out += struct.pack("<2I", len(tags), 77)

@@ -90,7 +90,7 @@ LIES = {
     "an item below zero": _patched(FIRST_ITEM + 4, -4),
     "an item to the last byte and on": _patched(FIRST_ITEM + 4, len(header(IMAGE)) - FIRST_ITEM - 16 + 1),
     "an item over the next ones": _patched(FIRST_ITEM + 4, 400),
-    "CSA1 with a long item": header(IMAGE, second=False).replace(struct.pack("<i", 6 + 11), struct.pack("<i", 2**30), 1),
+    "CSA1 with a long item": _patched(FIRST_ITEM - 8, 2**30, second=False),
 }
 
 
