@@ -85,9 +85,9 @@ def _tcia() -> Iterator[str]:
     """Give the section of TCIA's dispositions: kept, replaced as UIDs, moved; and what it takes away again."""
     yield "%profile tcia-private"
     yield ""
-    yield "# Dispositions of The Cancer Imaging Archive (Posda, Apache-2.0): K keep, U hash UID, C offset date; X delete"
-    yield "# where the option for safe private attributes would keep it. What is not here goes, as do free text and"
-    yield "# dates that are written as numbers."
+    yield "# Dispositions of The Cancer Imaging Archive (Posda, Apache-2.0): K keep, U hash UID, C offset date; X"
+    yield "# delete, where the option for safe private attributes would keep it. What is not here goes, as do free text"
+    yield "# and dates that are written as numbers."
     yield ""
     safe = {(row.group, row.creator.casefold(), row.low) for row in safe_private()}
     for row in tcia_private():
