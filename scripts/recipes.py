@@ -1,4 +1,4 @@
-"""Generates the recipes of the PS3.15 profile and its options from the tables of `node.standard`.
+"""Generates the recipes of the PS3.15 profile and its options from the tables of `node.standard`, and what they make.
 
 python -m scripts.recipes          writes them into recipes/
 python -m scripts.recipes --check  says which differ from what lies there, and exits 1 where any does
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from node.standard import EDITION, Attribute, attributes, safe_private
+from scripts import shipped
 from scripts.burned_in import filters
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
@@ -223,7 +224,7 @@ def texts() -> dict[str, str]:
     found = {"ps3.15-basic.dicom": "".join(f"{line}\n" for line in _basic())}
     for name, title, column, about in OPTIONS:
         found[f"{name}.dicom"] = "".join(f"{line}\n" for line in _option(name, title, column, about))
-    return found
+    return found | shipped.texts(found)
 
 
 def _head(title: str, about: str, name: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ LAYERS = (
     ("deflated",),
     ("standard", "vocabulary"),
     ("recipe",),
-    ("pixels", "gate", "objects"),
+    ("pixels", "gate", "objects", "statement"),
     ("instances",),
     ("routing", "files"),
     ("ledger",),

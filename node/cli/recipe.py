@@ -8,6 +8,7 @@ import click
 
 from node.cli.common import add_row, config_option, console, print_json
 from node.cli.settings import loaded_recipe
+from node.cli.statement import statement
 
 if TYPE_CHECKING:
     from node.recipe import Recipe
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 @config_option
 def recipe() -> None:
     """Look at recipes."""
+
+
+recipe.add_command(statement)
 
 
 @recipe.command()

@@ -18,7 +18,7 @@ from node.cli.common import chosen_config, named_config
 from node.errors import NodeError, StartError
 
 if TYPE_CHECKING:
-    from node.config import Config, Route
+    from node.config import Config, Project, Route
     from node.errors import Fault
     from node.files import Settings
     from node.instances import Maps, Scope
@@ -125,6 +125,25 @@ def settled(asked: Asked, *, example: bool = False) -> Iterator[Settings]:
 def loaded_recipe(recipes: tuple[str, ...]) -> Recipe:
     """Load recipes with the functions of the configuration, where there is one. Raises FaultsError."""
     return _recipe(recipes, _config_of(None))
+
+
+def told_about(
+    recipes: tuple[str, ...], route: str | None, project: str | None
+) -> tuple[tuple[str, ...], Recipe, tuple[str, Project] | None]:
+    """Return which recipes are meant, by name or by a route, loaded; and the project, where one is named.
+
+    Raises FaultsError, and click.UsageError where the command line says too little.
+    """
+    config = _config_of(route)
+    found = _route(config, route)
+    entries = recipes or (found.recipe if found else ())
+    if not entries:
+        raise click.UsageError("name a recipe: --recipe RECIPE, or --route NAME.")
+    name = project or (found.project if found else None)
+    if name is not None and config is None:
+        raise click.UsageError("--project is one of a configuration: name that with --config.")
+    rules = (name, config.project(name)) if name is not None and config is not None else None
+    return entries, _recipe(entries, config), rules
 
 
 def _settled(asked: Asked, example: bool) -> Settings:

@@ -100,6 +100,9 @@ class _Unkeyed:
     def uid(self, _original: str) -> str:
         raise _no_secret()
 
+    def project(self) -> str:
+        raise _no_secret()
+
     def text(self, _original: str) -> str:
         raise _no_secret()
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from node.gate.search import RUN, bulk, pixel_texts, suspicious, uids_of
 from node.recipe import Cleaned, EncodedDataset, Recipe
@@ -24,6 +25,7 @@ from node.recipe.known.attributes import Form, form_of, kind_of
 from node.recipe.known.gather import Gathered, gather
 from node.recipe.known.needles import Needle, dates_in, decoded, exact, needles_of, stands_in, writings
 from node.recipe.originals import Originals, Seen
+from node.recipe.profile import Key
 from node.recipe.program import Program
 from node.recipe.selectors import Field, Selector
 
@@ -217,7 +219,7 @@ class Judge:
         if self._nested is None:
             self._nested = {
                 one.path: decoded(bytes(dataset.buffer[one.element[2] : one.element[4]]), one.place.read)
-                for one, _ in _leaves(self._recipe, dataset, (), as_cleaned=True)
+                for one, _ in _leaves(self._recipe, dataset, _Keeping((), frozenset()), as_cleaned=True)
                 if "__" in one.path and one.element[4] - one.element[2] <= _LONGEST
             }
         return self._nested.get(seen.path)
@@ -257,18 +259,30 @@ def _cut(segment: Any, start: int, end: int, buffer: Any) -> bytes:
     return bytes(buffer[segment[0] + start : segment[0] + end])
 
 
-def _keeping(recipe: Recipe) -> tuple[Selector, ...]:
-    """Return what lines KEEP, and what a profile keeps by name (code K)."""
-    kept = [rule.selector for rule in recipe.rules if rule.action is Action.KEEP]
-    if recipe.profile is not None:
-        kept += [
-            line.selector for line in recipe.profile.lines.values() if line.code == "K" and line.key[0] != "select"
-        ]
-    return tuple(kept)
+class _Keeping(NamedTuple):
+    """What a recipe keeps on purpose: by KEEP lines, and the attributes that a profile keeps by name (code K)."""
+
+    selectors: tuple[Selector, ...]
+    keys: frozenset[Key]
+
+    def keeps(self, place: Field) -> bool:
+        """Tell whether an element is kept."""
+        tag, creator = place.tag, (place.creator or "").casefold()
+        named: Key = ("private", tag >> 16, creator, tag & 0xFF) if creator else ("tag", tag)
+        return named in self.keys or ("tag", tag) in self.keys or any(one.matches(place) for one in self.selectors)
+
+
+@lru_cache(maxsize=64)
+def _keeping(recipe: Recipe) -> _Keeping:
+    lines = recipe.profile.lines.items() if recipe.profile is not None else ()
+    return _Keeping(
+        tuple(rule.selector for rule in recipe.rules if rule.action is Action.KEEP),
+        frozenset(key for key, line in lines if line.code == "K"),
+    )
 
 
 def _leaves(
-    recipe: Recipe, dataset: EncodedDataset, keeps: tuple[Selector, ...], *, as_cleaned: bool = False
+    recipe: Recipe, dataset: EncodedDataset, keeps: _Keeping, *, as_cleaned: bool = False
 ) -> Iterator[tuple[Seen, bool]]:
     """Give every element that holds no items, and whether a line KEEPs it or a sequence around it.
 
@@ -291,9 +305,7 @@ def _leaves(
         yield from within(seen, False)
 
 
-def _is_kept(
-    seen: Seen, dataset: EncodedDataset, keeps: tuple[Selector, ...], creators: dict[tuple[str, int], str]
-) -> bool:
+def _is_kept(seen: Seen, dataset: EncodedDataset, keeps: _Keeping, creators: dict[tuple[str, int], str]) -> bool:
     tag, creator = seen.tag, None
     if is_private(tag):
         inside = seen.path.rpartition("__")[0]
@@ -302,7 +314,5 @@ def _is_kept(
             creators[inside, (tag >> 16) << 8 | tag & 0xFF] = decoded(raw, seen.place.read)
         else:
             creator = creators.get((inside, tag >> 8))
-    if not keeps:
-        return False
     place = Field(seen.level.parents, tag, creator, _vr(seen))
-    return any(selector.matches(place) for selector in keeps)
+    return keeps.keeps(place)

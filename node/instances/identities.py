@@ -75,6 +75,10 @@ class InstanceIdentities:
             self.uids[value] = found
         return found
 
+    def project(self) -> str:
+        """The name of the instance's project."""
+        return self.scope.project
+
     def text(self, original: str) -> str:
         """The replacement of any text; an empty one stays empty."""
         return self.scope.keys.text(original)

@@ -12,8 +12,10 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from node.errors import DatasetError, HoldInstance, HoldReason
+from node.recipe import csa
 from node.recipe.ages import age_on, capped
 from node.recipe.descriptors import CLEAN_TEXT, clean_text
+from node.recipe.texts import BYTES
 from node.recipe.values import SINGLE, is_age, parse_date, split_datetime
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ STANDARD_ROOT = "1.2.840.10008"
 FIRST_YEAR, LAST_YEAR = 1901, 9899
 CLOCKS_ZERO = frozenset(("19010101", "19700101", "19800101"))
 
+_STUDY_INSTANCE_UID = 0x0020000D
+_SESSION = 8  # characters: 40 bits tell the studies of one patient apart
 _MIDDLE = {4: "0702", 6: "15"}  # of a year, of a month
 _BIRTH_DATE = 0x00100030
 # Study, Acquisition, Series, Content Date; Acquisition DateTime: the first that is a date is the day of the age.
@@ -36,6 +40,10 @@ class Identities(Protocol):
 
     def uid(self, original: str) -> str:
         """Return the keyed replacement of a UID; an empty one stays empty."""
+        ...
+
+    def project(self) -> str:
+        """Return the name of the project that the instance goes to."""
         ...
 
     def text(self, original: str) -> str:
@@ -264,15 +272,35 @@ def _moved(part: str, vr: str, days: int) -> str:
     return f"{moved.year:04d}{moved.month:02d}{moved.day:02d}{rest}"
 
 
+def csa_allowed(call: Call) -> str:
+    """Return a private header of Siemens MR with nothing but known numbers and terms; empty where none can stay."""
+    return csa.allowed(call.value.encode("latin-1")).decode("latin-1") if call.vr in BYTES else ""
+
+
+def xnat_session(call: Call) -> str:
+    """Return by what XNAT files an image: project, subject (the pseudonym), and a session unique to the study.
+
+    The session is the pseudonym, an underscore, and the first 8 characters of the keyed text of the Study Instance UID.
+    """
+    study = call.instance.dataset.text(_STUDY_INSTANCE_UID) or ""
+    if not study:
+        raise HoldInstance(HoldReason.ACTION_FAILED, f"{call.where}: no session without a Study Instance UID")
+    subject = call.identities.pseudonym()
+    session = f"{subject}_{call.identities.text(study)[:_SESSION]}"
+    return f"Project:{call.identities.project()} Subject:{subject} Session:{session}"
+
+
 BUILT_IN: dict[str, Function] = {
     "age": age,
     "cap_age": cap_age,
     CLEAN_TEXT: clean_text,
+    "csa_allowed": csa_allowed,
     "generate_uid": generate_uid,
     "keyed_text": keyed_text,
     "other_patient_id": other_patient_id,
     "pseudonym": pseudonym,
     "shift_date": shift_date,
+    "xnat_session": xnat_session,
 }
-UNKEYED = frozenset(("age", "cap_age"))
+UNKEYED = frozenset(("age", "cap_age", "csa_allowed"))
 """Built-in functions that need neither secret nor patient."""

@@ -124,7 +124,7 @@ def _python(call: Call) -> Any:
     """Return the current value of an element as pydicom takes it."""
     vr = call.vr.partition(" ")[0]
     if vr in BYTES or vr in ARRAYS:
-        return call.value.encode()
+        return call.value.encode("latin-1", "replace")  # as it was read
     if vr not in NUMBER_VRS:
         return call.value
     numbers = [float(part) if vr in ("FL", "FD") else int(part) for part in call.value.split("\\") if part]

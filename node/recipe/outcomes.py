@@ -39,6 +39,7 @@ from node.recipe.values import NUMBER_VRS
 from node.standard import required
 
 TIMEZONE_OFFSET = 0x00080201
+METHOD_CODES = 0x00120064  # of earlier steps: only a line that names them takes them away
 _KEPT_OF_META = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012})
 _BEFORE_ALL_LINES = -1
 _UNLISTED = Selector("%profile", lambda _: False, False, None, None, "unlisted")
@@ -99,14 +100,16 @@ class Resolved:
         Whether the Basic Profile is part of it.
     content
         What it does with content items.
+
+    `types` takes the place of what the IOD requires, for a view of what is done with an attribute of a given type.
     """
 
-    def __init__(self, profile: Profile, iod: str | None) -> None:
+    def __init__(self, profile: Profile, iod: str | None, types: Mapping[tuple[int, int], int] | None = None) -> None:
         self.basic = profile.basic
         self.content = Content(profile)
         self._lines = profile.lines
         self._where = profile.where
-        self._types = required(iod)
+        self._types = required(iod) if types is None else types
         self._creators = {key[1:3] for key, line in profile.lines.items() if key[0] == "private" and line.code != "X"}
 
     def decide(self, field: Field, owner: str | None, inside_dummy: bool, content: int = 0) -> tuple[Rule | None, bool]:
@@ -150,7 +153,7 @@ class Resolved:
     def group_length(self, tag: int) -> Rule | None:
         """Return the rule for the length of a group that goes, or of whose private elements most go; else None."""
         group = tag >> 16
-        line = self._select("private") if is_private(tag) else self._of_group(group << 16 | 1)
+        line = (self._select("private") if is_private(tag) else self._of_group(group << 16 | 1)) or self._select("all")
         if line is None or not line.code.startswith("X"):
             return None
         return Rule(Action.REMOVE, line.selector, None, line.where, _BEFORE_ALL_LINES)
@@ -163,10 +166,12 @@ class Resolved:
         group = tag >> 16
         if is_private(tag):
             named: Key = ("private", group, owner.casefold(), tag & 0xFF) if owner else ("select", "")
-            return self._lines.get(named) or self._lines.get(("tag", tag)) or self._select("private")
-        if tag in STRUCTURAL_UIDS or tag == SPECIFIC_CHARACTER_SET:
+            found = self._lines.get(named) or self._lines.get(("tag", tag)) or self._select("private")
+            return found or self._select("all")
+        if tag in (METHOD_CODES, SPECIFIC_CHARACTER_SET) or tag in STRUCTURAL_UIDS:
             return self._lines.get(("tag", tag))
-        return self._lines.get(("tag", tag)) or self._of_group(tag) or self._of_vr(field)
+        found = self._lines.get(("tag", tag)) or self._of_group(tag) or self._of_vr(field)
+        return found or self._select("all")
 
     def _of_vr(self, field: Field) -> ProfileLine | None:
         """Return the line of an attribute's VR: the dictionary's, else the one in its header, which may be wrong.

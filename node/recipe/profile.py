@@ -5,8 +5,8 @@ overrides an earlier one of the same attribute, and that a combination which con
 (Problem) codes that are none, attributes that no line may name, and codes that the attribute's VR cannot take.
 
 An attribute is a tag, a tag of a repeating group (`(60xx,3000)`, `(60xx,xxxx)` for the whole group), a private
-attribute by its creator, or one of the selectors `select:VR:UI`, `select:group:0004`, `select:private`, which yield to
-whatever names the attribute more closely.
+attribute by its creator, or one of the selectors `select:VR:UI`, `select:group:0004`, `select:private`, `select:all`,
+which yield to whatever names the attribute more closely; `select:all` yields to all others.
 """
 
 from __future__ import annotations
@@ -125,6 +125,8 @@ def _attribute(text: str) -> tuple[Key, Selector]:
         element = WHOLE if repeating[2].lower() == "xxxx" else int(repeating[2], 16)
         selector = Selector(text, lambda _: False, True, None, None, "repeating")
         return ("repeating", int(repeating[1], 16) << 32 | element), selector
+    if text.lower() == "select:all":
+        return ("select", "all"), Selector(text, lambda _: True, False, None, None, "expander")
     selector = parse_selector(text)
     if selector.form in ("tag", "digits") and selector.tag is not None:
         return ("tag", selector.tag), selector
@@ -135,7 +137,8 @@ def _attribute(text: str) -> tuple[Key, Selector]:
         return ("select", _normal(text)), selector
     raise Problem(
         f"{text} is no attribute of %profile.",
-        'Write (gggg,eeee), (60xx,eeee), (gggg,"CREATOR",ee), or select:VR:XX, select:group:gggg, select:private.',
+        'Write (gggg,eeee), (60xx,eeee), (gggg,"CREATOR",ee), or select:VR:XX, select:group:gggg, select:private, '
+        "select:all.",
     )
 
 

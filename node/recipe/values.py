@@ -92,7 +92,7 @@ def encode(vr: str, text: str, codec: Codec, *, little: bool, strict: bool = Tru
         except ValueError:
             return encode(others, text, codec, little=little, strict=strict)
     if vr in _BYTES:
-        return _padded(text.encode("utf-8"), b"\0")
+        return _padded(_octets(text), b"\0")
     if vr in _BINARY:
         mark = "<" if little else ">"
         return b"".join(_number(mark, vr, part) for part in text.split("\\"))
@@ -110,6 +110,14 @@ def _encode_text(vr: str, text: str, codec: Codec, strict: bool) -> bytes:
     if not text.isascii():
         raise ValueError("characters that the VR does not allow")
     return _padded(text.encode("ascii"), b"\0" if vr == "UI" else b" ")
+
+
+def _octets(text: str) -> bytes:
+    """Return bytes that are written as the characters U+0000 to U+00FF, as `node.recipe.texts` shows them."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError("characters that stand for no byte") from None
 
 
 def numbers(vr: str, value: bytes, *, little: bool) -> list[str]:

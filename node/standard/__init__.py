@@ -10,12 +10,14 @@ from node.standard.tables import (
     Attribute,
     BurnedIn,
     SafePrivate,
+    TciaPrivate,
     attributes,
     burned_in_regions,
     iod_of,
     method_codes,
     required,
     safe_private,
+    tcia_private,
 )
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "BurnedIn",
     "Concept",
     "SafePrivate",
+    "TciaPrivate",
     "attributes",
     "burned_in_regions",
     "concepts",
@@ -32,5 +35,6 @@ __all__ = [
     "method_codes",
     "required",
     "safe_private",
+    "tcia_private",
     "writings",
 ]

@@ -74,6 +74,31 @@ class BurnedIn:
     regions: tuple[tuple[int, int, int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TciaPrivate:
+    """What The Cancer Imaging Archive does with a private attribute.
+
+    Parameters
+    ----------
+    group, creator, low
+        Where it stands.
+    vrs
+        Those that it was seen with.
+    dispositions
+        k keep, d delete, h hash UID, o offset date, oi offset a date written as a number, na not judged; several where
+        it was judged one way here and another way there.
+    name
+        May be empty.
+    """
+
+    group: int
+    creator: str
+    low: int
+    vrs: frozenset[str]
+    dispositions: frozenset[str]
+    name: str
+
+
 @cache
 def attributes() -> tuple[Attribute, ...]:
     """Return Table E.1-1, Application Level Confidentiality Profile Attributes."""
@@ -93,6 +118,22 @@ def safe_private() -> tuple[SafePrivate, ...]:
             int(row["group"], 16), int(row["element_low"], 16), row["private_creator"], row["vr"], row["meaning"]
         )
         for row in rows("e3.10-1.csv")
+    )
+
+
+@cache
+def tcia_private() -> tuple[TciaPrivate, ...]:
+    """Return the private tag dispositions of The Cancer Imaging Archive, as its tool Posda publishes them."""
+    return tuple(
+        TciaPrivate(
+            int(row["group"], 16),
+            row["private_creator"],
+            int(row["element_low"], 16),
+            frozenset(row["vrs"].split()),
+            frozenset(row["dispositions"].split()),
+            row["name"],
+        )
+        for row in rows("tcia-private.csv")
     )
 
 

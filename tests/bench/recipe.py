@@ -56,6 +56,9 @@ class Keys:
     def uid(self, original: str) -> str:
         return KEYS.uid(original)
 
+    def project(self) -> str:
+        return "bench"
+
     def text(self, original: str) -> str:
         return KEYS.text(original)
 

@@ -41,6 +41,9 @@ class Keys:
     def uid(self, original: str) -> str:
         return f"2.25.{int(hashlib.sha256(original.encode()).hexdigest()[:28], 16)}" if original else ""
 
+    def project(self) -> str:
+        return "demo"
+
     def text(self, original: str) -> str:
         return f"T{hashlib.sha256(original.strip().encode()).hexdigest()[:12].upper()}" if original else ""
 
