@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from node.cleaner.plan import Plan
 from node.errors import DatasetError, HoldInstance, HoldReason, SpoolError
-from node.gate import described, leaks
+from node.gate import Finding, described, through
 from node.instances import InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
@@ -124,10 +124,10 @@ class Cleaning:
         cleaned = plan.recipe.apply(original, identities, plan.variables, masks=True)
         if plan.recipe.keyed is not None:
             identities.bind_study()
+        sop_class_uid, sop_instance_uid = required_uids(cleaned)
+        cleaned, leak = self._gate(claimed, plan, cleaned)
         content = masked(cleaned, self._spool.check_room, _DECODING_SECONDS)
         syntax = content.syntax
-        sop_class_uid, sop_instance_uid = required_uids(cleaned)
-        leak = self._gate(claimed, plan, cleaned, pixels=syntax.encapsulated)
         head = self._head(plan, (sop_class_uid, sop_instance_uid, syntax.uid))
         target = self._spool.create(claimed.id, self._spool.draft())
         try:
@@ -151,26 +151,20 @@ class Cleaning:
         )
 
     @staticmethod
-    def _gate(claimed: Claimed, plan: Plan, cleaned: Cleaned, *, pixels: bool) -> str | None:
-        """Return what the row is to say of an instance that goes although it shows identity. Raises HoldInstance."""
-        findings = leaks(cleaned, plan.recipe, pixels=pixels)
-        if not findings:
-            return None
-        found = described(findings)
-        if plan.gate == "report":
-            event(
-                LOGGER,
-                "leak",
-                level=logging.WARNING,
-                instance=claimed.id,
-                route=claimed.route,
-                findings=len(findings),
-                detail=found,
-            )
-            return f"leak reported: {found}"
-        if accepted(claimed.detail, claimed.recipe_hash, plan.recipe.hash) != found:
-            raise HoldInstance(HoldReason.LEAK, found)
-        return RELEASED + found
+    def _gate(claimed: Claimed, plan: Plan, cleaned: Cleaned) -> tuple[Cleaned, str | None]:
+        """Return what goes out, and what the row is to say of an instance that showed identity. Raises HoldInstance."""
+        said = None
+        passed = through(cleaned, plan.recipe, plan.gate)
+        for words, findings in (("leak scrubbed: ", passed.taken), ("leak reported: ", passed.reported)):
+            if findings:
+                said = words + described(findings)
+                _tell(claimed, findings)
+        if passed.left:
+            found = described(passed.left)
+            if accepted(claimed.detail, claimed.recipe_hash, plan.recipe.hash) != found:
+                raise HoldInstance(HoldReason.LEAK, found)
+            said = RELEASED + found
+        return passed.cleaned, said
 
     def _head(self, plan: Plan, uids: tuple[str, str, str]) -> bytes:
         """File meta information without anything of the sender, and with what a lost ledger is rebuilt from."""
@@ -207,6 +201,18 @@ class Cleaning:
             size,
             offset,
         )
+
+
+def _tell(claimed: Claimed, findings: list[Finding]) -> None:
+    event(
+        LOGGER,
+        "leak",
+        level=logging.WARNING,
+        instance=claimed.id,
+        route=claimed.route,
+        findings=len(findings),
+        detail=described(findings),
+    )
 
 
 def _handed(plan: Plan, identities: InstanceIdentities) -> Handed:

@@ -98,7 +98,7 @@ def look(settings: Settings, path: Path) -> View:
             if rule is not None:
                 return View([], excluded=rule)
             known = identities(settings, settings.make_maps(), source.dataset)
-            return _view(trace(settings.recipe, source.dataset, known, settings.variables), settings.recipe)
+            return _view(trace(settings.recipe, source.dataset, known, settings.variables), settings)
     except HoldInstance as hold:
         return View([], _held(hold))
     except DatasetError as error:
@@ -123,20 +123,28 @@ def _opened(path: Path) -> Iterator[Source]:
         os.close(file)
 
 
-def _view(traced: Trace, recipe: Recipe) -> View:
+def _view(traced: Trace, settings: Settings) -> View:
+    recipe = settings.recipe
     if traced.held is not None:
         return View([], _held(traced.held, traced.where, recipe.line(traced.where)))
-    from node.gate import described, leaks
+    from node.gate import described, through
 
     assert traced.cleaned is not None
     pixels = [_region(region) for region in traced.cleaned.regions]
-    found = leaks(traced.cleaned, recipe, pixels=not traced.cleaned.regions)
+    passed = through(traced.cleaned, recipe, settings.gate)
+    found = passed.left or passed.reported
+    rows = [_row(element, recipe) for element in traced.elements]
     return View(
-        [_row(element, recipe) for element in traced.elements],
+        [_scrubbed(row, passed.texts[row.path]) if row.path in passed.texts else row for row in rows],
         pixels=pixels,
         leaks=list(map(str, found)),
         leak=described(found),
     )
+
+
+def _scrubbed(row: Row, after: str) -> Row:
+    line = {"where": "gate", "text": "scrub"}
+    return replace(row, what="changed", after=after, lines=[*row.lines, line])
 
 
 def _region(region: Region) -> str:

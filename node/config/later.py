@@ -12,7 +12,6 @@ from node.errors import Fault
 
 # Every value of these is refused: what they would decide is not decided at all in this version.
 ROUTE_OPTIONS = ("unknown_sop_class", "documents", "pixel_risk")
-LATER_GATE = "scrub"
 DEFAULTS: dict[KeyPath, Value] = {
     ("web", "enabled"): False,
     ("duplicates", "same"): "resend",
@@ -42,9 +41,6 @@ def _found(data: Value) -> Iterator[KeyPath]:
         yield (*place, "query")
     for place in _each(data, "routes"):
         yield from ((*place, option) for option in ROUTE_OPTIONS)
-    for index, route in enumerate(_routes(data)):
-        if isinstance(route, dict) and route.get("gate") == LATER_GATE:
-            yield ("routes", index, "gate")
 
 
 def _each(data: Value, section: str) -> Iterator[KeyPath]:
@@ -53,11 +49,6 @@ def _each(data: Value, section: str) -> Iterator[KeyPath]:
         yield from ((section, name) for name in value)
     elif present and isinstance(value, tuple):
         yield from ((section, index) for index in range(len(value)))
-
-
-def _routes(data: Value) -> tuple[Value, ...]:
-    present, routes = _at(data, ("routes",))
-    return routes if present and isinstance(routes, tuple) else ()
 
 
 def _at(data: Value, path: KeyPath) -> tuple[bool, Value]:

@@ -7,14 +7,14 @@ identifying element that no line means is a finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from node.gate.attributes import Form, form_of, kind_of
+from node.gate.attributes import IDENTIFYING, Form, form_of, kind_of
 from node.gate.gather import Gathered, gather
-from node.gate.needles import Needle, dates_in, decoded, exact, needles_of, stands_in, writings
+from node.gate.needles import Needle, dates_in, decoded, exact, needles_of, places_of, stands_in, writings
 from node.gate.search import RUN, bulk, pixel_texts, suspicious, uids_of
 from node.recipe import Cleaned, EncodedDataset, Recipe
 from node.recipe.compiled import GROUP_LENGTH, effective_vr
@@ -32,7 +32,6 @@ _NUMBERS = frozenset(("DS", "IS", "TM", "AS"))
 _DATES = frozenset(("DA", "DT"))
 _TEXTS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", *_NUMBERS, *_DATES, "UI"))
 _LONGEST = 1 << 16  # bytes; in a longer value a weak needle means nothing
-_IDENTIFYING = frozenset((Form.NAME, Form.VALUE, Form.UID, Form.DATE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ class Judge:
 
     def findings(self) -> Iterator[Finding]:
         """Give the findings in the order of the result."""
-        dataset = _header_of(self._cleaned)
+        dataset, _ = header_of(self._cleaned)
         for seen, kept in _leaves(self._recipe, dataset, self._keeps):
             yield from dict.fromkeys(self._leaf(seen, dataset, kept=kept))
         if self._pixels:
@@ -130,7 +129,7 @@ class Judge:
         if not raw.strip(b"\0 ") or self._writes(seen):
             return
         form = form_of(seen.element[0])
-        if form in _IDENTIFYING:
+        if form in IDENTIFYING:
             text = decoded(raw, seen.place.read)
             own = self._original(seen) == text
             if own and kept:
@@ -200,6 +199,15 @@ class Judge:
         if names and (personal or len(found) > 1):
             yield names[0].kind
 
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Give where anything of the original stands in a lowered text, weak words too, whether it counts or not."""
+        words = [sought.needle.text for sought in (*self._strong, *self._weak)]
+        for word in (*words, *self._dates):
+            yield from places_of(word, text)
+        for run in RUN.finditer(text.encode("latin-1", "replace")):
+            if uids_of(run.group(), self._gathered.uids) is not None:
+                yield run.span()
+
     def _writes(self, seen: Seen) -> bool:
         """Tell whether the element's value is a text of the recipe, or of the route's variables."""
         rule = seen.decision.program[-1] if seen.decision.program else None
@@ -233,9 +241,12 @@ def _vr(seen: Seen) -> str:
     return seen.decision.vr or effective_vr(seen.element[0], None, seen.level.signed)[0]
 
 
-def _header_of(cleaned: Cleaned) -> EncodedDataset:
-    """Return the result without its pixels, as a data set of its own. Raises DatasetError."""
-    holes = [cleaned.span(element[1], element[4])[:2] for element in bulk(cleaned)]
+def header_of(cleaned: Cleaned) -> tuple[EncodedDataset, Callable[[int], int]]:
+    """Return the result without its pixels, as a data set of its own, and where its offsets lie in the result.
+
+    Raises DatasetError where it cannot be parsed.
+    """
+    holes = sorted(cleaned.span(element[1], element[4])[:2] for element in bulk(cleaned))
     buffer, position = cleaned.dataset.buffer, 0
     parts: list[bytes] = []
     for segment in cleaned.segments:
@@ -247,7 +258,13 @@ def _header_of(cleaned: Cleaned) -> EncodedDataset:
                 parts.append(_cut(segment, at - position, until - position, buffer))
             at = max(at, min(end, position + length))
         position += length
-    return EncodedDataset.scan(b"".join(parts), 0, cleaned.dataset.syntax)
+
+    def place(offset: int) -> int:
+        for start, end in holes:
+            offset += end - start if offset > start else 0
+        return offset
+
+    return EncodedDataset.scan(b"".join(parts), 0, cleaned.dataset.syntax), place
 
 
 def _cut(segment: Any, start: int, end: int, buffer: Any) -> bytes:

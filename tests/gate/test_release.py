@@ -105,3 +105,25 @@ def test_where_leaks_are_reported_the_instance_goes_and_the_log_says_where(road)
     assert [one["findings"] for one in told] == [1, 1]
     assert {one["detail"] for one in told} == {"Institution Name in (0008,0080)"}
     assert not any(word in node.log() for word in WORDS)
+
+
+def test_a_route_that_scrubs_sends_what_is_left_and_says_where(road):
+    archive = road.archive()
+    node = road.node(archive)
+    path = node.folder / "leaking.dicom"
+    path.write_text(LEAKING + "REMOVE InstitutionName\n")
+    node.config["routes"][0] |= {"recipe": [str(path)], "gate": "scrub"}
+    node.write_config()
+    node.start()
+    (scan,) = make_ct(road.folder / "ct", 1)
+    source = pydicom.dcmread(scan)
+    source.StudyDescription = "knee of PLANTED"
+    source.save_as(scan)
+    assert send(node.port, scan) == [SUCCESS]
+    node.wait_delivered(1)
+    (sent,) = archive.datasets()
+    assert sent.StudyDescription == "knee of"
+    assert sent.PixelData == source.PixelData
+    (line,) = (line for line in node.log().splitlines() if "(0008,1030)" in line)
+    assert "leak" in line
+    assert not any(word in node.log() for word in WORDS)
