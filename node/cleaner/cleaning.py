@@ -223,4 +223,5 @@ def _handed(plan: Plan, identities: InstanceIdentities) -> Handed:
         tuple(identities.uids.items()),
         tuple((key.issuer, key.patient_id, *found) for key, found in identities.patients.items()),
         identities.study,
+        plan.recipe.hash,
     )
