@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from node.cleaner.plan import Plan
 from node.errors import DatasetError, HoldInstance, HoldReason, SpoolError
-from node.gate import described, leaks
+from node.gate import Finding, described, through
 from node.instances import InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
@@ -129,11 +129,11 @@ class Cleaning:
         cleaned = verdict.finished(cleaned)
         if plan.recipe.keyed is not None:
             identities.bind_study()
-        content = masked(cleaned, self._spool.check_room, _DECODING_SECONDS)
-        syntax = content.syntax
         sop_class_uid, sop_instance_uid = required_uids(cleaned)
         risk = PIXEL_RISK_RELEASED + verdict.accepted if verdict.accepted else None
-        leak = self._gate(claimed, plan, cleaned, risk, pixels=syntax.encapsulated)
+        cleaned, leak = self._gate(claimed, plan, cleaned, risk)
+        content = masked(cleaned, self._spool.check_room, _DECODING_SECONDS)
+        syntax = content.syntax
         head = self._head(plan, (sop_class_uid, sop_instance_uid, syntax.uid))
         target = self._spool.create(claimed.id, self._spool.draft())
         try:
@@ -157,30 +157,24 @@ class Cleaning:
         )
 
     @staticmethod
-    def _gate(claimed: Claimed, plan: Plan, cleaned: Cleaned, risk: str | None, *, pixels: bool) -> str | None:
-        """Return what the row is to say of an instance that goes although it shows identity. Raises HoldInstance.
+    def _gate(claimed: Claimed, plan: Plan, cleaned: Cleaned, risk: str | None) -> tuple[Cleaned, str | None]:
+        """Return what goes out, and what the row is to say of an instance that showed identity. Raises HoldInstance.
 
         `risk` is what somebody already answers for; a hold keeps it.
         """
-        findings = leaks(cleaned, plan.recipe, pixels=pixels)
-        if not findings:
-            return None
-        found = described(findings)
-        if plan.gate == "report":
-            event(
-                LOGGER,
-                "leak",
-                level=logging.WARNING,
-                instance=claimed.id,
-                route=claimed.route,
-                findings=len(findings),
-                detail=found,
-            )
-            return f"leak reported: {found}"
-        released = answered_for(claimed.detail, claimed.recipe_hash, plan.recipe.hash)
-        if released.get(LEAK_RELEASED) != found:
-            raise HoldInstance(HoldReason.LEAK, told(found, risk) or "")
-        return LEAK_RELEASED + found
+        said = None
+        passed = through(cleaned, plan.recipe, plan.gate)
+        for words, findings in (("leak scrubbed: ", passed.taken), ("leak reported: ", passed.reported)):
+            if findings:
+                said = words + described(findings)
+                _tell(claimed, findings)
+        if passed.left:
+            found = described(passed.left)
+            released = answered_for(claimed.detail, claimed.recipe_hash, plan.recipe.hash)
+            if released.get(LEAK_RELEASED) != found:
+                raise HoldInstance(HoldReason.LEAK, told(found, risk) or "")
+            said = LEAK_RELEASED + found
+        return passed.cleaned, said
 
     def _head(self, plan: Plan, uids: tuple[str, str, str]) -> bytes:
         """File meta information without anything of the sender, and with what a lost ledger is rebuilt from."""
@@ -219,6 +213,18 @@ class Cleaning:
         )
 
 
+def _tell(claimed: Claimed, findings: list[Finding]) -> None:
+    event(
+        LOGGER,
+        "leak",
+        level=logging.WARNING,
+        instance=claimed.id,
+        route=claimed.route,
+        findings=len(findings),
+        detail=described(findings),
+    )
+
+
 def _handed(plan: Plan, identities: InstanceIdentities) -> Handed:
     keys = plan.scope.keys
     return Handed(
@@ -227,4 +233,5 @@ def _handed(plan: Plan, identities: InstanceIdentities) -> Handed:
         tuple(identities.uids.items()),
         tuple((key.issuer, key.patient_id, *found) for key, found in identities.patients.items()),
         identities.study,
+        plan.recipe.hash,
     )

@@ -107,7 +107,7 @@ def look(settings: Settings, path: Path) -> View:
                 return View([], excluded=verdict.excluded)
             known = identities(settings, settings.make_maps(), source.dataset)
             traced = trace(settings.recipe, source.dataset, known, settings.variables, verdict.judgement)
-            return _view(traced, settings.recipe, verdict)
+            return _view(traced, settings, verdict)
     except HoldInstance as hold:
         return View([], _held(hold))
     except DatasetError as error:
@@ -143,18 +143,21 @@ def _judged(settings: Settings, source: Source) -> tuple[Verdict | None, dict[st
         return None, _held(hold, where, settings.recipe.line(where))
 
 
-def _view(traced: Trace, recipe: Recipe, verdict: Verdict) -> View:
+def _view(traced: Trace, settings: Settings, verdict: Verdict) -> View:
+    recipe = settings.recipe
     if traced.held is not None:
         return View([], _held(traced.held, traced.where, recipe.line(traced.where)))
-    from node.gate import described, leaks
+    from node.gate import described, through
 
     assert traced.cleaned is not None
     cleaned = verdict.finished(traced.cleaned)
     pixels = [_region(region) for region in cleaned.regions]
-    found = leaks(cleaned, recipe, pixels=not cleaned.regions)
+    passed = through(cleaned, recipe, settings.gate)
+    found = passed.left or passed.reported
     changes, _ = verdict.changes(traced.cleaned)
+    rows = _with([_row(element, recipe) for element in traced.elements], changes)
     return View(
-        _with([_row(element, recipe) for element in traced.elements], changes),
+        [_scrubbed(row, passed.texts[row.path]) if row.path in passed.texts else row for row in rows],
         pixels=pixels,
         leaks=list(map(str, found)),
         leak=described(found),
@@ -184,6 +187,11 @@ def _changed(change: Change) -> str | None:
     return (
         f"{len(value)} bytes" if vr == "OB" else str(int.from_bytes(value, "little")) if vr == "UL" else value.decode()
     )
+
+
+def _scrubbed(row: Row, after: str) -> Row:
+    line = {"where": "gate", "text": "scrub"}
+    return replace(row, what="changed", after=after, lines=[*row.lines, line])
 
 
 def _region(region: Region) -> str:

@@ -72,8 +72,8 @@ def settings_options(command: _Command) -> _Command:
         click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="For `var:NAME`; repeatable."),
         click.option(
             "--gate",
-            type=click.Choice(["hold", "report"]),
-            help="What still shows identity is held, or only reported; by default as the route, else held.",
+            type=click.Choice(["hold", "scrub", "report"]),
+            help="What shows identity is held, taken out of texts, or reported; by default as the route, else held.",
         ),
         click.option(
             "--vocabulary",

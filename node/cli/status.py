@@ -29,6 +29,8 @@ def status(as_json: bool) -> None:
         return
     screen = console()
     screen.print(equation(found), soft_wrap=True)
+    if found["studies_with_two_recipes"]:
+        screen.print(f"{found['studies_with_two_recipes']} studies went out under more than one recipe")
     _print_routes(screen, found["routes"])
     _print_destinations(screen, found["destinations"])
     _print_refused(screen, found.get("refused", []))

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from node.config.yaml12 import Document, KeyPath, Value, dotted
 from node.errors import Fault
 
-LATER_GATE = "scrub"
 DEFAULTS: dict[KeyPath, Value] = {
     ("web", "enabled"): False,
     ("duplicates", "same"): "resend",
@@ -38,9 +37,6 @@ def _found(data: Value) -> Iterator[KeyPath]:
         yield (*place, "tls")
     for place in _each(data, "destinations"):
         yield (*place, "query")
-    for index, route in enumerate(_routes(data)):
-        if isinstance(route, dict) and route.get("gate") == LATER_GATE:
-            yield ("routes", index, "gate")
 
 
 def _each(data: Value, section: str) -> Iterator[KeyPath]:
@@ -49,11 +45,6 @@ def _each(data: Value, section: str) -> Iterator[KeyPath]:
         yield from ((section, name) for name in value)
     elif present and isinstance(value, tuple):
         yield from ((section, index) for index in range(len(value)))
-
-
-def _routes(data: Value) -> tuple[Value, ...]:
-    present, routes = _at(data, ("routes",))
-    return routes if present and isinstance(routes, tuple) else ()
 
 
 def _at(data: Value, path: KeyPath) -> tuple[bool, Value]:

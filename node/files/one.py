@@ -17,7 +17,7 @@ from pathlib import Path
 from node.errors import DatasetError, HoldInstance, HoldReason, NodeError, NoRoom
 from node.files.finding import Found
 from node.files.places import OutputFolder, same
-from node.gate import described, leaks
+from node.gate import described, through
 from node.instances import (
     InstanceIdentities,
     Maps,
@@ -55,7 +55,8 @@ class Settings:
     make_maps
         Opens the maps in the process that asks for them.
     gate
-        What happens to a result that still shows whose it is: `hold`, or `report`, which writes it nevertheless.
+        What happens to a result that still shows whose it is: `hold`; `scrub`, which takes it out of texts; or
+        `report`, which writes it nevertheless.
     policy
         What happens to documents, unknown classes, and images that may show somebody.
     """
@@ -84,7 +85,7 @@ class Kind(StrEnum):
 class Outcome:
     """What became of a file, and why; a written one lies at `draft` and belongs to `target`.
 
-    A written one has a reason only where the gate reports that it shows identity.
+    A written one has a reason only where the gate reports that it shows identity, or did.
     """
 
     kind: Kind
@@ -175,8 +176,8 @@ class FileCleaner:
         sop_class_uid, sop_instance_uid = required_uids(cleaned)
         study, series = (cleaned.text(tag) or "" for tag in (_STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID))
         target = self._out.target(found.relative, (study, series, sop_instance_uid))
+        cleaned, leak = self._gate(cleaned)
         content = masked(cleaned, self._out.scratch.check_room)
-        leak = self._gate(cleaned, pixels=content.syntax.encapsulated)
         # Nothing that differs from one run to the next: the same input gives the same file.
         head = encode_file_meta(FileMeta(sop_class_uid, sop_instance_uid, content.syntax.uid))
         if target.exists():
@@ -194,12 +195,13 @@ class FileCleaner:
             os.close(descriptor)
         return Outcome(Kind.WRITTEN, str(HoldReason.LEAK) if leak else "", leak, draft, target)
 
-    def _gate(self, cleaned: Cleaned, *, pixels: bool) -> str:
-        """Return where a result still shows whose it is, as far as that is only reported. Raises HoldInstance."""
-        findings = leaks(cleaned, self._settings.recipe, pixels=pixels)
-        if findings and self._settings.gate != "report":
-            raise HoldInstance(HoldReason.LEAK, described(findings))
-        return described(findings)
+    def _gate(self, cleaned: Cleaned) -> tuple[Cleaned, str]:
+        """Return what is written, and where it showed whose it is, as far as that is only told. Raises HoldInstance."""
+        passed = through(cleaned, self._settings.recipe, self._settings.gate)
+        if passed.left:
+            raise HoldInstance(HoldReason.LEAK, described(passed.left))
+        scrubbed = f"scrubbed: {described(passed.taken)}" if passed.taken else ""
+        return passed.cleaned, scrubbed or described(passed.reported)
 
 
 def _outcome_of(error: Exception) -> Outcome:

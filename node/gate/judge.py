@@ -7,7 +7,7 @@ identifying element that no line means is a finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -21,9 +21,9 @@ from node.recipe.dictionary import STRUCTURAL_UIDS, is_creator, is_private, show
 from node.recipe.encoded import UNDEFINED
 from node.recipe.header import Action, Source
 from node.recipe.instance import Instance
-from node.recipe.known.attributes import Form, form_of, kind_of
+from node.recipe.known.attributes import IDENTIFYING, Form, form_of, kind_of
 from node.recipe.known.gather import Gathered, gather
-from node.recipe.known.needles import Needle, dates_in, decoded, exact, needles_of, stands_in, writings
+from node.recipe.known.needles import Needle, dates_in, decoded, exact, needles_of, places_of, stands_in, writings
 from node.recipe.originals import Originals, Seen
 from node.recipe.profile import Key
 from node.recipe.program import Program
@@ -35,7 +35,6 @@ _NUMBERS = frozenset(("DS", "IS", "TM", "AS"))
 _DATES = frozenset(("DA", "DT"))
 _TEXTS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", *_NUMBERS, *_DATES, "UI"))
 _LONGEST = 1 << 16  # bytes; in a longer value a weak needle means nothing
-_IDENTIFYING = frozenset((Form.NAME, Form.VALUE, Form.UID, Form.DATE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class Judge:
 
     def findings(self) -> Iterator[Finding]:
         """Give the findings in the order of the result."""
-        dataset = _header_of(self._cleaned)
+        dataset, _ = header_of(self._cleaned)
         for seen, kept in _leaves(self._recipe, dataset, self._keeps):
             yield from dict.fromkeys(self._leaf(seen, dataset, kept=kept))
         if self._pixels:
@@ -133,7 +132,7 @@ class Judge:
         if not raw.strip(b"\0 ") or self._writes(seen):
             return
         form = form_of(seen.element[0])
-        if form in _IDENTIFYING:
+        if form in IDENTIFYING:
             text = decoded(raw, seen.place.read)
             own = self._original(seen) == text
             if own and kept:
@@ -203,6 +202,15 @@ class Judge:
         if names and (personal or len(found) > 1):
             yield names[0].kind
 
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Give where anything of the original stands in a lowered text, weak words too, whether it counts or not."""
+        words = [sought.needle.text for sought in (*self._strong, *self._weak)]
+        for word in (*words, *self._dates):
+            yield from places_of(word, text)
+        for run in RUN.finditer(text.encode("latin-1", "replace")):
+            if uids_of(run.group(), self._gathered.uids) is not None:
+                yield run.span()
+
     def _writes(self, seen: Seen) -> bool:
         """Tell whether the element's value is a text of the recipe, or of the route's variables."""
         rule = seen.decision.program[-1] if seen.decision.program else None
@@ -236,9 +244,12 @@ def _vr(seen: Seen) -> str:
     return seen.decision.vr or effective_vr(seen.element[0], None, seen.level.signed)[0]
 
 
-def _header_of(cleaned: Cleaned) -> EncodedDataset:
-    """Return the result without its pixels, as a data set of its own. Raises DatasetError."""
-    holes = [cleaned.span(element[1], element[4])[:2] for element in bulk(cleaned)]
+def header_of(cleaned: Cleaned) -> tuple[EncodedDataset, Callable[[int], int]]:
+    """Return the result without its pixels, as a data set of its own, and where its offsets lie in the result.
+
+    Raises DatasetError where it cannot be parsed.
+    """
+    holes = sorted(cleaned.span(element[1], element[4])[:2] for element in bulk(cleaned))
     buffer, position = cleaned.dataset.buffer, 0
     parts: list[bytes] = []
     for segment in cleaned.segments:
@@ -250,7 +261,13 @@ def _header_of(cleaned: Cleaned) -> EncodedDataset:
                 parts.append(_cut(segment, at - position, until - position, buffer))
             at = max(at, min(end, position + length))
         position += length
-    return EncodedDataset.scan(b"".join(parts), 0, cleaned.dataset.syntax)
+
+    def place(offset: int) -> int:
+        for start, end in holes:
+            offset += end - start if offset > start else 0
+        return offset
+
+    return EncodedDataset.scan(b"".join(parts), 0, cleaned.dataset.syntax), place
 
 
 def _cut(segment: Any, start: int, end: int, buffer: Any) -> bytes:

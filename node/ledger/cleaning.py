@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
+from node import __version__
 from node.errors import Collision, HoldReason, ProjectChanged, TwoPatients
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
@@ -171,6 +172,7 @@ class CleaningLedger:
                     "clean_transfer_syntax_uid": result.transfer_syntax_uid,
                     "clean_size": result.size,
                     "clean_offset": result.offset,
+                    "engine_version": __version__,
                     "repeat": self._is_repeat(connection, result.claimed),
                 }
         if connection.execute(_MINE, values).rowcount != 1:

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import Collision, ProjectChanged, TwoPatients
 from node.ledger.database import Database
-from node.ledger.schema import patient_map, projects, study_map, uid_map
+from node.ledger.schema import mixed_studies, patient_map, projects, study_map, uid_map
 from node.ledger.transactions import Transaction
 
 _CACHED = 20_000  # entries of a map that a process keeps in memory
@@ -43,6 +43,8 @@ class Handed:
         Issuer, Patient ID, pseudonym, date shift in days.
     study
         The keyed replacement of the Study Instance UID, and the pseudonym of the patient that it came under.
+    recipe
+        The hash of the recipe; empty where it is not known.
     """
 
     epoch: int = 1
@@ -50,6 +52,7 @@ class Handed:
     uids: tuple[tuple[str, str], ...] = ()
     patients: tuple[tuple[str, str, str, int], ...] = ()
     study: tuple[str, str] | None = None
+    recipe: str = ""
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class LedgerMaps:
     _patients: dict[tuple[str, int, str, str], tuple[str, int]] = field(default_factory=dict)
     _studies: dict[tuple[str, str], str] = field(default_factory=dict)
     _projects: dict[tuple[str, int], Forms] = field(default_factory=dict)
+    _recipes: dict[tuple[str, str, str], bool] = field(default_factory=dict)
 
     def stored_uid(self, project: str, epoch: int, original: str) -> str | None:
         """The replacement that the map holds, so that imported pairs win and a known one stays."""
@@ -99,11 +103,9 @@ class LedgerMaps:
         self._write_forms(connection, project, handed)
         self._write_uids(connection, project, handed)
         self._write_patients(connection, project, handed)
-        if handed.study is not None and self._studies.get((project, handed.study[0])) != handed.study[1]:
-            study, pseudonym = handed.study
-            connection.execute(_NEW_STUDY, {"project": project, "study": study, "pseudonym": pseudonym})
-            if _study(connection, (project, study)) != pseudonym:
-                raise TwoPatients("a study came under another patient meanwhile")
+        if handed.study is not None:
+            self._write_study(connection, project, *handed.study)
+            self._write_recipe(connection, (project, handed.study[0], handed.recipe))
 
     def remember(self, project: str, handed: Handed) -> None:
         """Keep in memory what was committed."""
@@ -115,6 +117,24 @@ class LedgerMaps:
             _cache(self._patients, (project, handed.epoch, issuer, patient_id), (pseudonym, shift))
         if handed.study is not None:
             _cache(self._studies, (project, handed.study[0]), handed.study[1])
+            _cache(self._recipes, (project, handed.study[0], handed.recipe), True)
+
+    def _write_study(self, connection: Transaction, project: str, study: str, pseudonym: str) -> None:
+        if self._studies.get((project, study)) == pseudonym:
+            return
+        connection.execute(_NEW_STUDY, {"project": project, "study": study, "pseudonym": pseudonym})
+        if _study(connection, (project, study)) != pseudonym:
+            raise TwoPatients("a study came under another patient meanwhile")
+
+    def _write_recipe(self, connection: Transaction, key: tuple[str, str, str]) -> None:
+        """Note the first recipe of a study, and that it has another one."""
+        project, study, recipe = key
+        if not recipe or key in self._recipes:
+            return
+        place = {"the_project": project, "the_study": study}
+        connection.execute(_FIRST_RECIPE, {**place, "recipe_hash": recipe})
+        if connection.execute(_RECIPE, place).scalar() != recipe:
+            connection.execute(_MIXED, {"project": project, "study": study})
 
     def _write_forms(self, connection: Transaction, project: str, handed: Handed) -> None:
         if not handed.forms or self._projects.get((project, handed.epoch)) == handed.forms:
@@ -233,4 +253,13 @@ _NEW_PATIENT = upsert(patient_map).on_conflict_do_nothing(
     index_elements=[patient_map.c.project, patient_map.c.epoch, patient_map.c.issuer, patient_map.c.patient_id]
 )
 _NEW_STUDY = upsert(study_map).on_conflict_do_nothing(index_elements=[study_map.c.project, study_map.c.study])
+_FIRST_RECIPE = update(study_map).where(
+    study_map.c.project == bindparam("the_project"),
+    study_map.c.study == bindparam("the_study"),
+    study_map.c.recipe_hash.is_(None),
+)
+_RECIPE = select(study_map.c.recipe_hash).where(
+    study_map.c.project == bindparam("the_project"), study_map.c.study == bindparam("the_study")
+)
+_MIXED = upsert(mixed_studies).on_conflict_do_nothing(index_elements=[mixed_studies.c.project, mixed_studies.c.study])
 _NEW_PROJECT = upsert(projects).on_conflict_do_nothing(index_elements=[projects.c.project, projects.c.epoch])

@@ -19,7 +19,16 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from node.errors import HoldReason
 from node.ledger.database import Database
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED
-from node.ledger.schema import deliveries, delivery_tallies, destinations, events, instances, refusals, tallies
+from node.ledger.schema import (
+    deliveries,
+    delivery_tallies,
+    destinations,
+    events,
+    instances,
+    mixed_studies,
+    refusals,
+    tallies,
+)
 from node.ledger.transactions import Transaction
 from node.spool import Spool
 
@@ -44,6 +53,7 @@ class Ledger:
             routes = self._routes(connection)
             where = self._destinations(connection)
             repeats = connection.execute(select(func.sum(tallies.c.n)).where(tallies.c.repeat == 1)).scalar() or 0
+            mixed = connection.execute(select(func.count()).select_from(mixed_studies)).scalar() or 0
             refused = connection.execute(
                 select(refusals).where(refusals.c.n > 0).order_by(refusals.c.last_at.desc()).limit(50)
             ).all()
@@ -52,6 +62,7 @@ class Ledger:
             "received": sum(total.values()),
             **total,
             "duplicates": int(repeats),
+            "studies_with_two_recipes": int(mixed),
             "routes": routes,
             "destinations": where,
             "refused": [
@@ -109,6 +120,7 @@ class Ledger:
             "sop_class_uid": row.sop_class_uid,
             "transfer_syntax_uid": row.transfer_syntax_uid,
             "recipe_hash": row.recipe_hash,
+            "engine_version": row.engine_version,
             "reason": row.reason,
             "detail": row.detail,
             "strikes": row.strikes,

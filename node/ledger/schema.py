@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0002"  # the migration that makes these tables
+VERSION = "0003"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -65,6 +65,7 @@ instances = Table(
     Column("clean_transfer_syntax_uid", Text),
     Column("clean_size", Integer),
     Column("clean_offset", Integer),
+    Column("engine_version", Text),
     UniqueConstraint("id", name="instances_id"),
     CheckConstraint("state IN ('received', 'cleaned', 'held', 'excluded', 'discarded')", name="instances_state"),
     CheckConstraint("outcome IN ('in_flight', 'delivered', 'held', 'excluded', 'discarded')", name="instances_outcome"),
@@ -168,13 +169,25 @@ patient_map = Table(
 )
 
 # Both are replacements, so that the table tells nothing that did not go out: the key's for the study, the pseudonym.
+# The recipe is the one of its first instance.
 study_map = Table(
     "study_map",
     metadata,
     Column("project", Text, nullable=False),
     Column("study", Text, nullable=False),
     Column("pseudonym", Text, nullable=False),
+    Column("recipe_hash", Text),
     PrimaryKeyConstraint("project", "study", name="study_map_study"),
+    sqlite_with_rowid=False,
+)
+
+# Those of which instances went out under another recipe than the first one.
+mixed_studies = Table(
+    "mixed_studies",
+    metadata,
+    Column("project", Text, nullable=False),
+    Column("study", Text, nullable=False),
+    PrimaryKeyConstraint("project", "study", name="mixed_studies_study"),
     sqlite_with_rowid=False,
 )
 

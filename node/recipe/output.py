@@ -71,6 +71,19 @@ class Cleaned:
             touched = touched or (edit_start < end and edit_end > start)
         return start + first, end + last, touched
 
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """What was done to the source, in its order."""
+        return tuple(self._edits)
+
+    def edited(self, more: Sequence[Edit]) -> Cleaned:
+        """Return the data set with further edits, whose offsets are of the cleaned one; top-level texts stay known."""
+        output = Output(self.dataset)
+        output.take(_composed(self._edits, sorted(more, key=_order), self.dataset), self._values, self.warnings)
+        result = output.cleaned(self.codec)
+        result.meta, result.regions = self.meta, self.regions
+        return result
+
     def text(self, tag: int) -> str | None:
         """Return a top-level value after cleaning, without padding; None where it is absent. Raises DatasetError."""
         if tag in self._values:
@@ -96,6 +109,10 @@ class Output:
         self._edits: list[Edit] = []
         self._values: dict[int, str | None] = {}
         self._warnings: list[str] = []
+
+    def take(self, edits: list[Edit], values: dict[int, str | None], warnings: list[str]) -> None:
+        """Go on from what another one has collected."""
+        self._edits, self._values, self._warnings = edits, dict(values), list(warnings)
 
     def warn(self, text: str) -> None:
         """Remember something that was written although it should not be."""
@@ -143,6 +160,11 @@ class Output:
     def insert(self, tag: int, encoded: bytes) -> None:
         """Put a new top-level element where its tag belongs."""
         position = self._dataset.place_of(tag)
+        # Between elements that go together: two edits, so that none lies inside another.
+        split = next((n for n, (start, end, _) in enumerate(self._edits) if start < position < end), None)
+        if split is not None:
+            start, end, _ = self._edits[split]
+            self._edits[split : split + 1] = [(start, position, b""), (position, end, b"")]
         self._edits.append((position, position, encoded))
 
     def append(self, offset: int, encoded: bytes) -> int:
@@ -198,11 +220,73 @@ class Output:
             elif start > position:
                 literal.append(bytes(dataset.buffer[position:start]))
             literal.append(new)
-            position = max(position, end)  # what is inserted may belong between elements that go together
+            position = end
         _flush(segments, literal)
         if position < dataset.end:
             segments.append((position, dataset.end - position))
         return Cleaned(dataset, segments, bool(edits), codec, self._values, self._warnings, _edits=edits)
+
+
+def _composed(first: list[Edit], second: list[Edit], dataset: EncodedDataset) -> list[Edit]:
+    """Return the one list of edits that does what two do after one another."""
+    parts: list[bytes | tuple[int, int]] = []
+    position = dataset.start
+    for start, end, new in first:
+        parts += [(position, start), new]
+        position = end
+    parts.append((position, dataset.end))
+    taken = _Taken(parts)
+    result: list[bytes | tuple[int, int]] = []
+    at = 0
+    for start, end, new in second:
+        result += [*taken.up_to(start - at), new]
+        taken.up_to(end - start)
+        at = end
+    result += taken.up_to(None)
+    return _between(result, dataset)
+
+
+class _Taken:
+    """Parts of a data set, taken one after another."""
+
+    def __init__(self, parts: list[bytes | tuple[int, int]]) -> None:
+        self._parts = parts[::-1]
+
+    def up_to(self, size: int | None) -> list[bytes | tuple[int, int]]:
+        """Take so many bytes, or all that are left."""
+        found: list[bytes | tuple[int, int]] = []
+        while self._parts and (size is None or size > 0):
+            part = self._parts.pop()
+            length = len(part) if isinstance(part, bytes) else part[1] - part[0]
+            if size is not None and length > size:
+                part, rest = _halves(part, size)
+                self._parts.append(rest)
+                length = size
+            found.append(part)
+            size = None if size is None else size - length
+        return found
+
+
+def _halves(part: bytes | tuple[int, int], size: int) -> tuple[bytes | tuple[int, int], bytes | tuple[int, int]]:
+    if isinstance(part, bytes):
+        return part[:size], part[size:]
+    return (part[0], part[0] + size), (part[0] + size, part[1])
+
+
+def _between(parts: list[bytes | tuple[int, int]], dataset: EncodedDataset) -> list[Edit]:
+    """Return what stands between the ranges of the source that are left, as edits."""
+    edits: list[Edit] = []
+    position, new = dataset.start, b""
+    for part in [*parts, (dataset.end, dataset.end)]:
+        if isinstance(part, bytes):
+            new += part
+            continue
+        if part[0] == part[1] != dataset.end:
+            continue
+        if new or part[0] != position:
+            edits.append((position, part[0], new))
+        position, new = part[1], b""
+    return edits
 
 
 def _order(edit: Edit) -> tuple[int, int]:

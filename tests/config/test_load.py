@@ -162,7 +162,6 @@ def test_what_is_wrong_is_refused_with_file_and_problem(tmp_path, text):
         (GOOD + "    query: {ae_title: Q, address: 'h:1'}\n", "destinations.archive.query"),
         (GOOD + "    tls: {}\n", "destinations.archive.tls"),
         (with_node("tls: {}"), "node.tls"),
-        (with_route("gate: scrub"), "routes.0.gate"),
     ],
 )
 def test_what_is_settled_but_not_built_is_refused_and_never_ignored(tmp_path, text, key):
@@ -170,6 +169,12 @@ def test_what_is_settled_but_not_built_is_refused_and_never_ignored(tmp_path, te
     assert [fault.key for fault in found] == [key]
     assert "not in this version" in found[0].problem
     assert found[0].line is not None
+
+
+def test_the_gate_may_hold_scrub_or_report(tmp_path):
+    for gate in ("hold", "scrub", "report"):
+        assert faults(tmp_path, with_route(f"gate: {gate}")) == []
+    assert [fault.key for fault in faults(tmp_path, with_route("gate: pass"))] == ["routes.0.gate"]
 
 
 def test_what_only_states_the_default_is_accepted(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pydicom
 import pytest
 
 from node.config import load_config
@@ -64,3 +65,24 @@ def test_a_route_says_what_its_files_get(deid, tmp_path, scan):
     config.write_text(config.read_text().replace("    to: [archive]", "    to: [archive]\n    gate: report"))
     assert deid(*common, "out", gate=None).code == 0
     assert deid(*common, "other", gate="hold").code == 1
+
+
+def test_scrubbed_it_is_written_without_what_was_found(deid, tmp_path, scan):
+    strict = recipe(tmp_path, PLAIN + ON_PURPOSE)
+    done = deid("clean", "--recipe", strict, scan, "--out", "out", gate="scrub")
+    assert (done.code, done.out) == (0, "1 written, 0 held, 0 failed\n")
+    assert done.err.startswith(f"written: {scan}: leak: scrubbed: Institution Name in (0008,1030)")
+    (written,) = (tmp_path / "out").rglob("*.dcm")
+    assert pydicom.dcmread(written).StudyDescription == "from"
+    assert b"PLANTED" not in written.read_bytes()
+    shown = json.loads(deid("preview", "--recipe", strict, scan, "--json", gate="scrub").out)
+    (row,) = (row for row in shown["elements"] if row["path"] == "(0008,1030)")
+    assert (row["what"], row["after"], row["lines"][-1]) == ("changed", "from", {"where": "gate", "text": "scrub"})
+    assert shown["leaks"] == []
+
+
+def test_what_cannot_be_scrubbed_is_held(deid, tmp_path):
+    scan = small(tmp_path / "scan.dcm", StationName="PLANTED")
+    done = deid("clean", "--recipe", recipe(tmp_path, PLAIN + ON_PURPOSE), scan, "--out", "out", "--json", gate="scrub")
+    assert done.code == 1
+    assert json.loads(done.out)["held"][0]["detail"] == "Station Name in (0008,1010)"

@@ -131,3 +131,25 @@ def test_an_image_that_was_let_go_for_its_pixels_still_meets_the_gate(road):
     node.wait_delivered(1)
     shown = json.loads(node.cli("held", "show", "--json", held[0]["id"]).stdout)
     assert shown["detail"] == f"released despite leak: {leak} | released despite pixel risk: {risk}"
+
+
+def test_a_route_that_scrubs_sends_what_is_left_and_says_where(road):
+    archive = road.archive()
+    node = road.node(archive)
+    path = node.folder / "leaking.dicom"
+    path.write_text(LEAKING + "REMOVE InstitutionName\n")
+    node.config["routes"][0] |= {"recipe": [str(path)], "gate": "scrub"}
+    node.write_config()
+    node.start()
+    (scan,) = make_ct(road.folder / "ct", 1)
+    source = pydicom.dcmread(scan)
+    source.StudyDescription = "knee of PLANTED"
+    source.save_as(scan)
+    assert send(node.port, scan) == [SUCCESS]
+    node.wait_delivered(1)
+    (sent,) = archive.datasets()
+    assert sent.StudyDescription == "knee of"
+    assert sent.PixelData == source.PixelData
+    (line,) = (line for line in node.log().splitlines() if "(0008,1030)" in line)
+    assert "leak" in line
+    assert not any(word in node.log() for word in WORDS)

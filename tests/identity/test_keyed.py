@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from pathlib import Path
@@ -102,3 +103,20 @@ def test_a_patient_without_id_and_a_weak_key_are_refused():
         ProjectKeys(b"short", "demo")
     with pytest.raises(ValueError, match="no name"):
         ProjectKeys(SECRET, "")
+
+
+def test_a_known_original_cannot_be_recomputed_without_the_secret():
+    original, patient = "1.2.840.113619.2.1", PatientKey("", "PAT001")
+    mine = ProjectKeys(bytes(range(32)), "demo")
+    results = {mine.uid(original), mine.pseudonym(patient), mine.text("PAT001")}
+    # What somebody tries who has the program, its documentation, the project's name and the original, but no secret.
+    for guess in (bytes(32), b"\xff" * 32, b"demo".ljust(32, b"\0"), b"deid-node secret fingerprint".ljust(32, b"\0")):
+        other = ProjectKeys(guess, "demo")
+        assert results.isdisjoint({other.uid(original), other.pseudonym(patient), other.text("PAT001")})
+    number = int(mine.uid(original).rpartition(".")[2])
+    plain = [uuid.uuid5(space, original).int for space in (uuid.NAMESPACE_OID, uuid.NAMESPACE_URL, uuid.NAMESPACE_DNS)]
+    for name in ("md5", "sha1", "sha256", "sha512"):
+        texts = (original, f"demo{original}", f"{original}demo")
+        plain += [int.from_bytes(hashlib.new(name, text.encode()).digest()[:16], "big") for text in texts]
+    kept = ~(0xF << 76 | 0x3 << 62)  # without version and variant
+    assert all(number & kept != one & kept for one in plain)

@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config as Alembic
 from sqlalchemy import create_engine
 
+from node import __version__
 from node.config import load_config
 from node.errors import ConfigError, HoldReason
 from node.identity import Forms
@@ -21,6 +22,7 @@ from node.ledger import Database
 from node.ledger.cleaning import Clean, CleaningLedger, Held
 from node.ledger.maps import Handed, LedgerMaps
 from node.ledger.migrate import MIGRATIONS
+from node.ledger.operation import Ledger
 from node.ledger.projects import refuse_changed
 from tests.config.support import GOOD, write
 from tests.ledger.support import clean, new_database, receive, sql
@@ -58,6 +60,21 @@ def test_a_study_under_two_patients_is_held_and_its_other_instances_go_on(databa
     assert sql(database, "SELECT count(*) FROM deliveries") == [(3,)]
     assert LedgerMaps(database).stored_study("p", "2.25.5") == "A"
     assert LedgerMaps(database).stored_study("q", "2.25.5") is None, "projects share nothing"
+
+
+def test_studies_that_went_out_under_two_recipes_are_counted(database: Database) -> None:
+    def mixed() -> int:
+        return Ledger(database).status()["studies_with_two_recipes"]
+
+    assert (
+        settle(database, *(patient("A", study, recipe="r1") for study in ("2.25.5", "2.25.5", "2.25.6"))) == [None] * 3
+    )
+    assert mixed() == 0
+    assert settle(database, *(patient("A", "2.25.5", recipe=recipe) for recipe in ("r2", "r1", "r3"))) == [None] * 3
+    assert settle(database, patient("A", "2.25.6", recipe="r1"), owner="another") == [None]
+    assert mixed() == 1
+    assert sql(database, "SELECT project, study FROM mixed_studies") == [("p", "2.25.5")]
+    assert sql(database, "SELECT DISTINCT engine_version FROM instances") == [(__version__,)]
 
 
 def _race(folder: str, owner: str, gate: Callable[[], object]) -> None:

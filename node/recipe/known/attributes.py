@@ -27,6 +27,10 @@ class Form(IntEnum):
     CHARSET = 7  # Specific Character Set
 
 
+IDENTIFYING = frozenset((Form.NAME, Form.VALUE, Form.UID, Form.DATE))
+"""The forms of elements that identify by themselves."""
+
+
 def _tags(keywords: str) -> frozenset[int]:
     found = {keyword: target(keyword) for keyword in keywords.split()}
     return frozenset(one.tag for one in found.values() if one is not None)

@@ -13,7 +13,7 @@ from itertools import chain
 
 from node.recipe.known.attributes import Form
 from node.recipe.known.gather import Gathered, Value
-from node.recipe.known.needles import Needle, decoded, needles_of, places, stands_in, writings
+from node.recipe.known.needles import Needle, decoded, needles_of, places_of, stands_in, writings
 from node.recipe.wording import Piece, Spans
 from node.vocabulary import folded
 
@@ -59,7 +59,7 @@ class Known:
         def spans(line: str, pieces: Sequence[Piece]) -> Sequence[tuple[int, int]]:
             lowered = _lowered(line)
             sought = [one for one in chain(self._strong, beside, self._dates) if one in lowered]
-            found = [(place, place + len(one)) for one in sought for place in places(one, lowered)]
+            found = [place for one in sought for place in places_of(one, lowered)]
             found += [(piece.start, piece.end) for piece in pieces if self._is_known(piece.word)]
             return [*found, *self._in_rows(pieces)]
 
