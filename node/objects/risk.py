@@ -34,7 +34,7 @@ EYES = _classes("77.1.5.1 77.1.5.2")
 SLIDES = _classes("77.1.6")
 RT_DOSE = _classes("481.2")
 _SCANNED = frozenset(("OT", "DOC", "XC", "ES"))
-_LABELLED = frozenset(("LABEL", "OVERVIEW", "LOCALIZER", "THUMBNAIL"))
+_LABELLED = frozenset(("LABEL", "OVERVIEW", "LOCALIZER"))
 _SCREENS_IN_TYPE = re.compile("SAVE|SCREEN|DOSE|REPORT|PATIENT.?PROTOCOL|PROTOCOL")
 # Low-dose and screening protocols are everyday images: the words count where they mean a page.
 _SCREENS = re.compile(

@@ -23,6 +23,7 @@ from node.standard import iod_of, required
 
 RECOGNIZABLE_FEATURES = 0x00280302
 _BODY_PART, _REGION, _CODE_VALUE = 0x00180015, 0x00082218, 0x00080100
+_SHARED_GROUPS, _LOOKED_AT = 0x52009229, 1 << 16  # of an enhanced image; bytes of them
 _DESCRIPTIONS = (0x00081030, 0x0008103E, 0x00181030, 0x00321060)  # study, series, protocol, requested procedure
 _CROSS_SECTIONS = ("CT", "MR")
 _HEADS = re.compile(
@@ -66,4 +67,13 @@ def _is_head(dataset: EncodedDataset) -> bool:
         code = parts.get(_CODE_VALUE)
         if code is not None and bytes(dataset.buffer[code[2] : code[4]]).decode("latin-1").strip("\0 ") in _HEAD_CODES:
             return True
-    return False
+    return _is_head_of_frames(dataset)
+
+
+def _is_head_of_frames(dataset: EncodedDataset) -> bool:
+    """Tell whether the functional groups that all frames share hold one of the codes, in Frame Anatomy for example."""
+    groups = dataset.find(_SHARED_GROUPS)
+    if groups is None:
+        return False
+    found = bytes(dataset.buffer[groups[2] : min(groups[4], groups[2] + _LOOKED_AT)])
+    return any(code.encode() in found for code in _HEAD_CODES)

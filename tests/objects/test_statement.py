@@ -11,6 +11,7 @@ from tests.objects.support import BASIC, CT, HEADER_ONLY, MR, PIXELS, ROOT, SC, 
 from tests.recipe.support import Keys, dataset, encode, text
 
 BURNED_IN = "BurnedInAnnotation"
+HEAD = dataset(AnatomicRegionSequence=[dataset(CodeValue="69536005", CodingSchemeDesignator="SCT")])
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,7 @@ def test_without_the_basic_profile_nothing_is_said():
         image(MR, "MR", SeriesDescription="t1_mprage_brain_sag"),
         image(AnatomicRegionSequence=[dataset(CodeValue="69536005", CodingSchemeDesignator="SCT")]),
         image(AnatomicRegionSequence=[dataset(CodeValue="T-D1100", CodingSchemeDesignator="SRT")]),
+        image(ROOT + "4.1", "MR", SharedFunctionalGroupsSequence=[dataset(FrameAnatomySequence=[HEAD])]),
     ],
 )
 def test_a_head_in_ct_or_mr_has_recognizable_features(source):
