@@ -41,6 +41,7 @@ _ANNOUNCING_WORDS = """
 """
 _PARAMETERS = frozenset(_PARAMETER_WORDS.split())
 _ANNOUNCERS = frozenset(_ANNOUNCING_WORDS.split())
+_TITLES = frozenset(("dr", "dra", "prof", "med", "sr", "sra", "st"))
 _BETWEEN = frozenset(("no", "nr", "num", "number", "nummer", "id", "n", "date"))
 
 
@@ -148,6 +149,8 @@ def _beside(line: str, found: list[Piece]) -> list[Piece]:
             stays = not any(judge(line, found, place) for judge in (_is_bare_year, _is_announced, _is_cut, _is_old))
         elif stays and len(piece.word) == 1:
             stays = not any(_is_unknown_word(found, beside) for beside in (place - 1, place + 1))
+        elif stays and piece.word in _TITLES:
+            stays = not _is_unknown_word(found, place + 1)
         result.append(piece._replace(stays=stays))
     return result
 
