@@ -147,6 +147,13 @@ def test_of_codes_the_meaning_of_a_published_scheme_stays_and_that_of_a_local_on
         assert [one.CodeValue for one in found] == ["1", "2", "3", "4"]
 
 
+def test_where_an_iod_asks_for_a_value_none_is_left_empty():
+    codes = items({"CodeValue": "2", "CodingSchemeDesignator": "99LOCAL", "CodeMeaning": "Wilmstedt"})
+    result = apply(DESCRIPTORS, series(ProcedureCodeSequence=codes, SeriesDescription="Wilmstedt"))
+    assert result.ProcedureCodeSequence[0].CodeMeaning == "REMOVED"
+    assert result.SeriesDescription == ""
+
+
 def test_paragraphs_are_cleaned_line_by_line():
     result = apply(DESCRIPTORS, series(ImageComments="Thorax Zofia\r\nseen by Dr. Brachvogel\r\nno contrast"))
     assert result.ImageComments.splitlines() == ["Thorax", "by", "no contrast"]

@@ -11,13 +11,13 @@ from pydicom.encaps import encapsulate
 
 from node.errors import DatasetError, HoldInstance
 from node.gate import described, leaks
-from node.recipe.known.gather import gather
 from node.gate.judge import Judge
 from node.gate.search import suspicious
 from node.instances import Scratch, opened
 from node.part10 import read_file_meta
 from node.recipe import EncodedDataset, load_recipe, shipped_recipe
 from node.recipe.coding import EXPLICIT_CODING
+from node.recipe.known.gather import gather
 from node.syntaxes import lookup
 from tests.gate.support import GROUP, UID, WEAK, found, more, patient, with_private, without
 from tests.recipe.support import Keys, dataset, encode, recipe
