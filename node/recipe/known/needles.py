@@ -191,24 +191,24 @@ def encoded_writings(date: str) -> tuple[bytes, ...]:
 
 
 def stands_in(needle: str, text: str, *, whole_values: bool = False) -> bool:
-    """Tell whether a needle stands in a lowered text as a word of its own; see `places`."""
-    return next(places(needle, text, whole_values=whole_values), None) is not None
-
-
-def places(needle: str, text: str, *, whole_values: bool = False) -> Iterator[int]:
-    """Give where a needle begins in a lowered text, as a word of its own.
+    """Tell whether a needle stands in a lowered text as a word of its own.
 
     A letter beside a letter or a digit beside a digit makes it a part of something else; long words count everywhere.
     `whole_values` is for numbers as text: then only a value of its own counts.
     """
+    return next(places_of(needle, text, whole_values=whole_values), None) is not None
+
+
+def places_of(needle: str, text: str, *, whole_values: bool = False) -> Iterator[tuple[int, int]]:
+    """Give where a needle stands in a lowered text, as `stands_in` counts it: first character, and the one behind."""
     at = text.find(needle)
     while at >= 0:
         before, after = text[at - 1 : at], text[at + len(needle) : at + len(needle) + 1]
         if whole_values:
             if before in ("", "\\", " ") and after in ("", "\\", " ", "\0"):
-                yield at
+                yield at, at + len(needle)
         elif not (_grown(before, needle[0], needle) or _grown(needle[-1], after, needle)):
-            yield at
+            yield at, at + len(needle)
         at = text.find(needle, at + 1)
 
 

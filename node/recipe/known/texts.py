@@ -15,7 +15,7 @@ from itertools import chain
 
 from node.recipe.known.attributes import Form
 from node.recipe.known.gather import Gathered, Value
-from node.recipe.known.needles import Needle, decoded, needles_of, places, stands_in, writings
+from node.recipe.known.needles import Needle, decoded, needles_of, places_of, stands_in, writings
 from node.recipe.wording import Piece, Spans, cleaned_text
 from node.vocabulary import Vocabulary, folded
 
@@ -92,7 +92,7 @@ class Known:
             lowered = _lowered(line)
             dates = (one for year, written in self._dates if year in lowered for one in written)
             sought = [one for one in chain(self._strong, beside, dates) if one in lowered]
-            found = [(place, place + len(one)) for one in sought for place in places(one, lowered)]
+            found = [place for one in sought for place in places_of(one, lowered)]
             found += [(piece.start, piece.end) for piece in pieces if self._is_known(piece.word)]
             return [*found, *self._in_rows(pieces)]
 
