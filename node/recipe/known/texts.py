@@ -27,6 +27,7 @@ _DIGITS = re.compile(r"[0-9]+")
 
 
 _MAX_SETTLED = 4096  # texts
+_LONGEST = 1024  # characters; a longer text hardly comes back
 _recent: OrderedDict[tuple[object, ...], Known] = OrderedDict()
 _MOST_RECENT = 64
 
@@ -76,6 +77,8 @@ class Known:
 
     def cleaned(self, text: str, vocabulary: Vocabulary) -> str:
         """Return what of a text may stay; the same text where all of it does."""
+        if len(text) > _LONGEST:
+            return cleaned_text(text, vocabulary, self.within(text))
         key = (text, vocabulary.digest)
         found = self._settled.get(key)
         if found is None:
