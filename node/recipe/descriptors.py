@@ -8,11 +8,12 @@ has no text in its character set.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from node.errors import HoldInstance
 from node.recipe.values import SINGLE
-from node.recipe.wording import cleaned_text
+from node.recipe.wording import Piece, cleaned_text
 
 if TYPE_CHECKING:
     from node.recipe.functions import Call
@@ -109,13 +110,20 @@ def _one(call: Call, tag: int, text: str) -> str:
 def left_of(call: Call, text: str) -> str:
     """Return what of one value stays, in the form of its VR; the same text where all of it does."""
     instance = call.instance
-    left = cleaned_text(text, instance.vocabulary, instance.known.within(text))
+    left = instance.known.cleaned(text, instance.vocabulary)
     if left == text:
         return text
     left = _CONTROL.sub("", left)
+    if not (left.isascii() or call.writes(left)):
+        # Nobody knows what its letters are: only words that every character set holds stay.
+        left = cleaned_text(left, instance.vocabulary, _beyond_ascii).encode("ascii", "ignore").decode()
     if call.vr not in SINGLE and call.vr != "UT":
         left = _LINES.sub(" ", left)
     return _cut(left, _LIMITS.get(call.vr))
+
+
+def _beyond_ascii(line: str, pieces: Sequence[Piece]) -> Sequence[tuple[int, int]]:
+    return [(piece.start, piece.end) for piece in pieces if not line[piece.start : piece.end].isascii()]
 
 
 def _numbered(call: Call, tag: int, left: str) -> str:

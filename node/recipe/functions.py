@@ -90,6 +90,8 @@ class Call(NamedTuple):
     sibling
         Gives the original value, as text, of an element that stands in front of this one in the same item; "" where
         there is none, and at the top level.
+    writes
+        Tells whether a text can be written in the element's character set.
     """
 
     read: Callable[[], str]
@@ -100,6 +102,7 @@ class Call(NamedTuple):
     changed: bool
     instance: Instance
     sibling: Callable[[int], str] = lambda _tag: ""
+    writes: Callable[[str], bool] = str.isascii
 
     @property
     def value(self) -> str:

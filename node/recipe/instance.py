@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from node.recipe.encoded import EncodedDataset
 from node.recipe.functions import Call, Identities
 from node.recipe.known.gather import Gathered, gather
-from node.recipe.known.texts import Known
+from node.recipe.known.texts import Known, known_of
 from node.recipe.lists import Lists
 from node.recipe.texts import ARRAYS, BYTES
 from node.recipe.values import NUMBER_VRS
@@ -68,7 +68,7 @@ class Instance:
     def known(self) -> Known:
         """What identifies the instance, for texts that stay; found out where a text asks for it."""
         self.gathered = gather(self.dataset)
-        return Known(self.gathered)
+        return known_of(self.gathered)
 
     def items(self, path: str, tags: Sequence[int]) -> list[dict[int, str]]:
         """Return the original values of some attributes in each item of a sequence. Raises DatasetError."""

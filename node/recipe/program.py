@@ -155,6 +155,7 @@ class Program:
             changed=isinstance(state, str),
             instance=self._instance,
             sibling=lambda tag: self._sibling(tag, subject),
+            writes=lambda text: _writes(subject.read, text),
         )
         return (value.run or self._given(value, spot))(call)
 
@@ -205,3 +206,11 @@ class Program:
         if subject.element is None or state is REMOVED:
             return ""
         return "\\".join(self.original_values(subject))
+
+
+def _writes(codec: Codec, text: str) -> bool:
+    try:
+        codec.encode(text)
+    except CharsetError:
+        return False
+    return True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.recipe.wording.lines import _BRACKETS
 from tests.descriptors.support import cleaned, known, phrases, stayed, words
@@ -190,3 +192,32 @@ def test_a_name_that_is_a_common_word_goes_beside_a_second_identifier_only():
 def test_what_moves_together_does_not_become_a_name():
     someone = known(InstitutionName="Chest Scanner")
     assert "chest scanner" not in cleaned("Chest Rumpelstilz Scanner", someone).lower()
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a1" * 20_000,
+        "x" * 40_000,
+        "3/4/60 " * 40_000,
+        "no " * 10_000 + "1",
+        "0 " * 10_000,
+        "a@" * 10_000,
+        "T1 (" * 50_000,
+    ],
+    ids=["one word", "letters", "dates", "between", "numbers", "addresses", "brackets"],
+)
+def test_a_long_text_takes_no_longer_than_its_length_asks(text):
+    assert len(cleaned(text, known(**PATIENT))) <= len(text)
+
+
+PARTS = [*"aAzZtT1 09_-.=,/()^@äß山İ\u0301\n\r", "Head", "DIXON", "2024", "mm", "Sagitta", "12", "Chest"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=14).map("".join))
+def test_whatever_the_text_what_is_left_is_not_longer_and_stays_when_cleaned_again(text):
+    someone = known(**PATIENT)
+    once = cleaned(text, someone)
+    assert len(once) <= len(text)
+    assert cleaned(once, someone) == once

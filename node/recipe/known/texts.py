@@ -8,14 +8,16 @@ row that are an id or a telephone number. Never refuses.
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 
 from node.recipe.known.attributes import Form
 from node.recipe.known.gather import Gathered, Value
 from node.recipe.known.needles import Needle, decoded, needles_of, places_of, stands_in, writings
-from node.recipe.wording import Piece, Spans
-from node.vocabulary import folded
+from node.recipe.wording import Piece, Spans, cleaned_text
+from node.vocabulary import Vocabulary, folded
 
 _IDS = frozenset((0x00100020, 0x00101000, 0x00080050, 0x00101060, 0x00380010, 0x00380060, 0x00402016, 0x00402017))
 _PART = 3  # digits, from which a part of an id counts
@@ -24,11 +26,32 @@ _ROW = 5  # digits, from which numbers in a row are searched for an id
 _DIGITS = re.compile(r"[0-9]+")
 
 
+_MAX_SETTLED = 4096  # texts
+_LONGEST = 1024  # characters; a longer text hardly comes back
+_recent: OrderedDict[tuple[object, ...], Known] = OrderedDict()
+_MOST_RECENT = 64
+
+
+def known_of(gathered: Gathered) -> Known:
+    """Return what is known of an original; the instances of a series know the same, and it is made once."""
+    read = (value.read.terms for value in gathered.values.values())
+    key = (*gathered.values, *read, *gathered.dates)
+    found = _recent.get(key)
+    if found is None:
+        found = _recent[key] = Known(gathered)
+        if len(_recent) > _MOST_RECENT:
+            _recent.popitem(last=False)
+    return found
+
+
 class Known:
-    """What is known of the patient and of all others in one instance."""
+    """What is known of the patient and of all others in one instance.
+
+    `settled` are texts that were cleaned for them already, by text and vocabulary.
+    """
 
     def __init__(self, gathered: Gathered) -> None:
-        self.gathered = gathered
+        self._settled: dict[tuple[str, str], str] = {}
         needles: dict[str, tuple[Needle, Form]] = {}
         self._numbers: set[str] = {date[:4] for date in gathered.dates}
         self._rows: set[str] = set()
@@ -40,7 +63,7 @@ class Known:
         self._strong = [text for text, (needle, _) in needles.items() if needle.strong]
         self._weak = {t: form for t, (needle, form) in needles.items() if not needle.strong and len(t) > 1}
         self._words = frozenset(map(folded, self._strong))
-        self._dates = tuple(written for date in gathered.dates for written in _written(date))
+        self._dates = [(date[2:4], _written(date)) for date in gathered.dates]
 
     def _digits(self, value: Value) -> None:
         text = decoded(value.raw, value.read)
@@ -52,13 +75,26 @@ class Known:
         if len(joined) >= _ROW and len(joined) * 2 > len(text):
             self._rows.add(joined)
 
+    def cleaned(self, text: str, vocabulary: Vocabulary) -> str:
+        """Return what of a text may stay; the same text where all of it does."""
+        if len(text) > _LONGEST:
+            return cleaned_text(text, vocabulary, self.within(text))
+        key = (text, vocabulary.digest)
+        found = self._settled.get(key)
+        if found is None:
+            if len(self._settled) > _MAX_SETTLED:
+                self._settled.clear()
+            found = self._settled[key] = cleaned_text(text, vocabulary, self.within(text))
+        return found
+
     def within(self, text: str) -> Spans:
         """Return what finds identity in the lines of a text, and in what is left of them."""
         beside = self._beside_another(_lowered(text))
 
         def spans(line: str, pieces: Sequence[Piece]) -> Sequence[tuple[int, int]]:
             lowered = _lowered(line)
-            sought = [one for one in chain(self._strong, beside, self._dates) if one in lowered]
+            dates = (one for year, written in self._dates if year in lowered for one in written)
+            sought = [one for one in chain(self._strong, beside, dates) if one in lowered]
             found = [place for one in sought for place in places_of(one, lowered)]
             found += [(piece.start, piece.end) for piece in pieces if self._is_known(piece.word)]
             return [*found, *self._in_rows(pieces)]
@@ -91,6 +127,7 @@ class Known:
         return found
 
 
+@lru_cache(maxsize=1024)
 def _written(date: str) -> tuple[str, ...]:
     """Return how a date is written, with the year in two digits too."""
     year, month, day = date[2:4], date[4:6], date[6:]

@@ -29,7 +29,7 @@ _MONTH_YEAR = re.compile(
 )
 _GROUPS = re.compile(r"\d+(?:[-/.]\d+)+")
 _PHONE = re.compile(r"(?:\+\s?|\(?(?<!\d)0)\d[\d\s()/.-]{4,}\d")
-_ADDRESS = re.compile(r"\S+@\S+\.\S+|\w+://\S+|www\.\S+", re.IGNORECASE)
+_ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}|\b\w{1,16}://\S+|\bwww\.\S+", re.IGNORECASE)
 _MOST_DIGITS = 7  # from here on, numbers with marks between them read as an id or a telephone number
 _UID_PARTS = 4
 

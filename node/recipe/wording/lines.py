@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from node.recipe.wording.pieces import Piece, pieces_of
+from node.recipe.wording.pieces import Piece, marked, pieces_of
 from node.vocabulary import Vocabulary
 
 Spans: TypeAlias = Callable[[str, Sequence[Piece]], Sequence[tuple[int, int]]]
@@ -67,7 +67,8 @@ def _cleaned(line: str, vocabulary: Vocabulary, spans: Spans) -> str:
     kept = [piece for piece in pieces if piece.stays]
     taken = spans(line, pieces) if kept else ()
     if taken:
-        kept = [piece for piece in kept if not any(start < piece.end and piece.start < end for start, end in taken)]
+        gone = marked(line, taken)
+        kept = [piece for piece in kept if 1 not in gone[piece.start : piece.end]]
     return line if len(kept) == len(pieces) else _joined(line, pieces, kept)
 
 

@@ -8,6 +8,7 @@ where it is a word of three letters or more.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ _PREFIXED = re.compile(rf"([a-z]{{1,12}}?)({_DIGITS})([a-z]{{0,4}})\Z")
 _KERNEL = re.compile(r"[a-z]\d{1,2}[a-z]?\Z|(?:b|te|tr|ti|td|fa|t)\d{1,4}\Z|\d{1,3}[a-z]\d{1,3}[a-z]?\Z")
 _YEARS = frozenset(("y", "yr", "yrs", "yo", "year", "years", "j", "jahre", "ans", "anos", "anni", "jaar"))
 _BEHIND_THOUSANDS = frozenset(("ms", "msec", "us", "hz", "mm", "cgy", "hu", "mbq"))  # units of numbers like years
+_LONGEST = 64  # characters; a longer word is none
+_REMEMBERED = 256  # characters; a longer line hardly comes back
 _OLDEST = 89  # years; who is older is one of a group (45 CFR 164.514(b)(2)(i)(C))
 _GLUED = 3  # letters
 
@@ -41,6 +44,7 @@ _ANNOUNCING_WORDS = """
 """
 _PARAMETERS = frozenset(_PARAMETER_WORDS.split())
 _ANNOUNCERS = frozenset(_ANNOUNCING_WORDS.split())
+_TITLES = frozenset(("dr", "dra", "prof", "med", "sr", "sra", "st"))
 _BETWEEN = frozenset(("no", "nr", "num", "number", "nummer", "id", "n", "date"))
 
 
@@ -53,21 +57,37 @@ class Piece(NamedTuple):
     stays: bool
 
 
-@lru_cache(maxsize=8192)
 def pieces_of(line: str, vocabulary: Vocabulary) -> tuple[Piece, ...]:
     """Return the pieces of a line in their order, judged by the vocabulary alone."""
+    return _remembered(line, vocabulary) if len(line) <= _REMEMBERED else _pieces(line, vocabulary)
+
+
+@lru_cache(maxsize=8192)
+def _remembered(line: str, vocabulary: Vocabulary) -> tuple[Piece, ...]:
+    return _pieces(line, vocabulary)
+
+
+def _pieces(line: str, vocabulary: Vocabulary) -> tuple[Piece, ...]:
     chunks = words_of(line)
-    gone = list(wholes(line))
+    gone = marked(line, wholes(line))
     together = _phrases(line, chunks, vocabulary)
     found: list[Piece] = []
     for number, (start, end) in enumerate(chunks):
-        if any(first < end and start < last for first, last in gone):
+        if end - start > _LONGEST or 1 in gone[start:end]:
             found.append(Piece(start, end, folded(line[start:end]), stays=False))
         elif number in together:
             found.append(Piece(start, end, together[number], stays=True))
         else:
             found += _chunk(line, start, end, vocabulary)
     return tuple(_beside(line, found))
+
+
+def marked(line: str, spans: Iterable[tuple[int, int]]) -> bytearray:
+    """Return for each character of a line whether it lies in one of the spans."""
+    found = bytearray(len(line))
+    for start, end in spans:
+        found[start:end] = b"\1" * (min(end, len(line)) - start)
+    return found
 
 
 def _phrases(line: str, chunks: list[tuple[int, int]], vocabulary: Vocabulary) -> dict[int, str]:
@@ -148,6 +168,8 @@ def _beside(line: str, found: list[Piece]) -> list[Piece]:
             stays = not any(judge(line, found, place) for judge in (_is_bare_year, _is_announced, _is_cut, _is_old))
         elif stays and len(piece.word) == 1:
             stays = not any(_is_unknown_word(found, beside) for beside in (place - 1, place + 1))
+        elif stays and piece.word in _TITLES:
+            stays = not _is_unknown_word(found, place + 1)
         result.append(piece._replace(stays=stays))
     return result
 
@@ -172,8 +194,9 @@ def _is_announced(_line: str, found: list[Piece], place: int) -> bool:
     before = place - 1
     if len(found[place].word) > 2 and _is_unknown_word(found, before):
         return True
-    while before >= 0 and found[before].word in _BETWEEN and found[before].word not in _ANNOUNCERS:
-        before -= 1
+    for _ in range(2):
+        if before >= 0 and found[before].word in _BETWEEN and found[before].word not in _ANNOUNCERS:
+            before -= 1
     return before >= 0 and found[before].word in _ANNOUNCERS
 
 
