@@ -277,7 +277,13 @@ def _moved(part: str, vr: str, days: int) -> str:
 
 def csa_allowed(call: Call) -> str:
     """Return a private header of Siemens MR with nothing but known numbers and terms; empty where none can stay."""
-    return csa.allowed(call.value.encode("latin-1")).decode("latin-1") if call.vr in BYTES else ""
+    if call.vr not in BYTES:
+        return ""
+    try:
+        value = call.value
+    except HoldInstance:  # far too long for a header
+        return ""
+    return csa.allowed(value.encode("latin-1", "replace")).decode("latin-1")
 
 
 def xnat_session(call: Call) -> str:

@@ -143,6 +143,13 @@ def test_a_recipe_writes_the_header_as_bytes(syntax):
     assert not result.ReferencedImageSequence[0][0x00291010].value
 
 
+def test_a_header_of_megabytes_goes_and_holds_nothing():
+    source = Dataset()
+    source.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", header(IMAGE) + b"\0" * 2**20)
+    result = apply(recipe('REPLACE (0029,"SIEMENS CSA HEADER",10) func:csa_allowed'), source)
+    assert not result[0x00291010].value
+
+
 def test_every_octet_of_a_value_survives_a_function_that_gives_bytes():
     from node.recipe.charset import codec
     from node.recipe.texts import values_of
