@@ -6,13 +6,13 @@ Never by the engine, its loaders or a recipe: where both are wrong alike, no tes
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Sequence
 from enum import Enum
 from functools import cache
 
 from pydicom.datadict import DicomDictionary, keyword_for_tag, mask_match
 
+from tests.deidset.values import STRUCTURAL
 from tests.profile.support import COLUMNS, DATA, NOT_THE_PATIENTS
 
 RESEARCH = (
@@ -37,7 +37,8 @@ WELL_KNOWN = "1.2.840.10008."
 # E.1-1 by element, DICOMDIR, encrypted and signed attributes), free text without a row where content items have it.
 _GO_TOO = frozenset({0x00080300, 0x0040A160, 0x00420010, 0x04000500, 0x4FFE0001})
 _EITHER_WAY = frozenset({0x00282000, 0x3010001F})  # ICC Profile; a template's UID, which is nobody's
-_WRITTEN = frozenset({0x00100010, 0x00100020, 0x00120062, 0x00120063, 0x00120064, 0x00280303})
+_WRITTEN = frozenset({0x00100010, 0x00100020, 0x00120062, 0x00120063, 0x00280303})
+METHODS = 0x00120064
 _CONTENT = 0x0040A730
 _OF_CONTENT = {
     0x0040A160: "gone",
@@ -50,10 +51,6 @@ _OF_CONTENT = {
     0x0040A010: "kept",  # Relationship Type
     0x00081199: "kept",  # Referenced SOP Sequence
 }
-# UIDs that say what an object is (E.3.9).
-_STRUCTURAL = re.compile(
-    r"SOPClass|TransferSyntaxUID|CodingSchemeUID|ContextUID|ContextGroup\w*UID|MappingResourceUID|ImplementationClassUID"
-)
 
 
 class Fate(Enum):
@@ -75,6 +72,7 @@ class Mode(Enum):
     GONE = 1  # the sequence goes
     DUMMY = 2  # it stays, without its values
     CONTENT = 3  # content items, cleaned one by one
+    PERHAPS = 4  # by the IOD it goes, or stays and is walked
 
 
 class Expectation:
@@ -84,7 +82,7 @@ class Expectation:
         self.options = tuple(options)
         self._dates = "retain-modified-dates" in options
         self._content = "clean-structured-content" in options
-        self._safe = safe_private() if "retain-safe-private" in options else frozenset()
+        self._safe = safe_private() if "retain-safe-private" in options else {}
         self._known: dict[tuple[int, str], Fate] = {}
 
     @property
@@ -99,6 +97,8 @@ class Expectation:
 
     def fate(self, tag: int, vr: str, value: bytes, mode: Mode, creator: str = "") -> Fate:
         """The fate of a value that is no sequence."""
+        if not tag & 0xFFFF:
+            return Fate.FREE  # a group length says nothing
         if tag in _WRITTEN and mode is not Mode.GONE:
             return Fate.GONE if tag >> 16 == 0x10 else Fate.FREE
         if vr == "UI" and value.decode("latin-1").startswith(WELL_KNOWN):
@@ -112,6 +112,8 @@ class Expectation:
         known = self._known.get((tag, vr))
         if known is None:
             known = self._known[tag, vr] = self._of_tag(tag, vr)
+        if mode is Mode.PERHAPS:
+            return _PERHAPS.get(known, known)
         return known if mode is Mode.NORMAL else _in_dummy(known, vr)
 
     def inside(self, tag: int, mode: Mode, creator: str = "") -> Mode:
@@ -122,15 +124,17 @@ class Expectation:
             return mode
         if tag >> 16 & 1:
             return mode if mode is Mode.NORMAL and self._is_safe(tag, creator) else Mode.GONE
-        if tag in _WRITTEN:
-            return Mode.DUMMY
+        if tag == METHODS:  # an earlier step's codes stay
+            return mode
         if _whole_group(tag) or tag in _GO_TOO or not _dictionary_vr(tag):
             return Mode.GONE
         if tag == _CONTENT and self._content and mode is Mode.NORMAL:
             return Mode.CONTENT
         code = self._code(tag)
-        if code in ("", "K"):
+        if code in ("", "K", "U"):
             return mode
+        if code == "X/Z/U*" and mode in (Mode.NORMAL, Mode.PERHAPS):
+            return Mode.PERHAPS
         # X, Z: gone with its items, but where the IOD requires them; then none of their values stays.
         return Mode.DUMMY if code != "X" or mode is Mode.DUMMY else Mode.GONE
 
@@ -170,7 +174,7 @@ class Expectation:
         if 0x10 <= tag & 0xFFFF <= 0xFF:
             return Fate.FREE if any(one[1] == creator for one in self._safe) else Fate.GONE
         if mode is Mode.NORMAL and self._is_safe(tag, creator):
-            return Fate.UID if vr == "UI" else Fate.KEPT
+            return Fate.UID if self._safe[tag >> 16, creator, tag & 0xFF] == "UI" else Fate.KEPT
         return Fate.UID_OR_GONE if vr == "UI" else Fate.GONE
 
     def _is_safe(self, tag: int, creator: str) -> bool:
@@ -190,9 +194,12 @@ class Expectation:
 
 
 def _of_uid(tag: int, code: str) -> Fate:
-    if not code and _STRUCTURAL.search(keyword_for_tag(tag)):
+    if not code and STRUCTURAL.search(keyword_for_tag(tag)):
         return Fate.KEPT
     return Fate.UID if code in ("", "U") else Fate.UID_OR_GONE
+
+
+_PERHAPS = {Fate.KEPT: Fate.FREE, Fate.UID: Fate.UID_OR_GONE, Fate.SHIFTED: Fate.DATE_OR_GONE}
 
 
 def _in_dummy(fate: Fate, vr: str) -> Fate:
@@ -238,8 +245,8 @@ def _by_number() -> dict[int, dict[str, str]]:
 
 
 @cache
-def safe_private() -> frozenset[tuple[int, str, int]]:
-    """Table E.3.10-1: group, creator, low byte of the element."""
+def safe_private() -> dict[tuple[int, str, int], str]:
+    """Table E.3.10-1: group, creator, low byte of the element; the VR."""
     with (DATA / "e3.10-1.csv").open(encoding="utf-8") as file:
         found = csv.DictReader(file)
-        return frozenset((int(r["group"], 16), r["private_creator"], int(r["element_low"], 16)) for r in found)
+        return {(int(r["group"], 16), r["private_creator"], int(r["element_low"], 16)): r["vr"] for r in found}

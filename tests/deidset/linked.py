@@ -130,7 +130,9 @@ def dose_report(values: Values, study: Study) -> Tree:
         "SQ",
         [
             measured("10.75", "mGy", ("113830", "DCM", "Mean CTDIvol")),
-            _content("TEXT", "CONTAINS", ("125203", "DCM", "Acquisition Protocol"), {0x0040A160: ("UT", values.token())}),
+            _content(
+                "TEXT", "CONTAINS", ("125203", "DCM", "Acquisition Protocol"), {0x0040A160: ("UT", values.token())}
+            ),
         ],
     )
     return ct(values, study, DOSE) | {

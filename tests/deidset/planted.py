@@ -30,8 +30,19 @@ CLASSES = {
     "seg": "1.2.840.10008.5.1.4.1.1.66.4",
     "pet": "1.2.840.10008.5.1.4.1.1.128",
 }
-# Not planted by number: what says how the file is encoded, group lengths, and what has files of its own.
-_LEFT_OUT = (0x00080005, 0x00080016, 0x00080018, 0x0020000D, 0x0020000E, 0x00100010, 0x00100020, 0x00100030, ISSUER)
+# Not planted by number: what says how the file is encoded, and what has files of its own.
+_LEFT_OUT = (
+    0x00120064,
+    0x00080005,
+    0x00080016,
+    0x00080018,
+    0x0020000D,
+    0x0020000E,
+    0x00100010,
+    0x00100020,
+    0x00100030,
+    ISSUER,
+)
 
 
 @dataclass
@@ -88,6 +99,10 @@ def of_places(values: Values) -> Iterator[File]:
     meta |= {0x00020102: ("OB", values.token().encode())}
     preamble = (b"MM\0*" + values.token().encode()).ljust(128, b"\0")
     yield File("places-meta", ct(values, STUDY), meta=meta, preamble=preamble)
+    earlier: Tree = {0x00080100: ("SH", "99-1"), 0x00080102: ("SH", "99TEST"), 0x00080104: ("LO", "An earlier step")}
+    yield File(
+        "places-earlier", ct(values, STUDY) | {0x00120064: ("SQ", [earlier]), 0x00120063: ("LO", values.token())}
+    )
     yield File("places-padding", ct(values, STUDY) | {0xFFFCFFFC: ("OB", values.token().encode() * 4)})
     groups = [0x6000, 0x6002, 0x601E, 0x5000, 0x501E]
     planes: Tree = {g << 16 | low: ("LO", values.token()) for g in groups for low in (0x22, 0x1500, 0x2500, 0x4000)}
@@ -108,12 +123,20 @@ def of_texts(values: Values) -> Iterator[File]:
 
 
 CHARSETS = {
-    "ISO_IR 100": ("latin-1", "M\u00fcller\u00c5ngstr\u00f6m"),
-    "ISO_IR 144": ("iso8859-5", "\u041b\u044e\u043ace\u043c\u0431\u0443\u0440\u0433"),
-    "ISO_IR 192": ("utf-8", "\u03a0\u03b1\u03c0\u03b1\u03b4\u03cc\u03c0\u03bf\u03c5\u03bb\u03bf\u03c2"),
-    "GB18030": ("gb18030", "\u738b\u5c0f\u4e1c\u5317"),
-    "\\ISO 2022 IR 87": ("iso2022_jp", "\u5c71\u7530\u592a\u90ce"),
-    "\\ISO 2022 IR 149": ("euc_kr", "\uae40\ud76c\uc911\uc774"),
+    "ISO_IR 100": ("latin-1", "M\u00fcller\u00c5ngstr\u00f6m", "Sch\u00e4del"),
+    "ISO_IR 144": (
+        "iso8859-5",
+        "\u041b\u044e\u043ace\u043c\u0431\u0443\u0440\u0433",
+        "\u0433\u043e\u043b\u043e\u0432\u0430",
+    ),
+    "ISO_IR 192": (
+        "utf-8",
+        "\u03a0\u03b1\u03c0\u03b1\u03b4\u03cc\u03c0\u03bf\u03c5\u03bb\u03bf\u03c2",
+        "\u03ba\u03b5\u03c6\u03ac\u03bb\u03b9",
+    ),
+    "GB18030": ("gb18030", "\u738b\u5c0f\u4e1c\u5317", "\u5934\u90e8"),
+    "\\ISO 2022 IR 87": ("iso2022_jp", "\u5c71\u7530\u592a\u90ce", "\u982d\u90e8"),
+    "\\ISO 2022 IR 149": ("euc_kr", "\uae40\ud76c\uc911\uc774", "\ub450\ubd80"),
 }
 
 
@@ -127,14 +150,14 @@ def of_charsets(values: Values) -> Iterator[File]:
 
 
 def _charset(name: str, values: Values) -> Tree:
-    python, word = CHARSETS[name]
+    python, word, kept = CHARSETS[name]
     escape = b"\x1b$)C" if "149" in name else b""
     text = escape + word.encode(python)
     return {
         0x00080005: ("CS", name),
         0x00080080: ("LO", text + values.token().encode()),  # Institution Name
         0x00081070: ("PN", b"X=" + text + b"^" + values.token().encode()),  # Operators' Name
-        0x00180024: ("SH", text),  # Sequence Name, which no row names
+        0x00180024: ("SH", escape + kept.encode(python)),  # Sequence Name, which no row names
     }
 
 
@@ -226,4 +249,14 @@ def study_of(tree: Tree) -> str:
     return str(tree[0x0020000D][1])
 
 
-__all__ = ["CLASSES", "File", "of_charsets", "of_dictionary", "of_places", "of_private", "of_rows", "of_study", "of_texts"]
+__all__ = [
+    "CLASSES",
+    "File",
+    "of_charsets",
+    "of_dictionary",
+    "of_places",
+    "of_private",
+    "of_rows",
+    "of_study",
+    "of_texts",
+]

@@ -7,11 +7,20 @@ import re
 import struct
 from datetime import date, timedelta
 
+from pydicom.datadict import DicomDictionary
+
 from tests.deidset.encoding import NUMBERS, Value
+
+# UIDs that say what an object is, which no one replaces (PS3.15 E.3.9).
+STRUCTURAL = re.compile(
+    r"SOPClass|TransferSyntaxUID|CodingSchemeUID|ContextUID|ContextGroup\w*UID|MappingResourceUID|ImplementationClassUID"
+)
 
 TOKEN = re.compile(rb"TK[0-9A-HJKMNP-TV-Z]{8}")
 ROOT = "1.2.826.0.1.3680043.77"
 PLANTED_UID = re.compile(rb"1\.2\.826\.0\.1\.3680043\.77(?:\.[0-9]+)+")
+# UIDs that stay by attribute, and so may not be those of an instance.
+UNIQUE = frozenset(tag for tag, entry in DicomDictionary.items() if STRUCTURAL.search(entry[4]))
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _FIRST, _DAYS = date(2015, 1, 1), 3000
 
@@ -45,6 +54,7 @@ class Values:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._uids: list[str] = []
+        self._made = 0
 
     def token(self) -> str:
         """A word that stands nowhere else."""
@@ -52,8 +62,14 @@ class Values:
 
     def uid(self) -> str:
         """A UID of the root that all planted ones have."""
-        self._uids.append(f"{ROOT}.{len(self._uids) + 1}.{self._random.randrange(10**9, 10**10)}")
+        self._uids.append(self.unique())
         return self._uids[-1]
+
+    def unique(self) -> str:
+        """A UID that no reference names."""
+        self._made += 1
+        digits = 9 + len(str(self._made)) % 2  # of an odd length, so that a NUL stands behind it
+        return f"{ROOT}.{self._made}.{self._random.randrange(10 ** (digits - 1), 10**digits)}"
 
     def reference(self) -> str:
         """A UID that another place has too, or a new one."""
@@ -67,6 +83,8 @@ class Values:
         """A value for an element."""
         if tag in FIXED:
             return FIXED[tag]
+        if vr == "UI" and tag in UNIQUE:
+            return self.unique()
         if vr in ("DA", "DT", "TM", "AS", "DS", "IS", "UI"):
             return self._formed(vr)
         if vr in NUMBERS and vr != "OW":
