@@ -130,7 +130,7 @@ class Check:
             for left in sorted(gone & set(pattern.findall(bytes_now))):
                 at = next((leaf.path for leaf in leaves if leaf.now and left in leaf.now), "elsewhere")
                 self.report.add(column, f"{name}: {at}")
-        identity = {token for token in TOKEN.findall(goes)} | set(PLANTED_UID.findall(goes))
+        identity = set(TOKEN.findall(goes)) | set(PLANTED_UID.findall(goes))
         for leaf in leaves:
             self._leaf(name, patient, leaf, identity)
         self._required(name, before, after)

@@ -31,7 +31,7 @@ CODES = {
     "clean-graphics": "113103",
     "retain-patient-characteristics": "113108",
 }
-WELL_KNOWN = "1.2.840.10008."
+WELL_KNOWN = b"1.2.840.10008."
 
 # Rules of PS3.15 that stand in its text or follow from a row, and that are no row: the content of what goes (overlays
 # E.1-1 by element, DICOMDIR, encrypted and signed attributes), free text without a row where content items have it.
@@ -101,12 +101,13 @@ class Expectation:
             return Fate.FREE  # a group length says nothing
         if tag in _WRITTEN and mode is not Mode.GONE:
             return Fate.GONE if tag >> 16 == 0x10 else Fate.FREE
-        if vr == "UI" and value.decode("latin-1").startswith(WELL_KNOWN):
+        if vr == "UI" and value.startswith(WELL_KNOWN):
             return Fate.FREE if mode is not Mode.NORMAL else Fate.KEPT
         if mode is Mode.GONE:
             return Fate.UID_OR_GONE if vr == "UI" else Fate.GONE
-        if tag >> 16 & 1:
-            return self._private(tag, vr, mode, creator)
+        return self._private(tag, vr, mode, creator) if tag >> 16 & 1 else self._public(tag, vr, mode)
+
+    def _public(self, tag: int, vr: str, mode: Mode) -> Fate:
         if mode is Mode.CONTENT:
             return self._of_item(tag, vr)
         known = self._known.get((tag, vr))
@@ -120,18 +121,19 @@ class Expectation:
         """What a sequence means for its items."""
         if mode is Mode.CONTENT and tag != _CONTENT:
             return Mode.NORMAL if _OF_CONTENT.get(tag) == "kept" else Mode.DUMMY
-        if mode is Mode.CONTENT or mode is Mode.GONE:
+        if mode in (Mode.CONTENT, Mode.GONE):
             return mode
         if tag >> 16 & 1:
             return mode if mode is Mode.NORMAL and self._is_safe(tag, creator) else Mode.GONE
-        if tag == METHODS:  # an earlier step's codes stay
-            return mode
         if _whole_group(tag) or tag in _GO_TOO or not _dictionary_vr(tag):
             return Mode.GONE
+        return self._by_row(tag, mode)
+
+    def _by_row(self, tag: int, mode: Mode) -> Mode:
         if tag == _CONTENT and self._content and mode is Mode.NORMAL:
             return Mode.CONTENT
         code = self._code(tag)
-        if code in ("", "K", "U"):
+        if code in ("", "K", "U") or tag == METHODS:  # an earlier step's codes stay
             return mode
         if code == "X/Z/U*" and mode in (Mode.NORMAL, Mode.PERHAPS):
             return Mode.PERHAPS
@@ -150,7 +152,7 @@ class Expectation:
             return self._of_date(vr, code)
         if vr == "UI":
             return _of_uid(tag, code)
-        return Fate.GONE if code or vr == "PN" or vr == "UN" else Fate.KEPT
+        return Fate.GONE if code or vr in ("PN", "UN") else Fate.KEPT
 
     def _of_date(self, vr: str, code: str) -> Fate:
         moved = {"DA": Fate.SHIFTED, "DT": Fate.SHIFTED}.get(vr, Fate.KEPT)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pydicom._dicom_dict import DicomDictionary
 
 from tests.deidset.encoding import BIG, DEFLATED, EXPLICIT, IMPLICIT, OPEN_ENDED, Syntax, Tree
-from tests.deidset.objects import PATIENTS, ct, of_study
+from tests.deidset.objects import PATIENTS, ct
 from tests.deidset.values import FIXED, Values
 from tests.profile.support import DATA, rows
 
@@ -143,7 +143,7 @@ CHARSETS = {
 def of_charsets(values: Values) -> Iterator[File]:
     """Text of six character sets that goes and that stays, and items with another one than what is around them."""
     made = {name: _charset(name, values) for name in CHARSETS}
-    for number, (name, tree) in enumerate(made.items()):
+    for number, tree in enumerate(made.values()):
         other = made[list(CHARSETS)[(number + 1) % len(CHARSETS)]]
         whole = ct(values, PATIENTS[2].studies[0]) | tree | {DEEP[0]: ("SQ", [other])}
         yield File(f"charset-{number}", whole)
@@ -242,21 +242,3 @@ def _wrong(values: Values) -> Tree:
         0x00181000: ("UC", values.token()),  # Device Serial Number
         0x300A0650: ("LO", values.uid()),  # Patient Setup UID
     }
-
-
-def study_of(tree: Tree) -> str:
-    """The Study Instance UID of a tree."""
-    return str(tree[0x0020000D][1])
-
-
-__all__ = [
-    "CLASSES",
-    "File",
-    "of_charsets",
-    "of_dictionary",
-    "of_places",
-    "of_private",
-    "of_rows",
-    "of_study",
-    "of_texts",
-]
