@@ -54,11 +54,14 @@ def by_other(tool: str, folder: Path, out: Path) -> dict[str, Done]:
     """Let another tool clean all files; one that kills it is not out, and it goes on with the next."""
     python = Path(sys.executable) if tool == "deid" else installed()
     out.mkdir()
+    # -P: else this module would stand in front of the package of its name.
+    command = [str(python), "-P", str(WORKER), tool, str(folder), str(out)]
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True)  # it starts at all
     names, done = sorted(path.name for path in folder.iterdir()), dict[str, Done]()
     while len(done) < len(names):
         rest = [name for name in names if name not in done]
         ran = subprocess.run(
-            [str(python), str(WORKER), tool, str(folder), str(out)],
+            command,
             input="\n".join(rest),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

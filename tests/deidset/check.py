@@ -96,11 +96,12 @@ class Check:
             elif not may_be_held:
                 report.add("held", f"{name}: {reason}")
             return
-        report.out += 1
         before, after = _read(original), _read(result)
+        if after is None and before is not None:
+            report.add("lost", f"{name}: cannot be read")
+            return
+        report.out += 1
         if before is None or after is None:
-            if after is None:
-                report.add("lost", f"{name}: cannot be read")
             return
         self._judge(name, before, after, _content(original), _content(result))
         if says:

@@ -46,7 +46,7 @@ def scan(injection: dict[str, str], day: str, time: str) -> Dataset:
 
 
 def moment(day: str, time: str) -> datetime:
-    return datetime.strptime(day + time.partition(".")[0], "%Y%m%d%H%M%S") + timedelta(
+    return datetime.strptime(day + time.partition(".")[0] + "+0000", "%Y%m%d%H%M%S%z") + timedelta(
         seconds=float("0." + (time.partition(".")[2] or "0"))
     )
 
