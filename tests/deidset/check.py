@@ -147,7 +147,7 @@ class Check:
         elif leaf.fate is Fate.KEPT and leaf.now != leaf.was and leaf.was:
             if not any(token in leaf.was for token in identity):
                 self.report.add("harmless", where)
-        elif leaf.fate is Fate.GONE and leaf.now == leaf.was and _tells(leaf):
+        elif leaf.fate is Fate.GONE and leaf.now == leaf.was and _tells(leaf) and not TOKEN.search(leaf.was):
             self.report.add("tokens", where)
 
     def _uid(self, where: str, leaf: Leaf) -> None:
@@ -160,8 +160,9 @@ class Check:
                 self.report.add("harmless", where)
             return
         for one, other in zip(was, now, strict=False):
-            if one == other and not PLANTED_UID.fullmatch(one.encode()) and one:
-                self.report.add("unmapped", where)
+            if one == other and one:
+                if not PLANTED_UID.fullmatch(one.encode()):  # those are found by their bytes
+                    self.report.add("unmapped", where)
             elif one and other:
                 self._new[one].add(other)
                 self._old[other].add(one)

@@ -43,6 +43,14 @@ FIXED: dict[int, Value] = {
     0x00280301: "NO",
     0x00280302: "NO",
     0x00282110: "00",
+    0x00281101: (16, 0, 16),  # descriptors of look-up tables
+    0x00281102: (16, 0, 16),
+    0x00281103: (16, 0, 16),
+    0x00281104: (16, 0, 16),
+    0x00283002: (1, 0, 16),
+    0x00200032: "0\\0\\2.5",
+    0x00200037: "1\\0\\0\\0\\1\\0",
+    0x00280030: "1.5\\1.5",
     0x00480010: "NO",  # Specimen Label in Image
     0x00420012: "text/plain",  # MIME Type of Encapsulated Document
 }
