@@ -13,19 +13,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pydicom
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence as Items
+from pydicom.tag import BaseTag, Tag
 from pydicom.values import convert_SQ
 
 from tests.deidset.encoding import NUMBERS
 from tests.deidset.expected import Expectation, Fate, Mode, vr_of
+from tests.deidset.objects import below
 from tests.deidset.values import PLANTED_UID, TOKEN
-from tests.profile.support import iods, modules
+from tests.profile.support import iods
 
 COLUMNS = {
     "lost": "files neither out nor held with a reason",
@@ -134,7 +138,7 @@ class Check:
         identity = set(TOKEN.findall(goes)) | set(PLANTED_UID.findall(goes))
         for leaf in leaves:
             self._leaf(name, patient, leaf, identity)
-        self._required(name, before, after)
+        self._required(name, iods().get(str(before.get("SOPClassUID", "")), ""), before, after)
         if any(_raw(before, tag) != _raw(after, tag) for tag in _PIXELS):
             self.report.add("pixels", name)
 
@@ -202,15 +206,17 @@ class Check:
                 other = others[number] if number < len(others) else None
                 yield from self._leaves(item, other, f"{here}[{number}]", inner)
 
-    def _required(self, name: str, before: Dataset, after: Dataset) -> None:
-        types = modules().get(iods().get(str(before.get("SOPClassUID", "")), ""), {})
-        for path, kind in types.items():
-            *above, keyword = path.split("/")
-            for one, other in _at(before, after, above):
-                if keyword not in one or (keyword in other and (kind == "2" or _is_full(other, keyword))):
-                    continue
-                if kind == "2" or _is_full(one, keyword):
-                    self.report.add("required", f"{name}: {path}")
+    def _required(self, name: str, iod: str, before: Dataset, after: Dataset, path: str = "") -> None:
+        """Judge what the IOD requires at a path, and in the items of every sequence there that both have."""
+        for keyword, kind in below(iod).get(path, ()):
+            if not _lost(before, after, _tag(keyword), kind):
+                continue
+            self.report.add("required", f"{name}: {path}/{keyword}".replace(" /", " "))
+        for inner, tag in _sequences(iod).get(path, ()):
+            if tag in before and tag in after:
+                for one, other in zip(_value(before, tag)[1], _value(after, tag)[1], strict=False):
+                    if isinstance(one, Dataset) and isinstance(other, Dataset):
+                        self._required(name, iod, one, other, inner)
 
     def _marks(self, name: str, before: Dataset, after: Dataset) -> None:
         earlier, said = (
@@ -257,7 +263,7 @@ def _content(path: Path) -> bytes:
     return data[:start] + zlib.decompressobj(wbits=-15).decompress(data[start:])
 
 
-def _value(dataset: Dataset, tag: pydicom.tag.BaseTag) -> tuple[str, bytes | Items]:
+def _value(dataset: Dataset, tag: BaseTag) -> tuple[str, bytes | Items]:
     """The VR of an element, and its encoded value without padding; of a sequence its items."""
     raw = dataset.get_item(tag)
     vr = (vr_of(int(tag)) if not tag.is_private else "") or str(raw.VR or "UN")
@@ -273,7 +279,7 @@ def _value(dataset: Dataset, tag: pydicom.tag.BaseTag) -> tuple[str, bytes | Ite
     return vr, data if vr in NUMBERS and vr != "OW" else data.rstrip(_BLANK)
 
 
-def _items(dataset: Dataset, tag: pydicom.tag.BaseTag, value: object) -> Items | None:
+def _items(dataset: Dataset, tag: BaseTag, value: object) -> Items | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -290,17 +296,25 @@ def _raw(dataset: Dataset, tag: int) -> bytes:
     return b"" if raw is None or not isinstance(raw.value, bytes) else raw.value
 
 
-def _at(before: Dataset, after: Dataset, above: list[str]) -> Iterator[tuple[Dataset, Dataset]]:
-    """Every pair of items that a path of keywords leads to in both."""
-    if not above:
-        yield before, after
-        return
-    if above[0] not in before or above[0] not in after:
-        return
-    for one, other in zip(before[above[0]].value or (), after[above[0]].value or (), strict=False):
-        yield from _at(one, other, above[1:])
+def _lost(before: Dataset, after: Dataset, tag: BaseTag, kind: str) -> bool:
+    if tag not in before:
+        return False
+    if kind == "2":
+        return tag not in after
+    return bool(len(_value(before, tag)[1])) and not (tag in after and len(_value(after, tag)[1]))
 
 
-def _is_full(dataset: Dataset, keyword: str) -> bool:
-    tag = pydicom.tag.Tag(keyword)
-    return bool(len(_value(dataset, tag)[1]))
+@cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(tag_for_keyword(keyword) or 0)
+
+
+@cache
+def _sequences(iod: str) -> dict[str, list[tuple[str, BaseTag]]]:
+    """By path: the sequences there in whose items something is required, and their paths."""
+    found: dict[str, dict[str, BaseTag]] = defaultdict(dict)
+    for path in below(iod):
+        parts = path.split("/") if path else []
+        for depth in range(len(parts)):
+            found["/".join(parts[:depth])]["/".join(parts[: depth + 1])] = _tag(parts[depth])
+    return {path: list(some.items()) for path, some in found.items()}

@@ -136,7 +136,7 @@ def _pixels(number: int) -> Tree:
 
 def _required(parent: str, iod: str, values: Values) -> Tree:
     tree: Tree = {}
-    for keyword, kind in _below(iod).get(parent, ()):
+    for keyword, kind in below(iod).get(parent, ()):
         tag = tag_for_keyword(keyword)
         if tag is None or tag == PIXELS:
             continue
@@ -149,10 +149,10 @@ def _required(parent: str, iod: str, values: Values) -> Tree:
 
 
 @cache
-def _below(iod: str) -> dict[str, list[tuple[str, str]]]:
-    """By the path of a sequence: the keywords in its items, and their types."""
+def below(iod: str) -> dict[str, list[tuple[str, str]]]:
+    """By the path of a sequence: the keywords in its items, and their types; of a sequence without one, nothing."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for path, kind in modules()[iod].items():
+    for path, kind in modules().get(iod, {}).items():
         parent, _, keyword = path.rpartition("/")
         found.setdefault(parent, []).append((keyword, kind))
     return found
