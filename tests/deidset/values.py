@@ -20,7 +20,7 @@ TOKEN = re.compile(rb"TK[0-9A-HJKMNP-TV-Z]{8}")
 ROOT = "1.2.826.0.1.3680043.77"
 PLANTED_UID = re.compile(rb"1\.2\.826\.0\.1\.3680043\.77(?:\.[0-9]+)+")
 # UIDs that stay by attribute, and so may not be those of an instance.
-UNIQUE = frozenset(tag for tag, entry in DicomDictionary.items() if STRUCTURAL.search(entry[4]))
+UNIQUE = frozenset(tag for tag, entry in DicomDictionary.items() if STRUCTURAL.search(entry[4])) | {0x3010001F}
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _FIRST, _DAYS = date(2015, 1, 1), 3000
 
