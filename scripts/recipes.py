@@ -138,6 +138,9 @@ X      select:VR:TM
 X      select:VR:UN       # what nobody can interpret, and attributes that the dictionary does not know
 X      select:private     # private attributes, with their creators
 X      select:group:0004  # of a DICOMDIR
+X      (0004,1510)        # and those that say what an object is
+X      (0004,1512)
+X      (0004,151A)
 X      (60xx,xxxx)        # overlays, whole groups; Table E.1-1 names those of curves
 
 # What the text of PS3.15 asks for and no row names, or what an attribute holds that goes.

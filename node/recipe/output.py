@@ -128,21 +128,15 @@ class Output:
         return element[1] - element[4]
 
     def remove_all(self, elements: Sequence[Element], sizes: dict[int, int]) -> None:
-        """Leave out top-level elements, in the order of the buffer; `sizes` are told by how much each group shrinks.
+        """Leave out top-level elements; `sizes` are told by how much each group shrinks.
 
-        Those that stand one behind the other are one edit.
+        Each is an edit of its own, though they may stand one behind the other: whoever changes one later finds it.
         """
-        values, edits, first, last = self._values, self._edits, 0, 0
+        values, append = self._values, self._edits.append
         for key, start, _, _, end in elements:
-            if start != last:
-                if last:
-                    edits.append((first, last, b""))
-                first = start
-            last = end
+            append((start, end, b""))
             values[key >> 16] = None
             sizes[key >> 32] = sizes.get(key >> 32, 0) + start - end
-        if last:
-            edits.append((first, last, b""))
 
     def cut(self, start: int, end: int) -> int:
         """Leave a range of the source out. Return by how many bytes the data set grows."""
@@ -160,11 +154,6 @@ class Output:
     def insert(self, tag: int, encoded: bytes) -> None:
         """Put a new top-level element where its tag belongs."""
         position = self._dataset.place_of(tag)
-        # Between elements that go together: two edits, so that none lies inside another.
-        split = next((n for n, (start, end, _) in enumerate(self._edits) if start < position < end), None)
-        if split is not None:
-            start, end, _ = self._edits[split]
-            self._edits[split : split + 1] = [(start, position, b""), (position, end, b"")]
         self._edits.append((position, position, encoded))
 
     def append(self, offset: int, encoded: bytes) -> int:
@@ -219,7 +208,8 @@ class Output:
                 segments.append((position, start - position))
             elif start > position:
                 literal.append(bytes(dataset.buffer[position:start]))
-            literal.append(new)
+            if new:
+                literal.append(new)
             position = end
         _flush(segments, literal)
         if position < dataset.end:
