@@ -21,6 +21,7 @@ _RESEARCH = (
     "retain-modified-dates",
     "retain-safe-private",
     "mr-research",
+    "dose-screens",
     "research",
 )
 _TCIA = (
@@ -44,6 +45,8 @@ RECIPES: Mapping[str, tuple[str, ...]] = {
 }
 """The recipes, and the parts that each is made of."""
 
+_BY_HAND = ("dose-screens", "mr-research")
+
 _FREE_TEXT = frozenset(("LT", "PN", "ST", "UT"))
 _NUMBERS = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"))
 # Of a device or a program, as those that the option for modified dates leaves out: moved, they would tell the shift.
@@ -53,7 +56,8 @@ _NOT_THE_PATIENTS = {("GEMS_ACQU_01", 0x0019, 0x9D), ("GEMS_PETD_01", 0x0017, 0x
 def texts(parts: Mapping[str, str]) -> dict[str, str]:
     """Return the recipes, file name to text; `parts` are the generated ones, by file name."""
     written = dict(parts) | {f"{name}.dicom": _file(SECTIONS / f"{name}.dicom") for name in RECIPES}
-    written["mr-research.dicom"] = _file(SECTIONS.parent.parent / "recipes" / "mr-research.dicom")
+    for name in _BY_HAND:
+        written[f"{name}.dicom"] = _file(SECTIONS.parent.parent / "recipes" / f"{name}.dicom")
     written["tcia-private.dicom"] = "".join(f"{line}\n" for line in _tcia())
     return {f"{name}.dicom": _made(name, part_names, written) for name, part_names in RECIPES.items()}
 
