@@ -24,12 +24,16 @@ RESEARCH = (
     "retain-patient-characteristics",
 )
 CODES = {
-    "retain-modified-dates": "113107",
-    "retain-safe-private": "113111",
-    "clean-descriptors": "113105",
-    "clean-structured-content": "113104",
     "clean-graphics": "113103",
+    "clean-structured-content": "113104",
+    "clean-descriptors": "113105",
+    "retain-full-dates": "113106",
+    "retain-modified-dates": "113107",
     "retain-patient-characteristics": "113108",
+    "retain-device-identity": "113109",
+    "retain-uids": "113110",
+    "retain-safe-private": "113111",
+    "retain-institution-identity": "113112",
 }
 WELL_KNOWN = b"1.2.840.10008."
 
@@ -93,7 +97,7 @@ class Expectation:
     @property
     def dates(self) -> str:
         """What (0028,0303) must say."""
-        return "MODIFIED" if self._dates else "REMOVED"
+        return "MODIFIED" if self._dates else "UNMODIFIED" if "retain-full-dates" in self.options else "REMOVED"
 
     def fate(self, tag: int, vr: str, value: bytes, mode: Mode, creator: str = "") -> Fate:
         """The fate of a value that is no sequence."""

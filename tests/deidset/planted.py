@@ -103,6 +103,8 @@ def of_places(values: Values) -> Iterator[File]:
     yield File(
         "places-earlier", ct(values, STUDY) | {0x00120064: ("SQ", [earlier]), 0x00120063: ("LO", values.token())}
     )
+    private_class = ct(values, STUDY, "1.2.840.113619.4.26") | {0x00081030: ("LO", values.token())}
+    yield File("places-private-class", private_class, held=True)
     yield File("places-padding", ct(values, STUDY) | {0xFFFCFFFC: ("OB", values.token().encode() * 4)})
     groups = [0x6000, 0x6002, 0x601E, 0x5000, 0x501E]
     planes: Tree = {g << 16 | low: ("LO", values.token()) for g in groups for low in (0x22, 0x1500, 0x2500, 0x4000)}

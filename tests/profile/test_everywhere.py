@@ -201,6 +201,8 @@ def test_whole_groups_go():
         for low in (0x0010, 0x0022, 0x1500, 0x3000, 0x4000):
             source.add_new(group << 16 | low, "LO", "TOKEN")
     source.add_new(0x00041511, "UI", "1.2.3")
+    for low in (0x1510, 0x1512, 0x151A):  # classes and syntaxes, which stay elsewhere
+        source.add_new(0x00040000 | low, "UI", "1.2.999.1")
     source.add_new(0x00041130, "CS", "TOKEN")
     assert {e.tag.group for e in apply(profile(), source)} <= {0x0008, 0x0010, 0x0012, 0x0028}
 
