@@ -93,7 +93,7 @@ def allowed(data: bytes) -> bytes:
     except _NotReadable:
         return b""
     kept = [found for tag in tags if (found := _cleaned(tag)) is not None]
-    return _written(kept, second=second) if kept else b""
+    return _written(kept, second=second) if any(any(tag.items) for tag in kept) else b""
 
 
 def _cleaned(tag: _Tag) -> _Tag | None:
@@ -103,8 +103,8 @@ def _cleaned(tag: _Tag) -> _Tag | None:
     if form is _PROTOCOL:
         text = phoenix.allowed(tag.items[0]) if tag.items else ""
         return _Tag(tag.name, 1, tag.vr, tag.syngo, (text,)) if text else None
-    fits = all(not item or form.match(item) for item in tag.items)
-    return tag if fits and any(tag.items) else None
+    # One without a value stays: readers tell "none" from "not said".
+    return tag if all(not item or form.match(item) for item in tag.items) else None
 
 
 def _read(data: bytes) -> tuple[list[_Tag], bool]:

@@ -18,6 +18,9 @@ SEED = 20260101
 PUBLIC = Path(pydicom.__file__).parent / "data/test_files"
 
 
+_DOCUMENT = 0x00420011  # whatever the class says, there is a document in it
+
+
 def synthetic(seed: int = SEED, *, whole: bool = True) -> Iterator[File]:
     """Every generated file; without `whole` each eighth element of the dictionary instead of all."""
     values = Values(seed)
@@ -42,7 +45,7 @@ def build(folder: Path, seed: int = SEED, *, whole: bool = True) -> dict[str, bo
     for file in synthetic(seed, whole=whole):
         data = part10(file.tree, file.syntax, meta=file.meta, preamble=file.preamble)
         (folder / f"{file.name}.dcm").write_bytes(data + file.tail)
-        made[f"{file.name}.dcm"] = file.held
+        made[f"{file.name}.dcm"] = file.held or _DOCUMENT in file.tree
     for path in sorted(PUBLIC.glob("*.dcm")):
         shutil.copyfile(path, folder / f"public-{path.name}")
         made[f"public-{path.name}"] = True

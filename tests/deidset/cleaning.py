@@ -9,6 +9,7 @@ from pathlib import Path
 from node.files import FileCleaner, Found, Kind, Layout, OutputFolder, Settings
 from node.identity import ProjectKeys
 from node.instances import Scope
+from node.objects import Policy
 from node.recipe import load_recipe, shipped_recipe
 
 SECRET = bytes(range(32))
@@ -22,12 +23,14 @@ class Done:
     seconds: float
 
 
-def settings(names: tuple[str, ...], *, project: str = "demo", secret: bytes = SECRET) -> Settings:
+def settings(
+    names: tuple[str, ...], *, project: str = "demo", secret: bytes = SECRET, policy: Policy | None = None
+) -> Settings:
     """How files are cleaned by recipes that come with the node."""
     texts = [shipped_recipe(name) for name in names]
     assert all(texts)
     recipe = load_recipe([text for text in texts if text is not None])
-    return Settings(recipe, {}, Scope(project, ProjectKeys(secret, project)))
+    return Settings(recipe, {}, Scope(project, ProjectKeys(secret, project)), policy=policy or Policy())
 
 
 def clean(how: Settings, folder: Path, out: Path) -> dict[str, Done]:

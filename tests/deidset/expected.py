@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import cache
 
+from pydicom._private_dict import private_dictionaries
 from pydicom.datadict import DicomDictionary, keyword_for_tag, mask_match
 
 from tests.deidset.values import STRUCTURAL
@@ -41,14 +42,27 @@ WELL_KNOWN = b"1.2.840.10008."
 # E.1-1 by element, DICOMDIR, encrypted and signed attributes), free text without a row where content items have it.
 _GO_TOO = frozenset({0x00080300, 0x0040A160, 0x00420010, 0x04000500, 0x4FFE0001})
 _EITHER_WAY = frozenset({0x00282000, 0x3010001F})  # ICC Profile; a template's UID, which is nobody's
+_OF_PIXELS = frozenset({0x00280301, 0x00280302})  # what is said of them follows from what was done
+# Text without a row that people write freely: Clean Descriptors asks for any such text.
+_PEOPLE_WRITE = frozenset(
+    {
+        0x00080104, 0x00189423, 0x00400255, 0x00620005, 0x00660106, 0x00660134, 0x00700080, 0x00700081, 0x00820023,
+        0x30020002, 0x300600A4, 0x30080066, 0x300A0183, 0x300A0236,
+    }
+)  # fmt: skip
+_PROSE = frozenset({"LT", "ST", "UT"})
+_MEASURES = frozenset({0x00100040, 0x00101010, 0x00101020, 0x00101030})  # sex, age, size, weight
+_TEXTS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
 _WRITTEN = frozenset({0x00100010, 0x00100020, 0x00120062, 0x00120063, 0x00280303})
 METHODS = 0x00120064
 _CONTENT = 0x0040A730
+_CONTENTS = frozenset({_CONTENT, 0x00400555, 0x00400610, 0x0040B020})
 _OF_CONTENT = {
     0x0040A160: "gone",
     0x0040A123: "gone",
     0x0040A124: "uid",
     0x0040A300: "kept",  # Measured Value Sequence
+    0x004008EA: "kept",  # Measurement Units Code Sequence
     0x0040A168: "kept",  # Concept Code Sequence
     0x0040A043: "kept",  # Concept Name Code Sequence
     0x0040A040: "kept",  # Value Type
@@ -66,6 +80,7 @@ class Fate(Enum):
     UID_OR_GONE = "uid or gone"
     SHIFTED = "shifted"
     DATE_OR_GONE = "shifted or gone"
+    CLEANED = "cleaned"  # word by word: what is planted goes, harmless words stay
     FREE = "free"
 
 
@@ -82,10 +97,13 @@ class Mode(Enum):
 class Expectation:
     """The Basic Profile with options; each answer is remembered."""
 
-    def __init__(self, options: Sequence[str] = ()) -> None:
+    def __init__(self, options: Sequence[str] = (), *, measures_alone: bool = False) -> None:
+        """`measures_alone`: of the patient only what images are measured with, and no prose without a row."""
         self.options = tuple(options)
+        self._measures_alone = measures_alone
         self._dates = "retain-modified-dates" in options
-        self._content = "clean-structured-content" in options
+        self._items = _CONTENTS if "clean-structured-content" in options else ()
+        self._words = "clean-descriptors" in options
         self._safe = safe_private() if "retain-safe-private" in options else {}
         self._known: dict[tuple[int, str], Fate] = {}
 
@@ -134,7 +152,7 @@ class Expectation:
         return self._by_row(tag, mode)
 
     def _by_row(self, tag: int, mode: Mode) -> Mode:
-        if tag == _CONTENT and self._content and mode is Mode.NORMAL:
+        if tag in self._items and mode is Mode.NORMAL:
             return Mode.CONTENT
         code = self._code(tag)
         if code in ("", "K", "U") or tag == METHODS:  # an earlier step's codes stay
@@ -145,7 +163,7 @@ class Expectation:
         return Mode.DUMMY if code != "X" or mode is Mode.DUMMY else Mode.GONE
 
     def _of_tag(self, tag: int, vr: str) -> Fate:
-        if tag in _EITHER_WAY:
+        if tag in _EITHER_WAY or tag in _OF_PIXELS:
             return Fate.FREE
         if _whole_group(tag) or tag in _GO_TOO or not _dictionary_vr(tag):
             return Fate.GONE
@@ -156,6 +174,13 @@ class Expectation:
             return self._of_date(vr, code)
         if vr == "UI":
             return _of_uid(tag, code)
+        return self._of_text(tag, vr, code)
+
+    def _of_text(self, tag: int, vr: str, code: str) -> Fate:
+        if self._words and vr in _TEXTS and (code == "C" or tag in _PEOPLE_WRITE):
+            return Fate.CLEANED
+        if self._measures_alone and not code and vr in (*_PROSE, "AE", "UR"):
+            return Fate.CLEANED if vr in _PROSE else Fate.FREE
         return Fate.GONE if code or vr in ("PN", "UN") else Fate.KEPT
 
     def _of_date(self, vr: str, code: str) -> Fate:
@@ -178,7 +203,7 @@ class Expectation:
 
     def _private(self, tag: int, vr: str, mode: Mode, creator: str) -> Fate:
         if 0x10 <= tag & 0xFFFF <= 0xFF:
-            return Fate.FREE if any(one[1] == creator for one in self._safe) else Fate.GONE
+            return Fate.FREE if self._safe and creator in _known_creators() else Fate.GONE
         if mode is Mode.NORMAL and self._is_safe(tag, creator):
             return Fate.UID if self._safe[tag >> 16, creator, tag & 0xFF] == "UI" else Fate.KEPT
         return Fate.UID_OR_GONE if vr == "UI" else Fate.GONE
@@ -194,6 +219,7 @@ class Expectation:
         for option in self.options:
             column = COLUMNS[option]
             fixed = option == "retain-modified-dates" and f"{tag:08X}" in NOT_THE_PATIENTS
+            fixed |= option == "retain-patient-characteristics" and self._measures_alone and tag not in _MEASURES
             if column and row[column] and not fixed:
                 code = row[column]
         return code
@@ -248,6 +274,12 @@ def _by_number() -> dict[int, dict[str, str]]:
     from tests.profile.support import rows
 
     return {row["number"]: row for row in rows()}
+
+
+@cache
+def _known_creators() -> frozenset[str]:
+    """Creators that pydicom's private dictionary or the standard's table knows: what many know names nobody."""
+    return frozenset(private_dictionaries) | {creator for _, creator, _ in safe_private()}
 
 
 @cache

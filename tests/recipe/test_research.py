@@ -10,7 +10,9 @@ from node.errors import DatasetError, HoldInstance
 from node.part10 import read_file_meta
 from node.recipe import EncodedDataset, load_recipe, shipped_recipe
 from node.recipe.dictionary import STRUCTURAL_UIDS, entry, is_creator, is_private
+from node.recipe.wording import cleaned_text
 from node.syntaxes import lookup
+from node.vocabulary import shipped_vocabulary
 from tests.recipe.support import CODINGS, Keys, dataset, decode, encode
 from tests.recipe.test_encoded import FILES, scanned
 
@@ -118,8 +120,13 @@ def test_public_files_lose_their_uids_names_and_private_data_that_is_not_known(p
         if element.VR == "UI" and tag not in STRUCTURAL_UIDS:
             values = [element.value] if isinstance(element.value, str) else list(element.value or [])
             assert all(not v or v.startswith(("2.25.", "1.2.840.10008.")) for v in values)
-        if element.VR in ("PN", "LT", "ST"):
+        if element.VR == "PN":
             assert str(element.value or "") in ("", "PSEUDONYM1", "REMOVED")
+        if element.VR in ("LT", "ST", "UT"):
+            text = str(element.value or "")
+            assert text == "REMOVED" or cleaned_text(text, shipped_vocabulary()) == text, (
+                "no word is left that the vocabulary does not know"
+            )
 
 
 def test_most_public_files_are_cleaned_and_not_held():
