@@ -104,7 +104,7 @@ def _cleaned(tag: _Tag) -> _Tag | None:
         text = phoenix.allowed(tag.items[0]) if tag.items else ""
         return _Tag(tag.name, 1, tag.vr, tag.syngo, (text,)) if text else None
     fits = all(not item or form.match(item) for item in tag.items)
-    return tag if fits and any(tag.items) else None
+    return tag if fits else None
 
 
 def _read(data: bytes) -> tuple[list[_Tag], bool]:
