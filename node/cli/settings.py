@@ -129,8 +129,8 @@ def loaded_recipe(recipes: tuple[str, ...]) -> Recipe:
 
 def told_about(
     recipes: tuple[str, ...], route: str | None, project: str | None
-) -> tuple[tuple[str, ...], Recipe, tuple[str, Project] | None]:
-    """Return which recipes are meant, by name or by a route, loaded; and the project, where one is named.
+) -> tuple[tuple[str, ...], Recipe, tuple[str, Project] | None, Route | None]:
+    """Return which recipes are meant, by name or by a route, loaded; the project and the route, where one is named.
 
     Raises FaultsError, and click.UsageError where the command line says too little.
     """
@@ -143,7 +143,7 @@ def told_about(
     if name is not None and config is None:
         raise click.UsageError("--project is one of a configuration: name that with --config.")
     rules = (name, config.project(name)) if name is not None and config is not None else None
-    return entries, _recipe(entries, config), rules
+    return entries, _recipe(entries, config, project=name or ""), rules, found
 
 
 def _settled(asked: Asked, example: bool) -> Settings:

@@ -10,8 +10,8 @@ from node.cli.common import config_option, print_json
 from node.cli.settings import told_about
 
 if TYPE_CHECKING:
-    from node.config import Project
-    from node.statement import ProjectSettings
+    from node.config import Project, Route
+    from node.statement import Handling, ProjectSettings
 
 
 @click.command()
@@ -26,12 +26,21 @@ def statement(recipes: tuple[str, ...], route: str | None, project: str | None, 
     from node.statement import facts, page
 
     setup_logging("human", "warning", "deid-node")
-    names, loaded, rules = told_about(recipes, route, project)
-    told = facts(loaded, names, None if rules is None else _settings(*rules))
+    names, loaded, rules, found = told_about(recipes, route, project)
+    told = facts(loaded, names, None if rules is None else _settings(*rules), _handling(found))
     if as_json:
         print_json(told)
     else:
         click.echo(page(told), nl=False)
+
+
+def _handling(route: Route | None) -> Handling:
+    from node.objects import Policy
+    from node.statement import Handling
+
+    if route is None:
+        return Handling()
+    return Handling(Policy(route.unknown_sop_class, route.documents, route.pixel_risk), route.gate)
 
 
 def _settings(name: str, project: Project) -> ProjectSettings:

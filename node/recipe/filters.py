@@ -102,6 +102,11 @@ class FilterSection:
         """On the network path a whitelist neither masks nor holds."""
         return self.name.lower() == WHITELIST
 
+    @property
+    def is_exclusion(self) -> bool:
+        """On the network path a match says that the instance is not wanted."""
+        return self.name.lower() == EXCLUDE
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

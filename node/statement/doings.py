@@ -19,7 +19,9 @@ from node.recipe.selectors import NO_INDEX, Field, Step
 TYPES = (3, 2, 1)
 INSIDE = (Step(0x00081199, NO_INDEX),)  # an item of some sequence
 _FUNCTIONS = {
+    "age": ("clean", "ages over 89 years become 090Y; an absent age is computed from birth and study date"),
     "cap_age": ("clean", "ages over 89 years become 090Y"),
+    "clean_text": ("clean", "words of a vocabulary and short numbers stay"),
     "csa_allowed": ("clean", "written anew with known numbers and terms alone"),
     "defined_term": ("dummy", "terms of the standard stay"),
     "generate_uid": ("replace", "by a keyed UID"),
@@ -29,7 +31,7 @@ _FUNCTIONS = {
     "shift_date": ("clean", "moved by the patient's number of days"),
     "xnat_session": ("replace", "by project, pseudonym and session"),
 }
-_OF_NOTHING = frozenset(("pseudonym", "xnat_session"))  # give something where there is no value
+_OF_NOTHING = frozenset(("age", "pseudonym", "xnat_session"))  # give something where there is no value
 
 
 class Doing(NamedTuple):
@@ -91,8 +93,10 @@ class Doings:
             return Doing("keep", "protected")
         field, profile = Field(parents, tag, creator, vr), self._profiles[kind]
         first, dummies = profile.decide(field, creator, False) if profile is not None else (None, False)
-        program, _ = self._rules[kind].program(field, first)
-        doing, conditions = Doing("keep", "items walked" if vr == "SQ" else ""), False
+        program, held = self._rules[kind].program(field, first)
+        doing, conditions = Doing("keep", "items walked" if vr == "SQ" and not held else ""), False
+        if not held and profile is not None and profile.items(field, creator, 0):
+            doing = Doing("clean", "item by item")
         if dummies:
             doing = Doing("dummy", "items stay, with dummies in them")
         for rule in program:
@@ -105,6 +109,14 @@ class Doings:
     def by_type(self, tag: int, vr: str, creator: str | None = None) -> dict[int, Doing]:
         """Return what is done with an attribute of each type."""
         return {kind: self.of(tag, vr, creator, kind) for kind in TYPES}
+
+
+def in_words(value: Value) -> str:
+    """Return what a line writes: its text, or what stands for one in each instance."""
+    if value.source is Source.LITERAL:
+        return value.text
+    _, how = _FUNCTIONS.get(value.text, ("", "")) if value.source is Source.FUNCTION else ("", "")
+    return how.removeprefix("by ") or value.written
 
 
 def _after(doing: Doing, rule: Rule, *, own: bool) -> Doing:

@@ -17,10 +17,11 @@ from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyw
 from node import __version__
 from node.recipe import Recipe
 from node.recipe.dictionary import PROTECTED, private_entry, show
-from node.recipe.header import Action, Source
+from node.recipe.header import Action
 from node.recipe.method import applied_codes
 from node.standard import EDITION, attributes, method_codes
-from node.statement.doings import INSIDE, TYPES, Doing, Doings
+from node.statement.doings import INSIDE, TYPES, Doing, Doings, in_words
+from node.statement.objects import Handling, content, handled, pixels
 
 TEXTS = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
 DIRECT = (
@@ -71,8 +72,11 @@ class ProjectSettings:
     pseudonym_length: int
 
 
-def facts(recipe: Recipe, names: Sequence[str], project: ProjectSettings | None = None) -> dict[str, Any]:
+def facts(
+    recipe: Recipe, names: Sequence[str], project: ProjectSettings | None = None, handling: Handling | None = None
+) -> dict[str, Any]:
     """Return what a recipe does, by the names that it was asked for; see docs/statement.md for the keys."""
+    handling = handling or Handling()
     doings = Doings(recipe)
     rows, written = list(_rows(doings)), _written(recipe)
     return {
@@ -90,7 +94,9 @@ def facts(recipe: Recipe, names: Sequence[str], project: ProjectSettings | None 
         "others": _others(doings, {row["tag"] for row in (*rows, *written)}),
         "private": _private(recipe, doings),
         "unlisted_private": str(doings.of(0x00091001, "UN")),
-        "pixels": _pixels(recipe),
+        "content": content(doings, recipe.profile),
+        "pixels": pixels(recipe, handling),
+        "handled": handled(handling),
     }
 
 
@@ -173,18 +179,8 @@ def _written(recipe: Recipe) -> list[dict[str, str]]:
         {
             "tag": show(rule.selector.tag),
             "name": rule.selector.text,
-            "value": rule.value.text if rule.value.source is Source.LITERAL else rule.value.written,
+            "value": in_words(rule.value),
         }
         for rule in recipe.rules
         if rule.action is Action.ADD and rule.selector.tag is not None and rule.value is not None
     ]
-
-
-def _pixels(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "filters": [
-            {"name": section.name, "labels": len(section.labels), "passes": section.is_whitelist}
-            for section in recipe.filters
-        ],
-        "clean_pixel_data": recipe.profile is not None and "clean-pixel-data" in recipe.profile.names,
-    }

@@ -13,7 +13,7 @@ _KINDS = {"dates": "Dates", "times": "Times of day", "uids": "UIDs", "texts": "T
 
 def page(found: dict[str, Any]) -> str:
     """Return the page of what `facts` found."""
-    parts = (_head, _words, _codes, _project, _table, _others, _private)
+    parts = (_head, _words, _pixels, _content, _handled, _codes, _project, _table, _others, _private)
     return "\n".join(line for part in parts for line in part(found)).rstrip("\n") + "\n"
 
 
@@ -44,15 +44,101 @@ def _words(found: dict[str, Any]) -> Iterator[str]:
     other = found["unlisted_private"]
     yield f"- Private attributes: {len(found['private'])} known ones stay in some form; any other: {other}"
     yield ""
-    yield from _pixels(found["pixels"])
 
 
-def _pixels(pixels: dict[str, Any]) -> Iterator[str]:
-    if pixels["filters"]:
-        masking = ", ".join(one["name"] for one in pixels["filters"] if not one["passes"])
-        yield f"An image that a filter matches is masked where it names a place, else held: {masking or 'none'}."
+def _pixels(found: dict[str, Any]) -> Iterator[str]:
+    told = found["pixels"]
+    filters = [one for one in told["filters"] if not one["passes"]]
+    masks = sum(one["masks"] for one in filters if not one["excludes"])
+    holds = sum(one["labels"] - one["masks"] for one in filters if not one["excludes"])
+    unwanted = sum(one["labels"] for one in filters if one["excludes"])
+    yield "### Pixels"
+    yield ""
+    if masks:
+        yield f"- {masks} rules of the recipe mask a part of the images that they know by device, kind or size."
     else:
-        yield "The recipe has no filter: it alters no pixels. Text that is burned into an image stays, and so do faces."
+        yield "- The recipe has no rule that masks an image: it alters no pixels."
+    if holds:
+        yield f"- {holds} rules hold the images that they match."
+    if unwanted:
+        yield f"- {unwanted} rules say that an image is not wanted: it is not sent on."
+    yield from _risks(told)
+    if told["said"]:
+        yield "- Burned In Annotation becomes NO where rules for this size masked the image, or a person let it go."
+        yield "- A NO of the original stays, but not of Secondary Capture, ultrasound, angiography and fluoroscopy."
+        yield "- Recognizable Visual Features is YES for heads in CT and MR. Faces are not removed."
+    else:
+        yield "- Nothing is said of faces, and they are not removed."
+    yield "- Other text that is burned into an image is not found, and stays."
+    yield ""
+
+
+def _risks(told: dict[str, Any]) -> Iterator[str]:
+    if told["risk"] == "pass":
+        yield "- Images that may show who the patient is, and that no rule masks, are sent on."
+        return
+    yield "- An image that no rule masks is held for a person to look at where its header says:"
+    yield from (f"    - {risk}" for risk in told["risks"])
+
+
+_REPORTS = {
+    "clean": "stay item by item: codes, numbers with their units, coordinates and references stay, names of persons go",
+    "keep": "stay as the rules below say of each attribute in them",
+    "dummy": "keep their form: no text, code, name or number with decimals stays",
+    "empty": "are emptied",
+    "remove": "go",
+}
+_DRAWINGS = {
+    "clean": "keep points and shapes; their texts are cleaned as descriptions are",
+    "keep": "stay as the rules below say of each attribute in them",
+    "dummy": "keep their form and none of their texts",
+    "empty": "are emptied",
+    "remove": "go",
+}
+
+
+def _content(found: dict[str, Any]) -> Iterator[str]:
+    told = found["content"]
+    yield "### Reports and drawings"
+    yield ""
+    yield f"- Contents of reports {_REPORTS[told['reports']]}."
+    if told["concepts"]:
+        counted = _counted(told["concepts"])
+        yield f"- Of the {sum(told['concepts'].values())} concepts that the standard lists for reports: {counted}."
+    yield f"- Annotations that are drawn onto images {_DRAWINGS[told['drawings']]}."
+    yield ""
+
+
+_HANDLED = {
+    "documents": (
+        "Encapsulated documents (PDF, CDA, STL, …) and voices are",
+        {
+            "hold": "held for a person",
+            "stub": "replaced by one that says that it was removed",
+            "pass": "treated as any other object, by the rules below",
+            "exclude": "not sent on",
+        },
+    ),
+    "unknown_sop_class": (
+        "Objects of a kind that the standard does not know are",
+        {
+            "hold": "held for a person",
+            "pass": "treated as any other object, by the rules below",
+            "exclude": "not sent on",
+        },
+    ),
+    "gate": (
+        "Before it is sent each result is searched for what identifies in the original. Where something is found it is",
+        {"hold": "held for a person", "scrub": "taken out of texts, or the object is held", "report": "reported"},
+    ),
+}
+
+
+def _handled(found: dict[str, Any]) -> Iterator[str]:
+    yield "### What no rule for attributes reaches"
+    yield ""
+    for key, (subject, ways) in _HANDLED.items():
+        yield f"- {subject} {ways[found['handled'][key]]}."
     yield ""
 
 

@@ -11,20 +11,16 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from node.recipe import shipped_recipe
 from tests.deidset.cleaning import clean, settings
 from tests.deidset.expected import RESEARCH
 
 ROOT = "1.2.826.0.1.3680043.78"
 RECIPES = {"research": ("research",), "options": ("ps3.15-basic", *RESEARCH)}
-_RESEARCH = shipped_recipe("research")
-OF_PROFILES = _RESEARCH is not None and "%profile" in _RESEARCH.text
-HAS_MR_RESEARCH = shipped_recipe("mr-research") is not None
 
 
-def routes(**waits: pytest.MarkDecorator) -> list[Any]:
-    """The recipes to test with; by name, what a test still waits for with one of them."""
-    return [pytest.param(names, id=name, marks=waits.get(name, ())) for name, names in RECIPES.items()]
+def routes() -> list[Any]:
+    """The recipes to test with."""
+    return [pytest.param(names, id=name) for name, names in RECIPES.items()]
 
 
 def instance(sop_class: str, number: int, series: int = 1, **values: Any) -> Dataset:

@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fitness import vendors
-from tests.fitness.support import HAS_MR_RESEARCH, OF_PROFILES, RECIPES, cleaned, written
-
-NEEDS_PRIVATE = pytest.mark.xfail(not OF_PROFILES, reason="research keeps no private element yet", strict=False)
-NEEDS_MR = pytest.mark.xfail(not HAS_MR_RESEARCH, reason="the recipe mr-research is not there yet", strict=False)
+from tests.fitness.support import RECIPES, cleaned, written
 
 # What a study computes with; the rest of the description names devices, dates and places.
 KEYS = (
@@ -57,10 +54,7 @@ def converted(folder: Path, out: Path) -> dict[str, Any]:
 
 def cases() -> list[Any]:
     """Each maker with research; with the options alone where these keep all that is needed."""
-    waits = {"siemens": NEEDS_MR, "ge": NEEDS_MR, "philips": NEEDS_PRIVATE, "enhanced": ()}
-    found = [
-        pytest.param(maker, RECIPES["research"], marks=marks, id=f"{maker}-research") for maker, marks in waits.items()
-    ]
+    found = [pytest.param(maker, RECIPES["research"], id=f"{maker}-research") for maker in NEEDED]
     return found + [pytest.param(maker, RECIPES["options"], id=f"{maker}-options") for maker in ("philips", "enhanced")]
 
 

@@ -13,9 +13,6 @@ from tests.deidset.objects import PATIENTS
 from tests.deidset.values import Values
 from tests.fitness.support import cleaned, read, routes
 
-NAMES = pytest.mark.xfail(reason="clean-descriptors gives no ROI a name yet", strict=False)
-STRUCTURED = pytest.mark.xfail(reason="clean-structured-content keeps no number yet", strict=False)
-
 
 # The Basic Profile leaves out what an image was made from (X/Z/U* of Source Image Sequence); research keeps it.
 @pytest.fixture(params=[pytest.param(("research",), id="research")])
@@ -62,7 +59,6 @@ def test_a_structure_set_keeps_its_series_frame_and_contours(both):
         assert contours[0] == contours[1]
 
 
-@NAMES
 def test_no_structure_is_without_a_name_and_none_has_that_of_another(both):
     for dataset in objects(both[1], "RTSTRUCT"):
         names = [str(roi.ROIName) for roi in dataset.StructureSetROISequence]
@@ -100,7 +96,7 @@ def walk(content: Dataset):
         yield from walk(inner)
 
 
-@pytest.mark.parametrize("both", routes(options=STRUCTURED), indirect=True)
+@pytest.mark.parametrize("both", routes(), indirect=True)
 def test_dose_totals_and_measurements_are_the_same(both):
     before, after = (sum((numbers(d) for d in objects(datasets, "SR")), Counter()) for datasets in both)
     assert before == after
