@@ -29,6 +29,7 @@ CLOSED = 4  # nothing of it stays but its form, as in the basic profile
 GONE = 5  # it goes, with all below it
 LOCAL_CODE = 6  # a code of somebody's own: its meaning is cleaned
 GRAPHIC = 7  # a graphic annotation
+DATED = 13  # a date under a concept that no table lists: treated as the lines say, unless it is the birth date
 _OLD = {"a": 8, "mo": 9, "wk": 10, "d": 11, "h": 12}  # more than 89 years, by the unit it is told in
 
 # How the items of a sequence are to be looked at.
@@ -54,7 +55,8 @@ GRAPHIC_TEXTS = frozenset((0x00700068, 0x00700207, 0x00700208))
 _NESTED = frozenset((CONTENT_SEQUENCE, 0x00400612, 0x00400441))  # content items inside what is cleaned
 
 _TEXT_VALUES = frozenset((0x0040A160, 0x00700006))
-_TIMES = frozenset((0x0040A120, 0x0040A121, 0x0040A122))
+DATES = frozenset((0x0040A120, 0x0040A121))
+_TIMES = DATES | {0x0040A122}
 _UID = 0x0040A124
 _CODE_MEANINGS = frozenset((0x00080104, 0x00080108))
 _NUMBER = 0x0040A30A
@@ -160,6 +162,8 @@ class Content:
         if facts.concept in _BIRTH_DATES and value_type not in _REFERENCES:
             return GONE
         rows = self._rows.get(facts.concept)
+        if not rows and value_type in ("DATE", "DATETIME"):
+            return DATED
         found = self._listed(rows, value_type) if rows else PLAIN
         if found == PLAIN and facts.number is not None:
             return _age(facts)

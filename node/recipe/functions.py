@@ -243,6 +243,16 @@ def _whole(day: str) -> date:
     return parse_date(day + _MIDDLE.get(len(day), ""))
 
 
+def is_birth_date(call: Call) -> bool:
+    """Tell whether one of the dates of a value is the patient's birth date; a date that cannot be read is none."""
+    born = _original_date(call, _BIRTH_DATE)
+    try:
+        days = [part.strip("\0 ").replace(".", "")[:8] for part in call.value.split("\\")]
+    except HoldInstance:
+        return False
+    return born is not None and f"{born.year:04d}{born.month:02d}{born.day:02d}" in days
+
+
 def is_placeholder(day: str) -> bool:
     """Whether YYYYMMDD, YYYYMM or YYYY stands for no date. Raises ValueError for what is no date at all."""
     return not FIRST_YEAR <= _whole(day).year <= LAST_YEAR or day in CLOCKS_ZERO

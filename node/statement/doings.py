@@ -19,9 +19,12 @@ from node.recipe.selectors import NO_INDEX, Field, Step
 TYPES = (3, 2, 1)
 INSIDE = (Step(0x00081199, NO_INDEX),)  # an item of some sequence
 _FUNCTIONS = {
+    "age": ("clean", "computed where there is none; over 89 years it is 090Y"),
+    "clean_text": ("clean", "words of the vocabulary and short numbers stay"),
     "cap_age": ("clean", "ages over 89 years become 090Y"),
     "csa_allowed": ("clean", "written anew with known numbers and terms alone"),
     "defined_term": ("dummy", "terms of the standard stay"),
+    "in_form": ("keep", "where it is a date, a time or a time zone"),
     "generate_uid": ("replace", "by a keyed UID"),
     "keyed_text": ("replace", "by a keyed text"),
     "other_patient_id": ("replace", "by a pseudonym"),
@@ -93,6 +96,8 @@ class Doings:
         first, dummies = profile.decide(field, creator, False) if profile is not None else (None, False)
         program, _ = self._rules[kind].program(field, first)
         doing, conditions = Doing("keep", "items walked" if vr == "SQ" else ""), False
+        if profile is not None and vr == "SQ" and profile.items(field, creator, 0):
+            doing = Doing("clean", "item by item")
         if dummies:
             doing = Doing("dummy", "items stay, with dummies in them")
         for rule in program:
