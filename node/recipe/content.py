@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from node.recipe.content_items import CODE_SEQUENCES, VALUES, Facts
+from node.recipe.descriptors import CODE_VALUES
 from node.recipe.dictionary import is_private
 from node.recipe.dummies import REQUIRED_DESCRIPTOR, literal
 from node.recipe.header import Action, Rule, Source, Value
@@ -240,7 +241,7 @@ def treatment(kind: int, field: Field) -> tuple[Action, Value | None] | None:
         return _CLEANED if tag >> 16 == 0x0070 and field.vr in _TEXT_VRS else None
     if tag in _TEXT_VALUES or tag in _TIMES or tag == _UID:
         return _of_own_value(kind, field)
-    if tag in _CODE_MEANINGS:
+    if tag in _CODE_MEANINGS or tag in CODE_VALUES:
         return _CLEANED if kind == LOCAL_CODE else None
     if kind in _OLD_VALUES and tag in _NUMBERS:
         return (Action.REPLACE, _OLD_VALUES[kind]) if tag == _NUMBER else (Action.REMOVE, None)

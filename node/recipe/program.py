@@ -160,6 +160,7 @@ class Program:
             instance=self._instance,
             sibling=lambda tag: self._sibling(tag, subject),
             writes=lambda text: _writes(subject.read, text),
+            original=None if subject.element is None else lambda: "\\".join(self.original_values(subject)),
         )
         return (value.run or self._given(value, spot))(call)
 
