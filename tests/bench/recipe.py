@@ -65,8 +65,8 @@ class Keys:
     def pseudonym(self) -> str:
         return KEYS.pseudonym(self._patient)
 
-    def pseudonym_of(self, patient_id: str) -> str:
-        return KEYS.pseudonym(PatientKey("", patient_id))
+    def pseudonym_of(self, patient_id: str, issuer: str | None = None) -> str:
+        return KEYS.pseudonym(PatientKey(issuer or "", patient_id))
 
     def shift_days(self) -> int:
         return KEYS.shift_days(self._patient)
