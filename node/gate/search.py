@@ -54,7 +54,9 @@ class _Sought:
                 self._words.setdefault(short, []).append(probe)
             else:
                 self._numbers.append(probe)
-        self._like_numbers = [probe for probes in self._words.values() for probe in probes if not _not_of_numbers(probe)]
+        self._like_numbers = [
+            probe for probes in self._words.values() for probe in probes if not _not_of_numbers(probe)
+        ]
         self._no_plain_number = (
             not self._like_numbers
             and all(len(number) >= SHORTEST for number in self._numbers)
@@ -92,10 +94,9 @@ class _Sought:
 
     def _in_digits(self, piece: bytes, short: bytes) -> bool:
         """Tell whether a UID or a date stands in a piece."""
-        return (
-            any(word in short and root in piece and _has_uid(piece, root, self._uids) for word, root in self._roots)
-            or any(year in piece and _has_date(piece, year, written) for year, written in self._years.items())
-        )
+        return any(
+            word in short and root in piece and _has_uid(piece, root, self._uids) for word, root in self._roots
+        ) or any(year in piece and _has_date(piece, year, written) for year, written in self._years.items())
 
 
 def _shortened(text: bytes) -> bytes:

@@ -67,8 +67,7 @@ class Steps:
                 after = position + 12 + length
             elif step == _NUMBERS:
                 after = position + 8 + length
-                if length > _FEW and after <= end:
-                    note(numbers, position + 8, after)
+                note(numbers, position + 8, after if after <= end else 0)
             elif tag in marks:
                 after = position + 8
             else:
@@ -87,8 +86,7 @@ class Steps:
                 after = position + 8 + length
             elif step == _NUMBERS and length != UNDEFINED:
                 after = position + 8 + length
-                if length > _FEW and after <= end:
-                    note(numbers, position + 8, after)
+                note(numbers, position + 8, after if after <= end else 0)
             elif step == _INTO or tag in marks:
                 after = position + 8
             else:
