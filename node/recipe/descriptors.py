@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from node.errors import HoldInstance
+from node.recipe.known.attributes import is_value
 from node.recipe.values import SINGLE
 from node.recipe.wording import Piece, cleaned_text
+from node.standard import is_standard
 
 if TYPE_CHECKING:
     from node.recipe.functions import Call
@@ -75,21 +77,17 @@ NUMBERED = {
     0x300A00C2: ("BEAM", 0x300A00C0),  # Beam Name, Beam Number
 }
 
-# Coding schemes whose meanings are published (PS3.16 Table 8-1); any other is somebody's own.
-_PUBLISHED_NAMES = """
-    ACR ASTM-SIGPURPOSE ATC BARI BI C4 C5 CD8 CDT CTCAE CVX DCM DCMUID DOCLE FMA GDC HCPCS HL7V3 HPC I10 I10C
-    I10P I11 I9 I9C ICD10 ICD10CM ICD9 ICDO3 ICS IETF4646 ISO3166_1 ISO5218_1 ISO639_1 ISO639_2 ISO_OLYMPICS
-    ITIS_TSN LN LOINC MA MAYOASRG MDC MGI MSH NCBI NCIT NCDR NDC NEU NICIP NYUMCCG PUBCHEM_CID RADELEMENT RADLEX
-    RFC3066 RXNORM SCPECG SCT SDM SNM SNM3 SRT TG263 UBERON UCUM UMLS UNIPROT UNS ZFA
-"""
-_PUBLISHED = frozenset(_PUBLISHED_NAMES.split())
-
 
 def clean_text(call: Call) -> str:
-    """Return the words and numbers of each value that may stay; a name of which some go stays a name."""
+    """Return the words and numbers of each value that may stay; a name of which some go stays a name.
+
+    Of an id or a place (`node.recipe.known`) nothing stays: the leak gate would hold whatever did.
+    """
     value = call.value
     tag = int(call.path[-10:-6] + call.path[-5:-1], 16)
-    if tag == CODE_MEANING and call.sibling(_SCHEME).strip("\0 ").upper() in _PUBLISHED:
+    if is_value(tag):
+        return ""
+    if tag == CODE_MEANING and is_standard(call.sibling(_SCHEME).strip("\0 ")):
         return value
     if tag in CODE_VALUES:
         return _code_value(call, value)

@@ -243,3 +243,32 @@ def test_the_configuration_names_files_of_words_beside_it(tmp_path):
     assert [fault.key for fault in faults(tmp_path, GOOD + "vocabulary: [1]\n")] == ["vocabulary.0"]
     with pytest.raises(RecipeError, match="absent"):
         compile_routes(load(tmp_path, GOOD + "vocabulary: [absent.txt]\n"))
+
+
+@pytest.mark.parametrize("service", ["ED", "A4", "12", "CARDIOLOGY", "Emergency Medicine"])
+def test_of_a_place_nothing_stays_so_that_the_gate_has_nothing_to_hold(service):
+    found = shipped_recipe("research")
+    assert found is not None
+    research, data = load_recipe([found]), encode(series(RequestingService=service, AdmittingDiagnosesDescription="ED"))
+    cleaned = research.apply(EncodedDataset.scan(data, 0, EXPLICIT_LE), Keys(), {})
+    after = decode(cleaned.tobytes(), EXPLICIT_LE)
+    assert not after.get("RequestingService")
+    assert after.AdmittingDiagnosesDescription == "ED", "the same word as a text"
+    assert not leaks(cleaned, research)
+
+
+def test_the_meaning_of_a_code_stays_for_the_same_schemes_wherever_the_code_stands():
+    code = {"CodeValue": "5.10.2", "CodeMeaning": "QRS Xyzzynol"}
+    for scheme, stays in (("SCPECG", True), ("NCDR [2.0b]", True), ("99HOSP", False)):
+        named = items({**code, "CodingSchemeDesignator": scheme})
+        content = items({"ValueType": "CODE", "ConceptNameCodeSequence": named, "ConceptCodeSequence": named})
+        after = apply_research(series(ProcedureCodeSequence=named, ContentSequence=content))
+        codes = after.ProcedureCodeSequence[0], after.ContentSequence[0].ConceptCodeSequence[0]
+        assert ["Xyzzynol" in code.CodeMeaning for code in codes] == [stays, stays], scheme
+
+
+def apply_research(source: Dataset) -> Dataset:
+    found = shipped_recipe("research")
+    assert found is not None
+    done = load_recipe([found]).apply(EncodedDataset.scan(encode(source), 0, EXPLICIT_LE), Keys(), {})
+    return decode(done.tobytes(), EXPLICIT_LE)

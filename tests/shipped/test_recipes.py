@@ -318,3 +318,18 @@ def test_each_recipe_says_what_it_is_for_and_what_it_gives_up(name):
     assert all(words in head for words in ("What it is for:", "gives up"))
     page = Path(__file__).parents[2] / "docs" / f"recipe-{name}.md"
     assert "should not use it" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["research", "xnat"])
+def test_specimens_of_slides_are_still_told_apart_and_found_again(name):
+    def slide(block: str, *specimens: str) -> Dataset:
+        described = [dataset(SpecimenIdentifier=one, SpecimenUID=f"1.2.3.9.{n}") for n, one in enumerate(specimens)]
+        source = scan(SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.6", Modality="SM", ContainerIdentifier=block)
+        source.SpecimenDescriptionSequence = described
+        return apply(loaded(name), source, masks=True)
+
+    one, again, other = slide("S-12-A1", "S-12-A1-1", "S-12-A1-2"), slide("S-12-A1", "S-12-A1-2"), slide("S-12-B1")
+    assert one.ContainerIdentifier == again.ContainerIdentifier != other.ContainerIdentifier
+    first, second = (item.SpecimenIdentifier for item in one.SpecimenDescriptionSequence)
+    assert first != second == again.SpecimenDescriptionSequence[0].SpecimenIdentifier
+    assert not [value for value in (one.ContainerIdentifier, first, second) if "S-12" in value or value == "REMOVED"]

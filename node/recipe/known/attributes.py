@@ -97,6 +97,11 @@ def _form(tag: int, code: int) -> Form:
     return Form.ITEMS if vr == "SQ" else _of_leaf(tag, vr)
 
 
+def is_value(tag: int) -> bool:
+    """Tell whether an element that is no name is an id, an address, a place or a device, whatever its VR."""
+    return tag in _VALUES
+
+
 def _of_leaf(tag: int, vr: str) -> Form:
     if vr == "PN" or tag in _NAMES:
         return Form.NAME
