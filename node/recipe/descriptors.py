@@ -98,7 +98,7 @@ def clean_text(call: Call) -> str:
 
 def _code_value(call: Call, value: str) -> str:
     """Return a code as it is, but a keyed one where somebody's own scheme holds what identifies a person."""
-    if not (value.strip("\0 ") and call.instance.known.names(value)) or _scheme(call) in _PUBLISHED:
+    if not (value.strip("\0 ") and call.instance.known.names(value)) or is_standard(_scheme(call)):
         return value
     return f"CODE_{call.identities.text(value)[-_SUFFIX:]}"
 
@@ -107,7 +107,7 @@ def _scheme(call: Call) -> str:
     """Return the scheme of a code, which stands behind its value."""
     sequence, _, item = call.path.rpartition("__")[0].rpartition("__")
     found = call.instance.items(sequence, (_SCHEME,)) if sequence else []
-    return found[int(item)].get(_SCHEME, "").strip("\0 ").upper() if found else ""
+    return found[int(item)].get(_SCHEME, "").strip("\0 ") if found else ""
 
 
 def _one(call: Call, tag: int, text: str) -> str:
