@@ -68,6 +68,13 @@ def test_whatever_is_handed_out_is_noted_and_nothing_else() -> None:
     assert one.pseudonym_of("UNKNOWN") == ""
 
 
+def test_another_id_by_an_issuer_of_its_own_is_somebody_elses_number() -> None:
+    one = identities(IssuerOfPatientID="H")
+    assert len({one.pseudonym_of("MRN-1"), one.pseudonym_of("MRN-1", "CLINIC")}) == 2
+    assert one.pseudonym_of("MRN-1") == one.pseudonym_of("MRN-1", "H") == one.pseudonym()
+    assert PatientKey("CLINIC", "MRN-1") in one.patients
+
+
 def test_an_alias_of_an_issuer_and_the_routes_issuer_are_the_same_patient() -> None:
     scope = Scope("demo", KEYS, Patients("OLD", {"OLD": "NEW"}))
     assert len({identities(scope, **more).pseudonym() for more in ({}, {"IssuerOfPatientID": "NEW"})}) == 1

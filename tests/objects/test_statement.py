@@ -88,6 +88,11 @@ def test_without_the_basic_profile_nothing_is_said():
         image(AnatomicRegionSequence=[dataset(CodeValue="69536005", CodingSchemeDesignator="SCT")]),
         image(AnatomicRegionSequence=[dataset(CodeValue="T-D1100", CodingSchemeDesignator="SRT")]),
         image(ROOT + "4.1", "MR", SharedFunctionalGroupsSequence=[dataset(FrameAnatomySequence=[HEAD])]),
+        image(
+            ROOT + "2.1",
+            "CT",
+            PerFrameFunctionalGroupsSequence=[dataset(), dataset(FrameAnatomySequence=[HEAD])],
+        ),
     ],
 )
 def test_a_head_in_ct_or_mr_has_recognizable_features(source):

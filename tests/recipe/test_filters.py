@@ -163,6 +163,13 @@ def test_a_line_that_cannot_be_meant_is_a_fault(line, words):
     assert words in fault
 
 
+@pytest.mark.parametrize("line", ["coordinates 0,0,10,10", "keepcoordinates 0,0,10,10", "coordinates all"])
+def test_what_is_excluded_has_no_coordinates(line):
+    (fault,) = faults("%filter exclude", "LABEL a", "present Modality", line)
+    assert fault.startswith("r.dicom:5")
+    assert "mean nothing" in fault
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
