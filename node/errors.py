@@ -131,6 +131,10 @@ class ProjectChanged(Collision):
     """A project's replacements have other forms than those that were handed out before."""
 
 
+class RecipeChanged(Collision):
+    """A study that is to have one recipe began under another one."""
+
+
 class DatasetError(NodeError):
     """Encoded DICOM that cannot be parsed; `path` is a tag path, never a value."""
 
@@ -189,6 +193,7 @@ class HoldReason(StrEnum):
     NO_PATIENT_ID = "no-patient-id"  # a pseudonym or date shift needs a Patient ID, and there is none that is one's own
     STUDY_OF_TWO_PATIENTS = "study-of-two-patients"  # the study came before, under another patient
     PROJECT_CHANGED = "project-changed"  # the project's first instances went out in other forms
+    RECIPE_CHANGED = "recipe-changed"  # the study began under a recipe that can no longer be applied
     COLLISION = "collision"  # two originals would get the same replacement
     ROUTE_GONE = "route-gone"  # the configuration no longer has the route
     LEAK = "leak"  # the result still shows whose it is

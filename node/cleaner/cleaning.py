@@ -13,12 +13,13 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 from node.cleaner.plan import Plan
 from node.errors import DatasetError, HoldInstance, HoldReason, SpoolError
 from node.gate import Finding, described, through
 from node.instances import InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
-from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID
+from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
 from node.ledger.leases import LEASE_SECONDS
 from node.ledger.maps import Handed
@@ -99,7 +100,25 @@ class Cleaning:
 
     def _clean(self, claimed: Claimed, plan: Plan, file: int) -> Result:
         with opened(file, lambda: self._scratch(claimed.id), self._spool.check_room) as source:
-            return self._apply(claimed, plan, source)
+            plan, sole = self._plan_of(plan, source)
+            try:
+                return self._apply(claimed, plan, source, sole=sole)
+            except HoldInstance as hold:
+                return Held(claimed, hold.reason, hold.detail, plan.recipe.hash)
+
+    def _plan_of(self, plan: Plan, source: Source) -> tuple[Plan, bool]:
+        """Return the plan for an instance's study, and whether no other recipe may have begun it meanwhile.
+
+        Raises HoldInstance where the study began under a recipe that can no longer be applied.
+        """
+        if plan.kept is None:
+            return plan, False
+        study = source.dataset.text(STUDY_INSTANCE_UID)
+        began = self._ledger.maps.stored_recipe(plan.scope.project, plan.scope.keys.uid(study)) if study else None
+        if began is None or began == plan.recipe.hash:
+            return plan, True
+        recipe = plan.kept.recipe_of(began)
+        return (plan, False) if recipe is None else (replace(plan, recipe=recipe), True)
 
     def _scratch(self, name: str) -> int:
         """A file that lives as long as it is open."""
@@ -108,7 +127,7 @@ class Cleaning:
         self._spool.abandon(name, suffix)
         return file
 
-    def _apply(self, claimed: Claimed, plan: Plan, source: Source) -> Result:
+    def _apply(self, claimed: Claimed, plan: Plan, source: Source, *, sole: bool) -> Result:
         original = source.dataset
         if (original.text(SOP_CLASS_UID), original.text(SOP_INSTANCE_UID)) != (
             claimed.sop_class_uid,
@@ -152,7 +171,7 @@ class Cleaning:
             syntax.uid,
             size,
             len(head),
-            _handed(plan, identities),
+            _handed(plan, identities, sole=sole),
             told(leak, risk),
         )
 
@@ -225,7 +244,7 @@ def _tell(claimed: Claimed, findings: list[Finding]) -> None:
     )
 
 
-def _handed(plan: Plan, identities: InstanceIdentities) -> Handed:
+def _handed(plan: Plan, identities: InstanceIdentities, *, sole: bool) -> Handed:
     keys = plan.scope.keys
     return Handed(
         keys.epoch,
@@ -234,4 +253,5 @@ def _handed(plan: Plan, identities: InstanceIdentities) -> Handed:
         tuple((key.issuer, key.patient_id, *found) for key, found in identities.patients.items()),
         identities.study,
         plan.recipe.hash,
+        sole,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from node.cleaner.kept import KeptRecipes
 from node.config import Config
 from node.instances import Scope, make_scope
 from node.objects import Policy
@@ -13,7 +14,10 @@ from node.recipe import Conditions, Recipe, compile_conditions
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One route: its recipe, its destinations, and whom it replaces."""
+    """One route: its recipe, its destinations, and whom it replaces.
+
+    `kept` are the recipes that it had, where a study is finished under the one that it began with.
+    """
 
     route: str
     recipe: Recipe
@@ -23,10 +27,14 @@ class Plan:
     scope: Scope
     gate: str
     policy: Policy
+    kept: KeptRecipes | None = None
 
 
 def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> dict[str, Plan]:
-    """Return the plan of every route by its name."""
+    """Return the plan of every route by its name; the recipes are kept. Raises SpoolError."""
+    kept = {name: KeptRecipes(config.node.data / "recipes" / name, recipe) for name, recipe in recipes.items()}
+    for one in kept.values():
+        one.keep()
     return {
         route.name: Plan(
             route=route.name,
@@ -37,6 +45,7 @@ def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> 
             scope=make_scope(config, route.project, route, secret),
             gate=route.gate,
             policy=Policy(route.unknown_sop_class, route.documents, route.pixel_risk),
+            kept=kept[route.name] if route.recipe_change == "next-study" else None,
         )
         for route in config.routes
     }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from node.cli.common import add_row, config_option, console, print_json
+from node.cli.common import add_row, config_option, console, opened_ledger, print_json, quiet_config
 from node.cli.settings import loaded_recipe
 from node.cli.statement import statement
 
@@ -37,6 +37,29 @@ def show(recipes: tuple[str, ...], as_json: bool) -> None:
         print_json(plain)
     else:
         _print(plain)
+
+
+@recipe.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@config_option
+def studies(as_json: bool) -> None:
+    """List the studies that went out under more than one recipe, by their replaced UIDs."""
+    with opened_ledger(quiet_config()) as ledger:
+        found = ledger.mixed()
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo("No study went out under more than one recipe.")
+        return
+    from rich.table import Table
+
+    table = Table("study", "project", "recipe", "instances")
+    for study in found:
+        for one in study["recipes"]:
+            began = " (began)" if one["hash"] == study["began"] else ""
+            add_row(table, study["study"], study["project"], f"{one['hash'][:12]}{began}", str(one["instances"]))
+    console().print(table)
 
 
 def as_plain(recipe: Recipe) -> dict[str, Any]:

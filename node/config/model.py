@@ -194,7 +194,8 @@ class Route(Section):
     `project` is the scope of pseudonyms, UIDs and date shifts; `issuer` the Issuer of Patient ID where an instance has
     none. A path in `recipe` is absolute once loaded. `unknown_sop_class`, `documents` and `pixel_risk` say what happens
     to objects that no recipe looks into (`node.objects`); `pixel_risk` None is `hold` where the recipe has a profile.
-    `gate` says what happens to a result that still shows whose it is.
+    `gate` says what happens to a result that still shows whose it is, `recipe_change` whether a study that is under way
+    is finished under the recipe that it began with.
     """
 
     name: Name
@@ -210,6 +211,7 @@ class Route(Section):
     documents: Literal["hold", "pass", "stub", "exclude"] = "hold"
     pixel_risk: Literal["hold", "pass"] | None = None
     gate: Literal["hold", "scrub", "report"] = "hold"
+    recipe_change: Literal["now", "next-study"] = "now"
 
     @model_validator(mode="before")
     @classmethod

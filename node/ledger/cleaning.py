@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 
 from node import __version__
-from node.errors import Collision, HoldReason, ProjectChanged, TwoPatients
+from node.errors import Collision, HoldReason, ProjectChanged, RecipeChanged, TwoPatients
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.maps import Handed, LedgerMaps
@@ -173,6 +173,7 @@ class CleaningLedger:
                     "clean_size": result.size,
                     "clean_offset": result.offset,
                     "engine_version": __version__,
+                    "study": None if result.handed.study is None else result.handed.study[0],
                     "repeat": self._is_repeat(connection, result.claimed),
                 }
         if connection.execute(_MINE, values).rowcount != 1:
@@ -197,6 +198,8 @@ def _collided(error: Collision) -> tuple[HoldReason, str]:
             return HoldReason.STUDY_OF_TWO_PATIENTS, "the study (0020,000D) came under another (0010,0020)"
         case ProjectChanged():
             return HoldReason.PROJECT_CHANGED, "other forms of the project were handed out before"
+        case RecipeChanged():
+            return HoldReason.RECIPE_CHANGED, "the study began under another recipe meanwhile: release"
     return HoldReason.COLLISION, "two originals would share a replacement"
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from node.errors import Collision, ProjectChanged, TwoPatients
+from node.errors import Collision, ProjectChanged, RecipeChanged, TwoPatients
 from node.ledger.database import Database
 from node.ledger.schema import mixed_studies, patient_map, projects, study_map, uid_map
 from node.ledger.transactions import Transaction
@@ -45,6 +45,8 @@ class Handed:
         The keyed replacement of the Study Instance UID, and the pseudonym of the patient that it came under.
     recipe
         The hash of the recipe; empty where it is not known.
+    sole
+        Whether the study must not have begun under another recipe.
     """
 
     epoch: int = 1
@@ -53,6 +55,7 @@ class Handed:
     patients: tuple[tuple[str, str, str, int], ...] = ()
     study: tuple[str, str] | None = None
     recipe: str = ""
+    sole: bool = False
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ class LedgerMaps:
     _patients: dict[tuple[str, int, str, str], tuple[str, int]] = field(default_factory=dict)
     _studies: dict[tuple[str, str], str] = field(default_factory=dict)
     _projects: dict[tuple[str, int], Forms] = field(default_factory=dict)
+    _began: dict[tuple[str, str], str] = field(default_factory=dict)
     _recipes: dict[tuple[str, str, str], bool] = field(default_factory=dict)
 
     def stored_uid(self, project: str, epoch: int, original: str) -> str | None:
@@ -80,6 +84,10 @@ class LedgerMaps:
     def stored_study(self, project: str, study: str) -> str | None:
         """The pseudonym that a study came under, by the keyed replacement of its UID."""
         return self._stored(self._studies, (project, study), _study)
+
+    def stored_recipe(self, project: str, study: str) -> str | None:
+        """The hash of the recipe that a study began under, by the keyed replacement of its UID."""
+        return self._stored(self._began, (project, study), _first_recipe)
 
     def _stored(
         self, cache: dict[_Key, _Value], key: _Key, find: Callable[[Transaction, _Key], _Value | None]
@@ -105,7 +113,7 @@ class LedgerMaps:
         self._write_patients(connection, project, handed)
         if handed.study is not None:
             self._write_study(connection, project, *handed.study)
-            self._write_recipe(connection, (project, handed.study[0], handed.recipe))
+            self._write_recipe(connection, (project, handed.study[0], handed.recipe), sole=handed.sole)
 
     def remember(self, project: str, handed: Handed) -> None:
         """Keep in memory what was committed."""
@@ -126,14 +134,16 @@ class LedgerMaps:
         if _study(connection, (project, study)) != pseudonym:
             raise TwoPatients("a study came under another patient meanwhile")
 
-    def _write_recipe(self, connection: Transaction, key: tuple[str, str, str]) -> None:
-        """Note the first recipe of a study, and that it has another one."""
+    def _write_recipe(self, connection: Transaction, key: tuple[str, str, str], *, sole: bool) -> None:
+        """Note the first recipe of a study, and that it has another one, which is a collision where it must not."""
         project, study, recipe = key
         if not recipe or key in self._recipes:
             return
         place = {"the_project": project, "the_study": study}
         connection.execute(_FIRST_RECIPE, {**place, "recipe_hash": recipe})
-        if connection.execute(_RECIPE, place).scalar() != recipe:
+        if _first_recipe(connection, (project, study)) != recipe:
+            if sole:
+                raise RecipeChanged("a study began under another recipe meanwhile")
             connection.execute(_MIXED, {"project": project, "study": study})
 
     def _write_forms(self, connection: Transaction, project: str, handed: Handed) -> None:
@@ -214,6 +224,12 @@ def new_patient(connection: Transaction, key: tuple[str, int, str, str], given: 
 
 def _study(connection: Transaction, key: tuple[str, str]) -> str | None:
     found: str | None = connection.execute(_STUDY, dict(zip(("the_project", "the_study"), key, strict=True))).scalar()
+    return found
+
+
+def _first_recipe(connection: Transaction, key: tuple[str, str]) -> str | None:
+    place = dict(zip(("the_project", "the_study"), key, strict=True))
+    found: str | None = connection.execute(_RECIPE, place).scalar()
     return found
 
 

@@ -27,6 +27,7 @@ from node.ledger.schema import (
     instances,
     mixed_studies,
     refusals,
+    study_map,
     tallies,
 )
 from node.ledger.transactions import Transaction
@@ -78,6 +79,31 @@ class Ledger:
                 for row in refused
             ],
         }
+
+    def mixed(self) -> list[dict[str, Any]]:
+        """The studies that went out under more than one recipe, with these, as `recipe studies --json` prints them."""
+        here = (mixed_studies.c.project, mixed_studies.c.study)
+        first = (
+            select(*here, study_map.c.recipe_hash)
+            .join(study_map, (study_map.c.project == here[0]) & (study_map.c.study == here[1]))
+            .order_by(*here)
+        )
+        counted = (
+            select(*here, instances.c.recipe_hash, func.count().label("n"))
+            .join(instances, (instances.c.project == here[0]) & (instances.c.study == here[1]))
+            .group_by(*here, instances.c.recipe_hash)
+            .order_by(func.min(instances.c.seq))
+        )
+        with self.database.read() as connection:
+            found: dict[tuple[str, str], tuple[str | None, list[dict[str, Any]]]] = {
+                (row.project, row.study): (row.recipe_hash, []) for row in connection.execute(first)
+            }
+            for row in connection.execute(counted):
+                found[row.project, row.study][1].append({"hash": row.recipe_hash, "instances": row.n})
+        return [
+            {"study": study, "project": project, "began": began, "recipes": recipes}
+            for (project, study), (began, recipes) in found.items()
+        ]
 
     def held(self, limit: int = 1000) -> list[dict[str, Any]]:
         """What is held, oldest first: instances that could not be cleaned, and deliveries that were refused."""

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0003"  # the migration that makes these tables
+VERSION = "0004"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -66,6 +66,7 @@ instances = Table(
     Column("clean_size", Integer),
     Column("clean_offset", Integer),
     Column("engine_version", Text),
+    Column("study", Text),
     UniqueConstraint("id", name="instances_id"),
     CheckConstraint("state IN ('received', 'cleaned', 'held', 'excluded', 'discarded')", name="instances_state"),
     CheckConstraint("outcome IN ('in_flight', 'delivered', 'held', 'excluded', 'discarded')", name="instances_outcome"),

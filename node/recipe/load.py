@@ -43,6 +43,8 @@ class Recipe:
     hash
         SHA-256 (hexadecimal) over the texts in their order, each with its length in front, over the site's functions
         where a line calls one, and over the vocabulary where a text is cleaned.
+    texts
+        What it was loaded from.
     variables
         Names that `var:` asks for.
     keyed
@@ -75,7 +77,8 @@ class Recipe:
         self.filters = combined.filters
         self.labels = combined.labels
         self.warnings = combined.warnings
-        self._texts = tuple(texts)
+        self.texts = tuple(texts)
+        self._scope = scope
         self._in_node = scope.in_node
         self.profile = combined.profile
         self._lists = combined.used_lists
@@ -138,6 +141,11 @@ class Recipe:
         cleaned.gathered = instance.gathered
         return cleaned
 
+    def with_texts(self, texts: Sequence[RecipeText]) -> Recipe:
+        """Return the recipe of other texts, with the functions and the vocabulary of this one. Raises RecipeError."""
+        scope = self._scope
+        return load_recipe(texts, in_node=scope.in_node, functions=scope.functions, vocabulary=scope.vocabulary)
+
     def detect(self, dataset: EncodedDataset) -> Detection:
         """Judge an image by the filters. Raises DatasetError for undecodable text, HoldInstance for empty regions."""
         return detect(self.filters, dataset)
@@ -145,7 +153,7 @@ class Recipe:
     def line(self, where: str) -> str:
         """Return the text of a line by its `where`, file and number, as rules and filters have it."""
         name, _, number = where.rpartition(":")
-        text = next((text.text for text in self._texts if text.name == name), "")
+        text = next((text.text for text in self.texts if text.name == name), "")
         lines = text.removeprefix("\ufeff").splitlines()
         return lines[int(number) - 1].strip() if number.isdecimal() and int(number) <= len(lines) else ""
 

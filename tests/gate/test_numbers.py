@@ -6,6 +6,7 @@ import pytest
 
 from node.gate import leaks
 from node.gate.numbers import apart, pieces_of
+from node.gate.search import suspicious
 from node.recipe import Cleaned, EncodedDataset, Recipe
 from node.recipe.coding import coding_of
 from node.recipe.known.gather import gather
@@ -45,7 +46,8 @@ def contours(values: list[bytes], syntax: Syntax, **changes: object) -> bytes:
         content = element(CONTOUR_DATA, "DS", value, coding)
         items.append(coding.item(0xFFFEE000, len(content)) + content)
     whole = b"".join(items)
-    return encode(patient(**changes), syntax) + coding.header(0x30060039, "SQ", len(whole)) + whole
+    source = patient(**{"SeriesDate": "20050811", **changes})  # which none of the dates becomes when shifted
+    return encode(source, syntax) + coding.header(0x30060039, "SQ", len(whole)) + whole
 
 
 def cleaned(data: bytes, syntax: Syntax, by: Recipe = WEAK) -> Cleaned:
@@ -57,6 +59,10 @@ def told(values: list[bytes], syntax: Syntax = EXPLICIT_LE, **changes: object) -
     result = cleaned(contours(values, syntax, **changes), syntax)
     _, kept = apart(result, gather(result.dataset).numbers)
     assert len(kept) == len(values)
+    gathered = gather(result.dataset)
+    gathered.numbers.clear()
+    without = cleaned(contours([], syntax, **changes), syntax)
+    assert not suspicious(gathered, without, pixels=True), "the rest alone would make it be taken apart"
     return [str(finding) for finding in leaks(result, WEAK)]
 
 
