@@ -29,7 +29,7 @@ KEYS = (
 )
 NEEDED = {
     "siemens": ("SliceTiming", "PhaseEncodingDirection", "EffectiveEchoSpacing"),
-    "ge": ("InPlanePhaseEncodingDirectionDICOM",),
+    "ge": ("InPlanePhaseEncodingDirectionDICOM", "PhaseEncodingDirection", "EffectiveEchoSpacing", "TotalReadoutTime"),
     "philips": ("InPlanePhaseEncodingDirectionDICOM", "PhilipsRescaleSlope"),
     "enhanced": ("InPlanePhaseEncodingDirectionDICOM",),
 }

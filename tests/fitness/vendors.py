@@ -43,7 +43,7 @@ def siemens() -> list[Dataset]:
 
 
 def ge() -> list[Dataset]:
-    """b-value in GEMS_PARM_01, directions in GEMS_ACQU_01."""
+    """b-value in GEMS_PARM_01, directions in GEMS_ACQU_01, echo spacing in both; the sign of the phase is public."""
     found = []
     for volume, (value, direction) in enumerate(VOLUMES):
         for place in range(SLICES):
@@ -51,10 +51,16 @@ def ge() -> list[Dataset]:
             image = _image(volume, number + 1, place, Manufacturer="GE MEDICAL SYSTEMS", rows=SIZE)
             image.TemporalPositionIdentifier = volume + 1
             image.TriggerTime = str(100.0 * place)
+            image.RectilinearPhaseEncodeReordering, image.ScanOptions = "REVERSE_LINEAR", ["EPI_GEMS", "FC"]
             acquired = image.private_block(0x0019, "GEMS_ACQU_01", create=True)
             for low, part in zip((0xBB, 0xBC, 0xBD), direction, strict=True):
                 acquired.add_new(low, "DS", str(part))
-            image.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x39, "IS", [str(value), "8", "0", "0"])
+            acquired.add_new(0x9C, "LO", "epi")
+            measured = image.private_block(0x0043, "GEMS_PARM_01", create=True)
+            measured.add_new(0x2C, "SS", 500)
+            measured.add_new(0x39, "IS", [str(value), "8", "0", "0"])
+            measured.add_new(0x83, "DS", ["1", "1"])
+            image.private_block(0x0021, "GEMS_RELA_01", create=True).add_new(0x5E, "DS", str(0.1 * place))
             found.append(image)
     return found
 
