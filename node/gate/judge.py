@@ -18,6 +18,7 @@ from node.gate.search import RUN, bulk, pixel_texts, suspicious, uids_of
 from node.recipe import Cleaned, EncodedDataset, Recipe
 from node.recipe.compiled import GROUP_LENGTH, effective_vr
 from node.recipe.content import keeps_value
+from node.recipe.descriptors import CLEAN_TEXT
 from node.recipe.dictionary import STRUCTURAL_UIDS, entry, is_creator, is_private, show
 from node.recipe.encoded import UNDEFINED
 from node.recipe.header import Action, Source
@@ -151,7 +152,7 @@ class Judge:
         if form in IDENTIFYING:
             text = decoded(raw, seen.place.read)
             own = self._original(seen) == text
-            if own and kept and _is_its_kind(seen):
+            if own and (kept or _is_cleaned(seen)) and _is_its_kind(seen):
                 yield from (Finding(kind, seen.path) for kind in self._foreign(seen, form, raw))
                 return
             if own and self._identifies(form, text):
@@ -279,6 +280,12 @@ def _is_date_in(written: str, text: str, *, whole_values: bool) -> bool:
         return False
     found = re.search(f"(?<![0-9.]){written}{_TIME_BEHIND}", text)
     return found is not None and (not whole_values or found.group() == text.strip("\0 "))
+
+
+def _is_cleaned(seen: Seen) -> bool:
+    """Tell whether a line takes out of a text what no vocabulary knows: what stays are words and short numbers."""
+    value = seen.decision.program[-1].value if seen.decision.program else None
+    return value is not None and value.text == CLEAN_TEXT
 
 
 def _is_its_kind(seen: Seen) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from node.errors import HoldInstance, HoldReason
 from node.recipe.coding import Coding
 from node.recipe.encoded import EncodedDataset
 from node.recipe.output import Cleaned, Edit, Output
@@ -33,6 +34,11 @@ def amended(cleaned: Cleaned, changes: Mapping[int, Change], ranges: Sequence[Ed
     ranges
         Values of the source (offsets) that are replaced by others of the same length; where the recipe takes away what
         they stand in, nothing happens.
+
+    Raises
+    ------
+    HoldInstance
+        What a line wrote reaches over the bounds of what is changed.
     """
     dataset = cleaned.dataset
     edits = list(cleaned._edits)
@@ -66,12 +72,18 @@ def _put(edits: list[Edit], dataset: EncodedDataset, tag: int, new: bytes) -> in
     if element is not None:
         start, end = element[1], element[4]
         before = end - start
-        for edit in [edit for edit in edits if edit[1] > start and edit[0] < end]:
-            before += len(edit[2]) - (edit[1] - edit[0])
+        for edit in _touching(edits, start, end):
+            parts = _outside(edit, start, end)
+            before += len(edit[2]) - (min(edit[1], end) - max(edit[0], start))
             edits.remove(edit)
+            edits += parts
         edits.append((start, end, new))
         return len(new) - before
     position = next((e[1] for e in dataset.elements if e[0] >> 16 > tag), dataset.end)
+    for around in [edit for edit in edits if edit[0] < position < edit[1]]:
+        parts = _outside(around, position, position)
+        edits.remove(around)
+        edits += parts
     there = [edit for edit in edits if edit[:2] == (position, position)]
     old = [edit for edit in there if _tag(edit, dataset.coding) == tag]
     later = next((edit for edit in there if _NO_GROUP << 16 > _tag(edit, dataset.coding) > tag), None)
@@ -80,6 +92,21 @@ def _put(edits: list[Edit], dataset: EncodedDataset, tag: int, new: bytes) -> in
     if new:
         edits.insert(edits.index(later) if later is not None else len(edits), (position, position, new))
     return len(new) - sum(len(edit[2]) for edit in old)
+
+
+def _touching(edits: list[Edit], start: int, end: int) -> list[Edit]:
+    return [edit for edit in edits if edit[1] > start and edit[0] < end]
+
+
+def _outside(edit: Edit, start: int, end: int) -> list[Edit]:
+    """Return what an edit does beside a range: what it takes away there goes whatever is put into the range.
+
+    Raises HoldInstance where it puts something in the place of more than the range: nobody knows what belongs where.
+    """
+    parts = [(edit[0], start, b"")] * (edit[0] < start) + [(end, edit[1], b"")] * (edit[1] > end)
+    if parts and edit[2]:
+        raise HoldInstance(HoldReason.ACTION_FAILED, "what is said of the instance and what a line wrote overlap")
+    return parts
 
 
 def _tag(edit: Edit, coding: Coding) -> int:
@@ -105,9 +132,11 @@ def _settle(edits: list[Edit], dataset: EncodedDataset, tag: int, grown: int) ->
 
 def _over(edits: list[Edit], new: Edit) -> None:
     start, end, _ = new
-    hit = [edit for edit in edits if edit[1] > start and edit[0] < end]
-    if any(edit[0] < start or edit[1] > end for edit in hit):
+    hit = _touching(edits, start, end)
+    if any(edit[0] <= start and edit[1] >= end and edit[:2] != (start, end) for edit in hit):
         return
+    if any(edit[0] < start or edit[1] > end for edit in hit):
+        raise HoldInstance(HoldReason.ACTION_FAILED, "a range that is replaced and what a line wrote overlap")
     for edit in hit:
         edits.remove(edit)
     edits.append(new)

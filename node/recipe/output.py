@@ -1,7 +1,7 @@
 """The cleaned data set, as what is taken from the source and what is new.
 
 Guarantees that the segments put one after another are the cleaned data set, and that neighboring ranges of the source
-are one range. Refuses with HoldInstance what an element's length field cannot hold.
+are one range. Refuses with HoldInstance what an element's length field cannot hold, and edits that overlap.
 """
 
 from __future__ import annotations
@@ -203,6 +203,8 @@ class Output:
         literal: list[bytes] = []
         position = dataset.start
         for start, end, new in edits:
+            if start < position:  # what one edit takes away must not come back with the next
+                raise HoldInstance(HoldReason.ACTION_FAILED, "two changes of the data set overlap")
             if start - position > SMALL:
                 _flush(segments, literal)
                 segments.append((position, start - position))
