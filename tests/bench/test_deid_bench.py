@@ -6,6 +6,7 @@ from tests.bench.deid import _row, by_other
 from tests.deidset.build import PUBLIC
 from tests.deidset.check import COLUMNS
 from tests.deidset.encoding import DEFLATED, part10
+from tests.deidset.expected import Expectation
 
 
 def test_another_tool_cleans_file_by_file_and_what_it_breaks_on_is_not_out(tmp_path):
@@ -17,7 +18,7 @@ def test_another_tool_cleans_file_by_file_and_what_it_breaks_on_is_not_out(tmp_p
         (folder / name).write_bytes((PUBLIC / name).read_bytes())
     done = by_other("deid", folder, tmp_path / "out")
     assert set(done) == {"MR_small.dcm", "broken.dcm", "rtplan.dcm"}
-    row = _row("deid", done, dict.fromkeys(done, False), tmp_path / "out", ())
+    row = _row("deid", done, dict.fromkeys(done, False), tmp_path / "out", Expectation())
     assert (row["out"], row["lost"], row["held with a reason"]) == (2, 1, 0)
     assert set(COLUMNS) < set(row)
     assert row["marks"] == 2  # it says nothing of the method by its codes

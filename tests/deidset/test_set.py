@@ -9,10 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from node.objects import Policy
 from tests.deidset.build import build, synthetic
 from tests.deidset.check import COLUMNS, Check, Report
-from tests.deidset.cleaning import clean, settings
+from tests.deidset.cleaning import EVERYTHING, clean, settings
 from tests.deidset.encoding import part10
 from tests.deidset.expected import RESEARCH, Expectation
 
@@ -22,8 +21,6 @@ ROUTES = {
     "options": (("ps3.15-basic", *RESEARCH), RESEARCH),
     "research": (("research",), RESEARCH),
 }
-# Whatever may be held by default goes out here, so that what is in it is judged too.
-EVERYTHING = Policy(unknown_sop_class="pass", documents="pass", pixel_risk="pass")
 
 
 @pytest.fixture(scope="module")
