@@ -111,6 +111,10 @@ class Judge:
         self._weak = [sought for sought in self._sought if not sought.needle.strong and len(sought.needle.text) > 1]
         self._persons = self._of_persons()
         self._dates = {text: kind_of(tag) for date, tag in gathered.dates.items() for text in writings(date)}
+        # Each writing of a date has its year: a text without it needs no more than one look.
+        self._years: dict[str, list[tuple[str, str]]] = {}
+        for date, tag in gathered.dates.items():
+            self._years.setdefault(date[:4], []).extend((text, kind_of(tag)) for text in writings(date))
         self._nested: dict[str, str] | None = None
 
     def _needles(self) -> list[_Sought]:
@@ -223,9 +227,11 @@ class Judge:
                 yield kind_of(self._gathered.uids[found])
 
     def _written_dates(self, text: str, *, whole_values: bool = False) -> Iterator[str]:
-        for written, kind in self._dates.items():
-            if written in text and _is_date_in(written, text, whole_values=whole_values):
-                yield kind
+        for year, dates in self._years.items():
+            if year in text:
+                for written, kind in dates:
+                    if written in text and _is_date_in(written, text, whole_values=whole_values):
+                        yield kind
 
     def _weakly(self, text: str, *, personal: bool) -> Iterator[str]:
         """Look for short and common words: in a field for names one is enough, elsewhere two are, one of a name."""

@@ -18,7 +18,7 @@ SEED = 20260101
 PUBLIC = Path(pydicom.__file__).parent / "data/test_files"
 
 
-_DOCUMENT = 0x00420011  # whatever the class says, there is a document in it
+_MAY_SHOW = frozenset({0x00420011, 0x00186011})  # whatever the class says: a document, an ultrasound image
 
 
 def synthetic(seed: int = SEED, *, whole: bool = True) -> Iterator[File]:
@@ -45,7 +45,7 @@ def build(folder: Path, seed: int = SEED, *, whole: bool = True) -> dict[str, bo
     for file in synthetic(seed, whole=whole):
         data = part10(file.tree, file.syntax, meta=file.meta, preamble=file.preamble)
         (folder / f"{file.name}.dcm").write_bytes(data + file.tail)
-        made[f"{file.name}.dcm"] = file.held or _DOCUMENT in file.tree
+        made[f"{file.name}.dcm"] = file.held or not _MAY_SHOW.isdisjoint(file.tree)
     for path in sorted(PUBLIC.glob("*.dcm")):
         shutil.copyfile(path, folder / f"public-{path.name}")
         made[f"public-{path.name}"] = True
