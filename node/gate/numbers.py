@@ -17,7 +17,7 @@ Ranges = list[tuple[int, int]]
 BETWEEN = b"\\"
 _PIECE = 1 << 20  # bytes
 _OF_NUMBERS = b"0123456789+-eE"
-_POINT, _BLANK, _OTHER = b"._x"
+_BLANK, _OTHER = b"_x"
 _MARKS = bytes(
     _BLANK if code in b" \0" else code if code in b".\\" or code in _OF_NUMBERS else _OTHER for code in range(256)
 )

@@ -37,7 +37,10 @@ def settle(database: Database, *handed: Handed, owner: str = "c") -> list[HoldRe
     cleaning = CleaningLedger(database, owner)
     claimed = cleaning.claim(len(handed))
     results = cleaning.settle(
-        [replace(clean(one, ("d",)), handed=each) for one, each in zip(claimed, handed, strict=True)]
+        [
+            replace(clean(one, ("d",)), handed=each, recipe_hash=each.recipe)
+            for one, each in zip(claimed, handed, strict=True)
+        ]
     )
     by_seq = {result.claimed.seq: result for result in results}
     return [result.reason if isinstance(result := by_seq[one.seq], Held) else None for one in claimed]
@@ -75,6 +78,26 @@ def test_studies_that_went_out_under_two_recipes_are_counted(database: Database)
     assert mixed() == 1
     assert sql(database, "SELECT project, study FROM mixed_studies") == [("p", "2.25.5")]
     assert sql(database, "SELECT DISTINCT engine_version FROM instances") == [(__version__,)]
+
+    assert Ledger(database).mixed() == [
+        {
+            "study": "2.25.5",
+            "project": "p",
+            "began": "r1",
+            "recipes": [{"hash": one, "instances": count} for one, count in (("r1", 3), ("r2", 1), ("r3", 1))],
+        }
+    ]
+
+
+def test_a_study_that_is_to_have_one_recipe_gets_no_other_meanwhile(database: Database) -> None:
+    one, other = (patient("A", recipe=recipe, sole=True) for recipe in ("r1", "r2"))
+    assert settle(database, one, other, one) == [None, HoldReason.RECIPE_CHANGED, None]
+    assert settle(database, other, owner="another") == [HoldReason.RECIPE_CHANGED]
+    assert sql(database, "SELECT count(*) FROM mixed_studies") == [(0,)]
+    assert LedgerMaps(database).stored_recipe("p", "2.25.5") == "r1"
+    assert LedgerMaps(database).stored_recipe("q", "2.25.5") is None
+    # Where the recipe is another route's, nobody minds.
+    assert settle(database, replace(other, sole=False)) == [None]
 
 
 def _race(folder: str, owner: str, gate: Callable[[], object]) -> None:

@@ -186,3 +186,24 @@ def test_the_recipe_of_another_route_of_the_project_is_not_taken(
     assert send(node.port, files[1], called="OTHER") == [0]
     node.wait_delivered(2)
     assert marks(scp) == {"OLD": 1, "OTHER": 1}
+
+
+def test_what_somebody_answers_for_goes_out_under_the_recipe_of_its_study(
+    node: Deadly, scp: StoreSCP, source: Path, tmp_path: Path
+) -> None:
+    configure(node, "OLD", "next-study")
+    node.config["routes"][0]["gate"] = "hold"
+    node.write_config()
+    node.start()
+    for number, file in enumerate(parts(tmp_path / "in", source, "1", 2)):
+        Sender(node.port).send([file])
+        node.wait_status(lambda s: s["held"] == 1, "it shows whose it is")
+        (held,) = node.held()
+        assert held["reason"] == "leak"
+        node.cli("held", "release", "--despite-leak", held["id"], check=True)
+        node.wait_delivered(number + 1)
+        configure(node, "NEW", "next-study")
+        node.config["routes"][0]["gate"] = "hold"
+        node.write_config()
+        sighup(node, "reloaded")
+    assert marks(scp) == {"OLD": 2}
