@@ -162,7 +162,9 @@ ADD PatientName func:pseudonym
 _DESCRIPTORS = """
 # What people write, and no row names.
 
+C      (0008,0100)        # Code Value: of schemes that nobody has published, where it identifies somebody
 C      (0008,0104)        # Code Meaning: of schemes that nobody has published
+C      (0008,0119)        # Long Code Value
 C      (0018,0034)        # Intervention Drug Name
 C      (0018,003A)        # Intervention Description
 C      (0018,9423)        # Acquisition Protocol Name

@@ -110,7 +110,7 @@ class _Unkeyed:
     def pseudonym(self) -> str:
         raise _no_secret()
 
-    def pseudonym_of(self, _patient_id: str) -> str:
+    def pseudonym_of(self, _patient_id: str, _issuer: str | None = None) -> str:
         raise _no_secret()
 
     def shift_days(self) -> int:

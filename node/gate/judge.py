@@ -7,6 +7,7 @@ identifying element that no line means is a finding.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ from node.gate.search import RUN, bulk, pixel_texts, suspicious, uids_of
 from node.recipe import Cleaned, EncodedDataset, Recipe
 from node.recipe.compiled import GROUP_LENGTH, effective_vr
 from node.recipe.content import keeps_value
-from node.recipe.dictionary import STRUCTURAL_UIDS, is_creator, is_private, show
+from node.recipe.dictionary import STRUCTURAL_UIDS, entry, is_creator, is_private, show
 from node.recipe.encoded import UNDEFINED
 from node.recipe.header import Action, Source
 from node.recipe.instance import Instance
@@ -32,7 +33,11 @@ from node.recipe.selectors import Field, Selector
 MOST = 20  # findings; more say nothing new
 _TOLD = 5
 _NUMBERS = frozenset(("DS", "IS", "TM", "AS"))
+_NUMBER = re.compile(r"[0-9.+\-e: \0\\]*[dwmy]?[ \0]*")  # what a value of these, lowered, is made of
+_TIME_BEHIND = r"[0-2][0-9][0-5][0-9](?:[0-5][0-9])?(?![0-9])"  # a date, without anything between
 _DATES = frozenset(("DA", "DT"))
+_PATIENTS = frozenset((0x00100020, 0x00101000, 0x00101060, 0x00080050, 0x00102154, 0x00101040))
+"""What is the patient's alone, wherever it stands: ids, accession number, telephone, address."""
 _TEXTS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", *_NUMBERS, *_DATES, "UI"))
 _LONGEST = 1 << 16  # bytes; in a longer value a weak needle means nothing
 
@@ -103,6 +108,7 @@ class Judge:
         self._sought = self._needles()
         self._strong = [sought for sought in self._sought if sought.needle.strong]
         self._weak = [sought for sought in self._sought if not sought.needle.strong and len(sought.needle.text) > 1]
+        self._persons = self._of_persons()
         self._dates = {text: kind_of(tag) for date, tag in gathered.dates.items() for text in writings(date)}
         self._nested: dict[str, str] | None = None
 
@@ -115,6 +121,16 @@ class Judge:
                 encoded = frozenset[bytes]() if plain else exact(needle.cased, value.read, others)
                 found.setdefault(needle.text, _Sought(needle, value.form, kind_of(value.tag), encoded))
         return list(found.values())
+
+    def _of_persons(self) -> dict[tuple[str, Form], str]:
+        """Return the strong needles of names and of the patient's ids."""
+        return {
+            (needle.text, value.form): kind_of(value.tag)
+            for value in self._gathered.values.values()
+            if value.form is Form.NAME or value.tag in _PATIENTS
+            for needle in needles_of(value.form, value.raw, value.read)
+            if needle.strong
+        }
 
     def findings(self) -> Iterator[Finding]:
         """Give the findings in the order of the result."""
@@ -135,7 +151,8 @@ class Judge:
         if form in IDENTIFYING:
             text = decoded(raw, seen.place.read)
             own = self._original(seen) == text
-            if own and kept:
+            if own and kept and _is_its_kind(seen):
+                yield from (Finding(kind, seen.path) for kind in self._foreign(seen, form, raw))
                 return
             if own and self._identifies(form, text):
                 yield Finding(kind_of(seen.tag), seen.path)
@@ -152,19 +169,32 @@ class Judge:
             return any(part.strip(b"\0 ") in self._gathered.uids for part in raw.split(b"\\"))
         return True
 
+    def _foreign(self, seen: Seen, form: Form, raw: bytes) -> Iterator[str]:
+        """Look for others in a value that is kept: persons, ids and UIDs. What is on purpose speaks of itself."""
+        text, read = decoded(raw, seen.place.read).lower(), seen.place.read
+        own = (
+            {needle.text for needle in needles_of(form, raw, read)}
+            if seen.tag in _PATIENTS or form is Form.NAME
+            else ()
+        )
+        for (needle, other), kind in self._persons.items():
+            if not (other is form and needle in own) and needle in text and stands_in(needle, text):
+                yield kind
+        if form is not Form.UID:
+            yield from self._uids(text.encode("latin-1", "replace"))
+
     def _kinds(self, seen: Seen, form: Form, raw: bytes) -> Iterator[str]:
         vr = _vr(seen)
         if vr not in _TEXTS:
             yield from self._in_bytes(raw)
             return
         text = decoded(raw, seen.place.read).lower()
-        numbers = vr in _NUMBERS
+        numbers = vr in _NUMBERS and _NUMBER.fullmatch(text) is not None
         for sought in self._strong:
             if sought.needle.text in text and stands_in(sought.needle.text, text, whole_values=numbers):
                 yield sought.kind
-        if seen.tag not in STRUCTURAL_UIDS:
-            yield from self._uids(text.encode("latin-1", "replace"))
-        if vr not in _DATES:
+        yield from self._uids(text.encode("latin-1", "replace"), structural=seen.tag in STRUCTURAL_UIDS)
+        if vr not in _DATES or not dates_in(raw):
             yield from self._written_dates(text, whole_values=numbers)
         if len(raw) <= _LONGEST and not numbers:
             yield from self._weakly(text, personal=form is Form.NAME)
@@ -182,17 +212,18 @@ class Judge:
         if len(raw) <= _LONGEST:
             yield from self._weakly(text, personal=False)
 
-    def _uids(self, lowered: bytes) -> Iterator[str]:
+    def _uids(self, lowered: bytes, *, structural: bool = False) -> Iterator[str]:
+        """Look for UIDs; where they say what an object is (`structural`), not those of private attributes."""
         if not self._gathered.uids:
             return
         for run in RUN.findall(lowered):
             found = uids_of(run, self._gathered.uids)
-            if found is not None:
+            if found is not None and not (structural and is_private(self._gathered.uids[found])):
                 yield kind_of(self._gathered.uids[found])
 
     def _written_dates(self, text: str, *, whole_values: bool = False) -> Iterator[str]:
         for written, kind in self._dates.items():
-            if written in text and stands_in(written, text, whole_values=whole_values):
+            if written in text and _is_date_in(written, text, whole_values=whole_values):
                 yield kind
 
     def _weakly(self, text: str, *, personal: bool) -> Iterator[str]:
@@ -240,6 +271,22 @@ def _is_in_bytes(sought: _Sought, text: str, lowered: bytes) -> bool:
     return any(encoded in lowered for encoded in sought.encoded)
 
 
+def _is_date_in(written: str, text: str, *, whole_values: bool) -> bool:
+    """Tell whether a date stands in a text, or a date with a time behind it."""
+    if stands_in(written, text, whole_values=whole_values):
+        return True
+    if not written.isdecimal():
+        return False
+    found = re.search(f"(?<![0-9.]){written}{_TIME_BEHIND}", text)
+    return found is not None and (not whole_values or found.group() == text.strip("\0 "))
+
+
+def _is_its_kind(seen: Seen) -> bool:
+    """Tell whether an attribute of the dictionary has its VR there: else nobody meant to keep what stands in it."""
+    known = None if is_private(seen.tag) else entry(seen.tag)
+    return known is None or _vr(seen) in known.vr
+
+
 def _vr(seen: Seen) -> str:
     return seen.decision.vr or effective_vr(seen.element[0], None, seen.level.signed)[0]
 
@@ -282,11 +329,15 @@ class _Keeping(NamedTuple):
     selectors: tuple[Selector, ...]
     keys: frozenset[Key]
 
-    def keeps(self, place: Field) -> bool:
-        """Tell whether an element is kept."""
+    def with_items(self, place: Field) -> bool:
+        """Tell whether a KEEP line holds an element, and all that it holds."""
+        return any(one.matches(place) for one in self.selectors)
+
+    def by_name(self, place: Field) -> bool:
+        """Tell whether a profile keeps an attribute by its name."""
         tag, creator = place.tag, (place.creator or "").casefold()
         named: Key = ("private", tag >> 16, creator, tag & 0xFF) if creator else ("tag", tag)
-        return named in self.keys or ("tag", tag) in self.keys or any(one.matches(place) for one in self.selectors)
+        return named in self.keys or ("tag", tag) in self.keys
 
 
 @lru_cache(maxsize=64)
@@ -301,7 +352,9 @@ def _keeping(recipe: Recipe) -> _Keeping:
 def _leaves(
     recipe: Recipe, dataset: EncodedDataset, keeps: _Keeping, *, as_cleaned: bool = False
 ) -> Iterator[tuple[Seen, bool]]:
-    """Give every element that holds no items, and whether a line KEEPs it or a sequence around it.
+    """Give every element that holds no items, and whether a line KEEPs it or a sequence around it, or a profile it.
+
+    K of a profile on a sequence keeps the element and says nothing of what stands in its items: these are walked.
 
     With `as_cleaned` items that the recipe takes out of an original are left out.
     """
@@ -310,19 +363,21 @@ def _leaves(
     creators: dict[tuple[str, int], str] = {}
 
     def within(seen: Seen, outer: bool) -> Iterator[tuple[Seen, bool]]:
-        kept = outer or keeps_value(seen.level.content, seen.tag) or _is_kept(seen, dataset, keeps, creators)
+        place = _place(seen, dataset, creators)
+        sheltered = outer or keeps.with_items(place)
         empty = True
         for child in originals.children(seen):
             empty = False
-            yield from within(child, kept)
+            yield from within(child, sheltered)
         if empty and seen.element[3] != UNDEFINED and seen.decision.kind != GROUP_LENGTH:
-            yield seen, kept
+            yield seen, sheltered or keeps_value(seen.level.content, seen.tag) or keeps.by_name(place)
 
     for seen in originals.top(recipe.root(dataset)):
         yield from within(seen, False)
 
 
-def _is_kept(seen: Seen, dataset: EncodedDataset, keeps: _Keeping, creators: dict[tuple[str, int], str]) -> bool:
+def _place(seen: Seen, dataset: EncodedDataset, creators: dict[tuple[str, int], str]) -> Field:
+    """Return an element as lines see it; `creators` are those met so far."""
     tag, creator = seen.tag, None
     if is_private(tag):
         inside = seen.path.rpartition("__")[0]
@@ -331,5 +386,4 @@ def _is_kept(seen: Seen, dataset: EncodedDataset, keeps: _Keeping, creators: dic
             creators[inside, (tag >> 16) << 8 | tag & 0xFF] = decoded(raw, seen.place.read)
         else:
             creator = creators.get((inside, tag >> 8))
-    place = Field(seen.level.parents, tag, creator, _vr(seen))
-    return keeps.keeps(place)
+    return Field(seen.level.parents, tag, creator, _vr(seen))

@@ -1,7 +1,7 @@
 """Whether anything of an original's identity can stand in a result: the step that every instance takes.
 
 Guarantees that a result of which this says no has no finding; a yes is only a suspicion. Memory is constant: large
-ranges of the source are looked at piece by piece. Native pixels are left out.
+ranges of the source are looked at piece by piece. Native pixels are left out. Long numbers as text are looked at apart.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterator
 
 from node.gate.markers import texts
+from node.gate.numbers import SHORTEST, apart, are_decimals, are_numbers, leads, marks_of, may_identify, pieces_of
 from node.recipe import Cleaned
 from node.recipe.dictionary import PIXEL_DATA
 from node.recipe.encoded import UNDEFINED, Element
 from node.recipe.known.gather import Gathered
 from node.recipe.known.needles import DATE_AFTER, DATE_BEFORE, encoded_writings
+from node.recipe.output import Segment
 
 BULK = (0x7FE00008, 0x7FE00009, PIXEL_DATA)  # Float, Double Float, and Pixel Data
 _PIECE = 1 << 20  # bytes
@@ -29,7 +31,10 @@ def suspicious(gathered: Gathered, cleaned: Cleaned, *, pixels: bool) -> bool:
     `pixels` is whether compressed Pixel Data goes out as it is.
     """
     sought = _Sought(gathered, cleaned)
-    return any(sought.stands_in(piece) for piece in _pieces(cleaned, pixels=pixels))
+    rest, numbers = apart(cleaned, gathered.numbers)
+    return any(sought.stands_in(piece) for piece in _pieces(cleaned, rest, pixels=pixels)) or any(
+        sought.stands_in_numbers(piece) for piece in pieces_of(cleaned, numbers)
+    )
 
 
 class _Sought:
@@ -49,6 +54,14 @@ class _Sought:
                 self._words.setdefault(short, []).append(probe)
             else:
                 self._numbers.append(probe)
+        self._like_numbers = [
+            probe for probes in self._words.values() for probe in probes if not _not_of_numbers(probe)
+        ]
+        self._no_plain_number = (
+            not self._like_numbers
+            and all(len(number) >= SHORTEST for number in self._numbers)
+            and all(uid.count(b".") > 1 for uid in self._uids)
+        )
         self._roots = [(_shortened(root), root) for root in gathered.roots()]
         self._years: dict[bytes, list[bytes]] = {}
         for date in gathered.dates:
@@ -62,16 +75,38 @@ class _Sought:
             lowered = piece.lower()
             if any(probe in lowered for probe in likely):
                 return True
-        return (
-            any(number in piece for number in self._numbers)
-            or any(word in short and root in piece and _has_uid(piece, root, self._uids) for word, root in self._roots)
-            or any(year in piece and _has_date(piece, year, written) for year, written in self._years.items())
-        )
+        return any(number in piece for number in self._numbers) or self._in_digits(piece, short)
+
+    def stands_in_numbers(self, piece: bytes) -> bool:
+        """Tell whether anything of it stands in numbers as text (`pieces_of`), where whole values alone count."""
+        marks = marks_of(piece)
+        if self._no_plain_number and are_decimals(marks):
+            return False
+        if not are_numbers(marks):
+            return self.stands_in(piece)
+        if self._no_plain_number and not may_identify(piece, marks):
+            return False
+        lowered = piece.lower() if self._like_numbers else piece
+        before = leads(marks)
+        return any(
+            lead + number in lowered for number in (*self._numbers, *self._like_numbers) for lead in before
+        ) or self._in_digits(piece, marks)
+
+    def _in_digits(self, piece: bytes, short: bytes) -> bool:
+        """Tell whether a UID or a date stands in a piece."""
+        return any(
+            word in short and root in piece and _has_uid(piece, root, self._uids) for word, root in self._roots
+        ) or any(year in piece and _has_date(piece, year, written) for year, written in self._years.items())
 
 
 def _shortened(text: bytes) -> bytes:
     """Return a text lowered, without digits, signs and blanks."""
     return text.translate(_LOWERED, _OF_NUMBERS)
+
+
+def _not_of_numbers(probe: bytes) -> bytes:
+    """Return what of a lowered probe cannot stand in numbers as text."""
+    return probe.translate(None, b"0123456789+-e.\\ \0")
 
 
 _OF_NUMBERS = b"0123456789+- "
@@ -126,11 +161,11 @@ def _has_uid(piece: bytes, root: bytes, known: dict[bytes, int]) -> bool:
     return False
 
 
-def _pieces(cleaned: Cleaned, *, pixels: bool) -> Iterator[bytes]:
-    """Give the result without its pixels, in pieces that overlap."""
+def _pieces(cleaned: Cleaned, segments: list[Segment], *, pixels: bool) -> Iterator[bytes]:
+    """Give segments of the result without its pixels, in pieces that overlap."""
     held: list[bytes] = []
     size = 0
-    for part in _parts(cleaned):
+    for part in _parts(cleaned, segments):
         held.append(part)
         size += len(part)
         if size >= _PIECE:
@@ -142,10 +177,10 @@ def _pieces(cleaned: Cleaned, *, pixels: bool) -> Iterator[bytes]:
         yield from pixel_texts(cleaned)
 
 
-def _parts(cleaned: Cleaned) -> Iterator[bytes]:
+def _parts(cleaned: Cleaned, segments: list[Segment]) -> Iterator[bytes]:
     buffer, holes = cleaned.dataset.buffer, [(element[2], element[4]) for element in bulk(cleaned)]
     first = min((start for start, _ in holes), default=cleaned.dataset.end)
-    for segment in cleaned.segments:
+    for segment in segments:
         if isinstance(segment, bytes):
             yield segment
             continue

@@ -91,9 +91,12 @@ class InstanceIdentities:
         """The days by which the dates of the instance's patient are shifted."""
         return self._handed(self._patient())[1]
 
-    def pseudonym_of(self, patient_id: str) -> str:
-        """The pseudonym of another id, as if it were a Patient ID of the same issuer; empty for an id of no one."""
-        key = self.scope.patients.key(self.original.text(_ISSUER_OF_PATIENT_ID), patient_id)
+    def pseudonym_of(self, patient_id: str, issuer: str | None = None) -> str:
+        """The pseudonym of another id, as if it were a Patient ID, of the same issuer where none is named.
+
+        Empty for an id of no one.
+        """
+        key = self.scope.patients.key(issuer or self.original.text(_ISSUER_OF_PATIENT_ID), patient_id)
         return self._handed(key)[0] if key is not None else ""
 
     def empties_invalid_dates(self) -> bool:

@@ -23,7 +23,7 @@ from node.standard import iod_of, required
 
 RECOGNIZABLE_FEATURES = 0x00280302
 _BODY_PART, _REGION, _CODE_VALUE = 0x00180015, 0x00082218, 0x00080100
-_SHARED_GROUPS, _LOOKED_AT = 0x52009229, 1 << 16  # of an enhanced image; bytes of them
+_GROUPS, _LOOKED_AT = (0x52009229, 0x52009230), 1 << 22  # of an enhanced image: shared, per frame; bytes of them
 _DESCRIPTIONS = (0x00081030, 0x0008103E, 0x00181030, 0x00321060)  # study, series, protocol, requested procedure
 _CROSS_SECTIONS = ("CT", "MR")
 _HEADS = re.compile(
@@ -33,6 +33,7 @@ _HEADS = re.compile(
 # Head, brain, skull, face, neck, head and neck, by SNOMED CT and by the codes that it had before (PS3.16 CID 4031).
 _SNOMED = frozenset(("69536005", "12738006", "89546000", "89545001", "774007"))
 _HEAD_CODES = _SNOMED | {"T-D1100", "T-A0100", "T-11100", "T-D1200", "T-D1000"}
+_HEAD_CODE = re.compile(rb"(?<![0-9])(?:" + "|".join(sorted(_HEAD_CODES)).encode() + rb")(?![0-9])")
 
 
 def statement(header: Header | None, dataset: EncodedDataset, *, masked: bool, approved: bool) -> dict[int, Change]:
@@ -71,9 +72,9 @@ def _is_head(dataset: EncodedDataset) -> bool:
 
 
 def _is_head_of_frames(dataset: EncodedDataset) -> bool:
-    """Tell whether the functional groups that all frames share hold one of the codes, in Frame Anatomy for example."""
-    groups = dataset.find(_SHARED_GROUPS)
-    if groups is None:
-        return False
-    found = bytes(dataset.buffer[groups[2] : min(groups[4], groups[2] + _LOOKED_AT)])
-    return any(code.encode() in found for code in _HEAD_CODES)
+    """Tell whether functional groups, shared or of a frame, hold one of the codes, in Frame Anatomy for example."""
+    for tag in _GROUPS:
+        groups = dataset.find(tag)
+        if groups is not None and _HEAD_CODE.search(dataset.buffer, groups[2], min(groups[4], groups[2] + _LOOKED_AT)):
+            return True
+    return False

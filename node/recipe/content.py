@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from node.recipe.content_items import CODE_SEQUENCES, VALUES, Facts
+from node.recipe.descriptors import CODE_VALUES
 from node.recipe.dictionary import is_private
 from node.recipe.dummies import REQUIRED_DESCRIPTOR, literal
 from node.recipe.header import Action, Rule, Source, Value
@@ -29,6 +30,7 @@ CLOSED = 4  # nothing of it stays but its form, as in the basic profile
 GONE = 5  # it goes, with all below it
 LOCAL_CODE = 6  # a code of somebody's own: its meaning is cleaned
 GRAPHIC = 7  # a graphic annotation
+DATED = 13  # a date under a concept that no table lists: treated as the lines say, unless it is the birth date
 _OLD = {"a": 8, "mo": 9, "wk": 10, "d": 11, "h": 12}  # more than 89 years, by the unit it is told in
 
 # How the items of a sequence are to be looked at.
@@ -54,7 +56,8 @@ GRAPHIC_TEXTS = frozenset((0x00700068, 0x00700207, 0x00700208))
 _NESTED = frozenset((CONTENT_SEQUENCE, 0x00400612, 0x00400441))  # content items inside what is cleaned
 
 _TEXT_VALUES = frozenset((0x0040A160, 0x00700006))
-_TIMES = frozenset((0x0040A120, 0x0040A121, 0x0040A122))
+DATES = frozenset((0x0040A120, 0x0040A121))
+_TIMES = DATES | {0x0040A122}
 _UID = 0x0040A124
 _CODE_MEANINGS = frozenset((0x00080104, 0x00080108))
 _NUMBER = 0x0040A30A
@@ -160,6 +163,8 @@ class Content:
         if facts.concept in _BIRTH_DATES and value_type not in _REFERENCES:
             return GONE
         rows = self._rows.get(facts.concept)
+        if not rows and value_type in ("DATE", "DATETIME"):
+            return DATED
         found = self._listed(rows, value_type) if rows else PLAIN
         if found == PLAIN and facts.number is not None:
             return _age(facts)
@@ -236,7 +241,7 @@ def treatment(kind: int, field: Field) -> tuple[Action, Value | None] | None:
         return _CLEANED if tag >> 16 == 0x0070 and field.vr in _TEXT_VRS else None
     if tag in _TEXT_VALUES or tag in _TIMES or tag == _UID:
         return _of_own_value(kind, field)
-    if tag in _CODE_MEANINGS:
+    if tag in _CODE_MEANINGS or tag in CODE_VALUES:
         return _CLEANED if kind == LOCAL_CODE else None
     if kind in _OLD_VALUES and tag in _NUMBERS:
         return (Action.REPLACE, _OLD_VALUES[kind]) if tag == _NUMBER else (Action.REMOVE, None)

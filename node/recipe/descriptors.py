@@ -24,6 +24,7 @@ TEXTS = frozenset(("LO", "LT", "SH", "ST", "UC", "UT"))
 """VRs of texts that people write."""
 
 CLEAN_TEXT = "clean_text"  # what recipes call it
+CODE_VALUES = frozenset((0x00080100, 0x00080119))
 CODE_MEANING = 0x00080104
 _SCHEME = 0x00080102
 _SUFFIX = 6  # characters of a keyed text: 30 bits
@@ -88,9 +89,25 @@ def clean_text(call: Call) -> str:
         return ""
     if tag == CODE_MEANING and is_standard(call.sibling(_SCHEME).strip("\0 ")):
         return value
+    if tag in CODE_VALUES:
+        return _code_value(call, value)
     if call.vr in SINGLE:
         return _one(call, tag, value)
     return "\\".join(_one(call, tag, part) for part in value.split("\\"))
+
+
+def _code_value(call: Call, value: str) -> str:
+    """Return a code as it is, but a keyed one where somebody's own scheme holds what identifies a person."""
+    if not (value.strip("\0 ") and call.instance.known.names(value)) or is_standard(_scheme(call)):
+        return value
+    return f"CODE_{call.identities.text(value)[-_SUFFIX:]}"
+
+
+def _scheme(call: Call) -> str:
+    """Return the scheme of a code, which stands behind its value."""
+    sequence, _, item = call.path.rpartition("__")[0].rpartition("__")
+    found = call.instance.items(sequence, (_SCHEME,)) if sequence else []
+    return found[int(item)].get(_SCHEME, "").strip("\0 ") if found else ""
 
 
 def _one(call: Call, tag: int, text: str) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from node.errors import HoldInstance, HoldReason
 from node.recipe.descriptors import CLEAN_TEXT, descriptor
-from node.recipe.functions import Call, cap_age, generate_uid, shift_date
+from node.recipe.forms import IN_FORM, in_form
+from node.recipe.functions import Call, cap_age, generate_uid, is_birth_date, shift_date
 from node.recipe.header import Source, Value
 from node.recipe.values import NUMBER_VRS
 
@@ -73,6 +74,24 @@ def _required_descriptor(call: Call) -> str:
     return _descriptor(call).strip("\\") or TEXT
 
 
+def _required_form(call: Call) -> str:
+    """Return a value in the form of its VR, or the constant where it must not be empty."""
+    return in_form(call).strip("\\") or _BY_TAG.get(_tag(call)) or _BY_VR[call.vr]
+
+
+def _dated_shift(call: Call) -> str:
+    """Return a moved date; the constant for the birth date, which beside the moved one would tell the shift."""
+    return _BY_VR[call.vr] if is_birth_date(call) else _date(call)
+
+
+def _dated_form(call: Call) -> str:
+    return _BY_VR[call.vr] if is_birth_date(call) else _required_form(call)
+
+
+def _tag(call: Call) -> int:
+    return int(call.path[-10:-6] + call.path[-5:-1], 16)
+
+
 def _require_keys(call: Call) -> None:
     if call.instance.identities is None:
         raise HoldInstance(HoldReason.FUNCTION_FAILED, f"{call.where}: a profile needs keys, and there are none")
@@ -83,5 +102,11 @@ DATE = Value(Source.FUNCTION, "shift_date", "func:shift_date", _date)
 DESCRIPTOR = Value(Source.FUNCTION, CLEAN_TEXT, "func:clean_text", _descriptor)
 REQUIRED_DESCRIPTOR = Value(Source.FUNCTION, CLEAN_TEXT, "func:clean_text", _required_descriptor)
 """What takes the place of a text that is cleaned word by word; the second where an IOD asks for a value."""
+FORM = Value(Source.FUNCTION, IN_FORM, "func:in_form", in_form)
+REQUIRED_FORM = Value(Source.FUNCTION, IN_FORM, "func:in_form", _required_form)
+"""A date, a time or a time zone that stays where it is one; the second where an IOD asks for a value."""
+DATED_SHIFT = Value(Source.FUNCTION, "shift_date", "func:shift_date", _dated_shift)
+DATED_FORM = Value(Source.FUNCTION, IN_FORM, "func:in_form", _dated_form)
+"""What `DATE` and `FORM` do, and no birth date."""
 TERM = Value(Source.FUNCTION, "defined_term", "a term that the standard defines", _term)
 AGE = Value(Source.FUNCTION, "cap_age", "func:cap_age", cap_age)

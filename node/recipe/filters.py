@@ -233,6 +233,11 @@ def unfinished(labels: Iterable[Label]) -> Iterator[Label]:
     return (label for label in labels if not (label.lines or label.regions or label.faulty))
 
 
+def masking(name: str, labels: Iterable[Label]) -> Iterator[Label]:
+    """Give the labels of the group `exclude` that ask for regions: nobody would mask them."""
+    return (label for label in labels if name.lower() == EXCLUDE and label.regions)
+
+
 def detect(sections: Sequence[FilterSection], dataset: EncodedDataset, *, plausible: bool = False) -> Detection:
     """Judge an image by its original header; `plausible` leaves out regions to be kept that cannot be right.
 

@@ -29,6 +29,7 @@ CLOCKS_ZERO = frozenset(("19010101", "19700101", "19800101"))
 _STUDY_INSTANCE_UID = 0x0020000D
 _SESSION = 8  # characters: 40 bits tell the studies of one patient apart
 _MIDDLE = {4: "0702", 6: "15"}  # of a year, of a month
+_ISSUER_OF_PATIENT_ID = 0x00100021
 _BIRTH_DATE = 0x00100030
 # Study, Acquisition, Series, Content Date; Acquisition DateTime: the first that is a date is the day of the age.
 _DAYS_OF_AGE = (0x00080020, 0x00080022, 0x00080021, 0x00080023, 0x0008002A)
@@ -54,8 +55,11 @@ class Identities(Protocol):
         """Return the pseudonym of the instance's patient. May raise HoldInstance."""
         ...
 
-    def pseudonym_of(self, patient_id: str) -> str:
-        """Return the pseudonym of another id of the patient; empty for one that is no one's own."""
+    def pseudonym_of(self, patient_id: str, issuer: str | None = None) -> str:
+        """Return the pseudonym of another id of the patient; empty for one that is no one's own.
+
+        Without an issuer of its own it is of the patient's.
+        """
         ...
 
     def shift_days(self) -> int:
@@ -92,6 +96,8 @@ class Call(NamedTuple):
         there is none, and at the top level.
     writes
         Tells whether a text can be written in the element's character set.
+    original
+        Gives the element's original value as `read` does; None for an element that was not there.
     """
 
     read: Callable[[], str]
@@ -103,6 +109,7 @@ class Call(NamedTuple):
     instance: Instance
     sibling: Callable[[int], str] = lambda _tag: ""
     writes: Callable[[str], bool] = str.isascii
+    original: Callable[[], str] | None = None
 
     @property
     def value(self) -> str:
@@ -148,8 +155,17 @@ def pseudonym(call: Call) -> str:
 
 
 def other_patient_id(call: Call) -> str:
-    """Return the pseudonym of each other id of the patient, as if it were a Patient ID; empty for a placeholder."""
-    return _each(call, call.identities.pseudonym_of)
+    """Return the pseudonym of each other id of the patient, as if it were a Patient ID; empty for a placeholder.
+
+    In an item (Other Patient IDs Sequence) it is that of the original id, by the issuer that the item names.
+    """
+    if "__" not in call.path or call.original is None:
+        return _each(call, call.identities.pseudonym_of)
+    sequence, _, item = call.path.rpartition("__")[0].rpartition("__")
+    named = call.instance.items(sequence, (_ISSUER_OF_PATIENT_ID,))[int(item)]
+    issuer = named.get(_ISSUER_OF_PATIENT_ID, "").strip("\0 ") or None
+    original = call._replace(read=call.original)
+    return _each(original, lambda value: call.identities.pseudonym_of(value, issuer))
 
 
 def keyed_text(call: Call) -> str:
@@ -241,6 +257,16 @@ def _plain(day: str) -> str:
 def _whole(day: str) -> date:
     """Return the date of YYYYMMDD, or the middle of YYYYMM or YYYY. Raises ValueError."""
     return parse_date(day + _MIDDLE.get(len(day), ""))
+
+
+def is_birth_date(call: Call) -> bool:
+    """Tell whether one of the dates of a value is the patient's birth date; a date that cannot be read is none."""
+    born = _original_date(call, _BIRTH_DATE)
+    try:
+        days = [part.strip("\0 ").replace(".", "")[:8] for part in call.value.split("\\")]
+    except HoldInstance:
+        return False
+    return born is not None and f"{born.year:04d}{born.month:02d}{born.day:02d}" in days
 
 
 def is_placeholder(day: str) -> bool:

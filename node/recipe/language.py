@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from node.errors import Fault
 from node.recipe.dictionary import nearest
-from node.recipe.filters import Label, add_filter_line, unfinished
+from node.recipe.filters import EXCLUDE, Label, add_filter_line, masking, unfinished
 from node.recipe.header import COMMENT, VALUED, Action, Rule, Scope, fault, parse_action, parse_rule, split_line
 from node.recipe.lists import ListLine, parse_list_line
 from node.recipe.profile import ProfileSection, parse_profile_line, profile_name
@@ -67,7 +67,8 @@ def parse(recipe: RecipeText, scope: Scope) -> Parsed:
     parsed = reader.parsed
     if not reader.declared:
         parsed.faults.append(Fault(recipe.name, None, "The line FORMAT dicom is missing.", "Write it as first line."))
-    for labels in parsed.filters.values():
+    for name, labels in parsed.filters.items():
+        parsed.faults.extend(_not_wanted(recipe.name, label) for label in masking(name, labels))
         for label in unfinished(labels):
             number = int(label.where.rpartition(":")[2])
             hint = "Write what it asks for, or remove it."
@@ -75,6 +76,12 @@ def parse(recipe: RecipeText, scope: Scope) -> Parsed:
                 Fault(recipe.name, number, "This LABEL has no criterion.", hint, f"LABEL {label.name}")
             )
     return parsed
+
+
+def _not_wanted(name: str, label: Label) -> Fault:
+    where, hint = label.regions[0].where, f"Remove them, or write the LABEL in another group than {EXCLUDE}."
+    number = int(where.rpartition(":")[2])
+    return Fault(name, number, "What is excluded is not masked: these coordinates mean nothing.", hint, label.name)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

@@ -9,12 +9,12 @@ UIDs that say what an object is stay unless a line names them (PS3.15 E.1.1, E.3
 | X, X/Z, X/D, X/Z/D | removed | emptied | dummy |
 | Z, Z/D | emptied | emptied | dummy |
 | X/Z/U* | removed | emptied | walked, its UIDs replaced |
-| D, K, U | the same for every type; a K of VR AS caps ages over 89 years | | |
+| D, K, U | the same for every type; a K of VR AS caps ages over 89 years, of DA, DT and TM it keeps what is one | | |
 | C | by VR, see below | | |
 
-C moves DA and DT by the patient's days, keeps TM and the time zone, cleans texts word by word, content and graphics
-item by item (`node.recipe.content`), walks sequences of codes and requests; all else becomes what the code says that C
-overrides.
+C moves DA and DT by the patient's days, keeps what is a time (TM) or the time zone, cleans texts word by word, content
+and graphics item by item (`node.recipe.content`), walks sequences of codes and requests; all else becomes what the code
+says that C overrides.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from node.recipe.content import GRAPHIC_TEXTS, Content, treatment
+from node.recipe.content import DATED, DATES, GRAPHIC_TEXTS, Content, treatment
 from node.recipe.descriptors import TEXTS
 from node.recipe.dictionary import (
     SPECIFIC_CHARACTER_SET,
@@ -31,7 +31,20 @@ from node.recipe.dictionary import (
     is_creator,
     is_private,
 )
-from node.recipe.dummies import AGE, DATE, DESCRIPTOR, REQUIRED_DESCRIPTOR, TERM, UID, literal
+from node.recipe.dummies import (
+    AGE,
+    DATE,
+    DATED_FORM,
+    DATED_SHIFT,
+    DESCRIPTOR,
+    FORM,
+    REQUIRED_DESCRIPTOR,
+    REQUIRED_FORM,
+    TERM,
+    UID,
+    literal,
+)
+from node.recipe.forms import FORMS
 from node.recipe.header import Action, Rule, Value
 from node.recipe.profile import WHOLE, Key, Profile, ProfileLine
 from node.recipe.selectors import Field, Selector
@@ -57,6 +70,8 @@ class Effect(Enum):
     CAP = "cap"  # an age that is kept
     CLEAN = "clean"
     CLEAN_REQUIRED = "clean, not empty"
+    FORM = "keep, where it has the form of its VR"
+    FORM_REQUIRED = "the same, not empty"
 
 
 def _by_type(otherwise: Effect, type_2: Effect, type_1: Effect) -> Mapping[int | None, Effect]:
@@ -86,8 +101,11 @@ _VALUES = {
     Effect.CAP: AGE,
     Effect.CLEAN: DESCRIPTOR,
     Effect.CLEAN_REQUIRED: REQUIRED_DESCRIPTOR,
+    Effect.FORM: FORM,
+    Effect.FORM_REQUIRED: REQUIRED_FORM,
 }
-_CLEANED = (Effect.CLEAN, Effect.CLEAN_REQUIRED)
+_UNLESS_BIRTH_DATE = {DATE: DATED_SHIFT, FORM: DATED_FORM, REQUIRED_FORM: DATED_FORM}
+_CLEANED = (Effect.CLEAN, Effect.CLEAN_REQUIRED, Effect.FORM, Effect.FORM_REQUIRED)
 _WALKED = (Effect.KEEP, Effect.DUMMY, Effect.UID, Effect.SHIFT)  # what leaves a sequence's items in place
 
 
@@ -137,6 +155,8 @@ class Resolved:
             inside_dummy = True
         if content and not inside_dummy and (asked := treatment(content, field)) is not None:
             effect, value = _BY_ACTION[asked[0]], asked[1]
+        if content == DATED and field.tag in DATES and value in _UNLESS_BIRTH_DATE:
+            value = _UNLESS_BIRTH_DATE[value]
         if inside_dummy:
             effect, value = _inside_dummy(effect, value, field, kept=line is not None)
         below = field.vr == "SQ" and (effect is Effect.DUMMY or (inside_dummy and effect in _WALKED))
@@ -209,9 +229,15 @@ class Resolved:
                 return cleaned
             code = line.under or "X/Z/D"
         effect = _BY_TYPE[code][kind]
+        if code == "K" and (field.vr in FORMS or field.tag == TIMEZONE_OFFSET):
+            return _in_form(kind)
         if field.tag in STRUCTURAL_UIDS and effect is Effect.UID:
             return Effect.KEEP
         return effect
+
+
+def _in_form(kind: int | None) -> Effect:
+    return Effect.FORM_REQUIRED if kind == 1 else Effect.FORM
 
 
 def _cleaning(field: Field, kind: int | None) -> Effect | None:
@@ -219,7 +245,7 @@ def _cleaning(field: Field, kind: int | None) -> Effect | None:
     if field.vr in ("DA", "DT"):
         return Effect.SHIFT
     if field.vr == "TM" or field.tag == TIMEZONE_OFFSET:
-        return Effect.KEEP
+        return _in_form(kind)
     if field.vr in TEXTS:
         return Effect.CLEAN_REQUIRED if kind == 1 or field.tag in GRAPHIC_TEXTS else Effect.CLEAN
     return Effect.KEEP if field.vr == "SQ" else None

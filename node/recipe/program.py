@@ -16,6 +16,7 @@ from node.recipe.coding import Coding
 from node.recipe.descriptors import CLEAN_TEXT
 from node.recipe.dictionary import show
 from node.recipe.encoded import MAX_TEXT, UNDEFINED, Element, EncodedDataset
+from node.recipe.forms import IN_FORM
 from node.recipe.functions import BUILT_IN, UNKEYED, Call, Function, shifted
 from node.recipe.header import Action, Rule, Source, Value
 from node.recipe.instance import Instance
@@ -66,6 +67,9 @@ class Subject(NamedTuple):
     where: str
     holds: Callable[[Rule], bool] | None = None
     around: tuple[int, Coding] | None = None
+
+
+_LEAVING = frozenset((CLEAN_TEXT, IN_FORM))  # functions that give back what may stay
 
 
 class Program:
@@ -137,7 +141,7 @@ class Program:
                 return state
             return shifted(current, subject.vr, self._days(rule.value, state, subject, spot), spot)
         text = self._text(rule.value, state, subject, spot)
-        if rule.value.text == CLEAN_TEXT and text and text == self._current(state, subject):
+        if rule.value.text in _LEAVING and text and text == self._current(state, subject):
             return state  # nothing goes: its bytes stay, whatever they are
         return text
 
@@ -156,6 +160,7 @@ class Program:
             instance=self._instance,
             sibling=lambda tag: self._sibling(tag, subject),
             writes=lambda text: _writes(subject.read, text),
+            original=None if subject.element is None else lambda: "\\".join(self.original_values(subject)),
         )
         return (value.run or self._given(value, spot))(call)
 

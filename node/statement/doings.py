@@ -24,6 +24,7 @@ _FUNCTIONS = {
     "clean_text": ("clean", "words of a vocabulary and short numbers stay"),
     "csa_allowed": ("clean", "written anew with known numbers and terms alone"),
     "defined_term": ("dummy", "terms of the standard stay"),
+    "in_form": ("keep", "where it is a date, a time or a time zone"),
     "generate_uid": ("replace", "by a keyed UID"),
     "keyed_text": ("replace", "by a keyed text"),
     "other_patient_id": ("replace", "by a pseudonym"),

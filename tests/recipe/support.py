@@ -50,8 +50,8 @@ class Keys:
     def pseudonym(self) -> str:
         return "PSEUDONYM1"
 
-    def pseudonym_of(self, patient_id: str) -> str:
-        return f"OTHER{len(patient_id)}"
+    def pseudonym_of(self, patient_id: str, issuer: str | None = None) -> str:
+        return f"OTHER{len(patient_id)}{issuer or ''}"
 
     def shift_days(self) -> int:
         return -10

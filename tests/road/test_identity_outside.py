@@ -23,7 +23,8 @@ from tests.road.support import (
 from tests.support import storescu, wait_for
 
 ROOT = "1.2.826.0.1.3680043.2.42424242"
-TOKENS = ["ZYX", ROOT.rpartition(".")[2], "19510623"]
+# No letter of a pseudonym, so that chance writes none.
+TOKENS = ["OUL", ROOT.rpartition(".")[2], "19510623"]
 
 # Fails in every way that the original language knows: on what is no date, no text, no UID.
 STRICT = """\
@@ -33,7 +34,7 @@ REPLACE PatientName func:pseudonym
 REPLACE StudyDate func:shift_date
 JITTER PatientBirthDate 30
 REPLACE SOPInstanceUID func:generate_uid
-REMOVE contains:ZYX
+REMOVE contains:OUL
 """
 
 
@@ -43,15 +44,15 @@ def planted(number: int) -> Dataset:
     ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{ROOT}.1.{number}"
     ds.StudyInstanceUID, ds.SeriesInstanceUID = f"{ROOT}.2", f"{ROOT}.3"
     ds.FrameOfReferenceUID = f"{ROOT}.4"
-    ds.PatientName, ds.PatientID, ds.AccessionNumber = "ZYXNAME^ANNA", "ZYXMRN-1", "ZYXACC1"
-    ds.PatientBirthDate, ds.InstitutionName = "19510623", "ZYXHOSP"
-    block = ds.private_block(0x0099, "ZYXCODE CREATOR", create=True)
-    block.add_new(1, "LO", "ZYXPRIV")
+    ds.PatientName, ds.PatientID, ds.AccessionNumber = "OULNAME^ANNA", "OULMRN-1", "OULACC1"
+    ds.PatientBirthDate, ds.InstitutionName = "19510623", "OULHOSP"
+    block = ds.private_block(0x0099, "OULCODE CREATOR", create=True)
+    block.add_new(1, "LO", "OULPRIV")
     inner, middle = Dataset(), Dataset()
-    inner.PatientName, inner.ReferencedSOPInstanceUID = "ZYXDEEP^A", f"{ROOT}.5"
+    inner.PatientName, inner.ReferencedSOPInstanceUID = "OULDEEP^A", f"{ROOT}.5"
     middle.ReferencedImageSequence = [inner]
     ds.RequestAttributesSequence = [middle]
-    ds.ImageComments = "seen by ZYXTEXT"
+    ds.ImageComments = "seen by OULTEXT"
     return ds
 
 
@@ -104,9 +105,9 @@ def test_no_token_is_seen_outside_spool_and_ledger(road, log_format):
 def broken_ones(node) -> int:
     """Send what cannot be cleaned, or hardly; return how many."""
     whole, date, text = (encoded(planted(number)) for number in (13, 10, 12))
-    date = date.replace(b"DA\x08\x0020040119", b"DA\x08\x00ZYXDATE ")
-    charset = date.replace(b"ISO_IR 100", b"ZYXCHARSET").replace(f"{ROOT}.1.10".encode(), f"{ROOT}.1.11".encode())
-    text = text.replace(b"ISO_IR 100", b"ISO_IR 192").replace(b"ZYXNAME^ANNA", b"ZYXNAME^A\xff\xfeA")
+    date = date.replace(b"DA\x08\x0020040119", b"DA\x08\x00OULDATE ")
+    charset = date.replace(b"ISO_IR 100", b"OULCHARSET").replace(f"{ROOT}.1.10".encode(), f"{ROOT}.1.11".encode())
+    text = text.replace(b"ISO_IR 100", b"ISO_IR 192").replace(b"OULNAME^ANNA", b"OULNAME^A\xff\xfeA")
     assert len({len(data) for data in (whole, date, charset, text)}) == 1
     sent = [
         (date, f"{ROOT}.1.10", CT, "STRICT"),
@@ -114,8 +115,8 @@ def broken_ones(node) -> int:
         (text, f"{ROOT}.1.12", CT, "DEIDNODE"),
         (whole, f"{ROOT}.1.99", CT, "DEIDNODE"),
         (whole, f"{ROOT}.1.13", "1.2.840.10008.5.1.4.1.1.4", "DEIDNODE"),
-        (whole[: whole.index(b"ZYXMRN") + 3], f"{ROOT}.1.13", CT, "DEIDNODE"),
-        (b"ZYXTAIL is a person" * 10, f"{ROOT}.1.14", CT, "DEIDNODE"),
+        (whole[: whole.index(b"OULMRN") + 3], f"{ROOT}.1.13", CT, "DEIDNODE"),
+        (b"OULTAIL is a person" * 10, f"{ROOT}.1.14", CT, "DEIDNODE"),
     ]
     for data, uid, sop_class, called in sent:
         with RawSender(node.port) as peer:
@@ -130,9 +131,9 @@ def broken_ones(node) -> int:
 def refuse_and_abort(node, data: bytes) -> None:
     with RawSender(node.port) as peer:
         peer.open()
-        for uid in ("ZYXUID", "../ZYXUID", f"{ROOT}.{'1' * 60}"):
+        for uid in ("OULUID", "../OULUID", f"{ROOT}.{'1' * 60}"):
             assert peer.store(data, uid) == CANNOT_UNDERSTAND
-        assert peer.store(data, generate_uid(), "ZYXUID") == CANNOT_UNDERSTAND
+        assert peer.store(data, generate_uid(), "OULUID") == CANNOT_UNDERSTAND
     with RawSender(node.port) as peer:
         peer.open()
         peer.command(f"{ROOT}.1.77")
@@ -141,7 +142,7 @@ def refuse_and_abort(node, data: bytes) -> None:
     with RawSender(node.port) as peer:
         peer.open()
         peer.command(f"{ROOT}.1.78")
-        peer.send(b"ZYXNAME is no PDU")
+        peer.send(b"OULNAME is no PDU")
     wait_for(lambda: node.spool_files()["incoming"] == 0, "nothing is being written")
 
 

@@ -7,6 +7,7 @@ too; ids, addresses, telephone numbers, institutions and serial numbers by their
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 
 from node.recipe.coding import FRAGMENTS, IMPLICIT, SEQUENCE, VR_NAMES
 from node.recipe.dictionary import SPECIFIC_CHARACTER_SET, STRUCTURAL_UIDS, entry, is_creator, show, target
@@ -109,6 +110,13 @@ def _of_leaf(tag: int, vr: str) -> Form:
     if vr == "UI":
         return Form.NOTHING if tag in STRUCTURAL_UIDS else Form.UID
     return Form.DATE if vr in ("DA", "DT") and tag not in _OTHER_DATES else Form.NOTHING
+
+
+@lru_cache(maxsize=4096)
+def are_numbers(key: int) -> bool:
+    """Tell whether an element with this key (`Element`) holds numbers as text: DS, IS."""
+    known = entry(key >> 16) if key & 0xFFFF == IMPLICIT else None
+    return (known.vr if known is not None else VR_NAMES.get(key & 0xFFFF, "UN")) in ("DS", "IS")
 
 
 def kind_of(tag: int) -> str:

@@ -27,9 +27,9 @@ from node.recipe.encoded import (
     is_un,
     read_header,
 )
-from node.recipe.known.attributes import FORMS, Form, form_of
+from node.recipe.known.attributes import FORMS, Form, are_numbers, form_of
 from node.recipe.known.needles import dates_in, probes_of
-from node.recipe.known.steps import steps_of
+from node.recipe.known.steps import note, steps_of
 
 _LONGEST = 1 << 16  # bytes; a longer value is no name and no id
 _WELL_KNOWN = b"1.2.840.10008."  # the standard's own UIDs
@@ -61,12 +61,15 @@ class Gathered:
         By value, whose they are: the tag.
     codecs
         The character sets of its items, where these have their own.
+    numbers
+        Where there are many numbers as text: start and end of values of DS and IS, ascending.
     """
 
     values: dict[bytes, Value] = field(default_factory=dict)
     uids: dict[bytes, int] = field(default_factory=dict)
     dates: dict[str, int] = field(default_factory=dict)
     codecs: dict[Codec, None] = field(default_factory=dict)
+    numbers: list[tuple[int, int]] = field(default_factory=list)
 
     def probes(self, written: Codec) -> set[bytes]:
         """Return lowered bytes: where none of them stands in the lowered result, no name, id or the like does.
@@ -96,6 +99,7 @@ def gather(dataset: EncodedDataset) -> Gathered:
     """Return the identifying values of a data set."""
     walk = _Walk(dataset)
     walk.elements()
+    walk.found.numbers.sort()
     return walk.found
 
 
@@ -136,9 +140,9 @@ class _Walk:
         Return False where an item has a character set of its own: who stands inside of what then counts.
         """
         position, end = element[2], element[4]
-        walker, steps = self._walker, self._steps
+        walker, steps, numbers = self._walker, self._steps, self.found.numbers
         while position < end:
-            position = steps.past(walker.buffer, position, end)
+            position = steps.past(walker.buffer, position, end, numbers)
             if position + 8 > end:
                 break
             met = read_header(walker, position, end, coding)
@@ -159,7 +163,10 @@ class _Walk:
         if met[3] == UNDEFINED:
             met = self._walker.complete(met, end, coding, 1)
         elif form is Form.NOTHING:
-            self._steps.learn(self._buffer, met, into=False)
+            numbers = are_numbers(met[0])
+            self._steps.learn(self._buffer, met, numbers=numbers)
+            if numbers:
+                note(self.found.numbers, met[2], met[4])
         if form is not Form.NOTHING:
             self._met(form, met, read, coding)
         return met[4]

@@ -14,7 +14,8 @@ from node.recipe.coding import Coding
 from node.recipe.encoded import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Buffer, Element
 
 _MOST = 20_000  # headers; a sender of ever new private elements must not fill the memory
-_OVER, _OVER_LONG, _INTO = 1, 2, 3
+_OVER, _OVER_LONG, _INTO, _NUMBERS = 1, 2, 3, 4
+_FEW, _TOO_MANY = 256, 1 << 20  # bytes; between them numbers as text are worth being searched apart from the rest
 
 
 class Steps:
@@ -31,19 +32,28 @@ class Steps:
             int.from_bytes(coding.item(tag, 0)[:4], coding.order) for tag in (ITEM, ITEM_END, SEQUENCE_END)
         )
 
-    def learn(self, buffer: Buffer, element: Element, *, into: bool) -> None:
-        """Remember what is done at headers like this one: stepped over with the value, or into it."""
+    def learn(self, buffer: Buffer, element: Element, *, into: bool = False, numbers: bool = False) -> None:
+        """Remember what is done at headers like this one: stepped over with the value, or into it.
+
+        `numbers` is whether the value is numbers as text.
+        """
         if len(self._known) > _MOST:
             self._known.clear()
         head, value = self._head(buffer, element[1]), element[2]
         key = head[0] if self._coding.implicit else head[0] << 16 | head[1]
+        if numbers:
+            self._known[key] = _NUMBERS
+            return
         self._known[key] = _INTO if into else _OVER_LONG if value - element[1] == 12 else _OVER
 
-    def past(self, buffer: Buffer, position: int, end: int) -> int:
-        """Return the offset of the next header that has to be read, or `end`; items and delimiters are none."""
-        return (self._implicit if self._coding.implicit else self._explicit)(buffer, position, end)
+    def past(self, buffer: Buffer, position: int, end: int, numbers: list[tuple[int, int]]) -> int:
+        """Return the offset of the next header that has to be read, or `end`; items and delimiters are none.
 
-    def _explicit(self, buffer: Buffer, position: int, end: int) -> int:
+        Where there are many numbers is added to `numbers`.
+        """
+        return (self._implicit if self._coding.implicit else self._explicit)(buffer, position, end, numbers)
+
+    def _explicit(self, buffer: Buffer, position: int, end: int, numbers: list[tuple[int, int]]) -> int:
         head, known, marks, of_long = self._head, self._known.get, self._marks, self._coding.length
         while position + 12 <= end:
             tag, vr, length = head(buffer, position)
@@ -55,6 +65,9 @@ class Steps:
             elif step == _OVER_LONG:
                 (length,) = of_long(buffer, position + 8)
                 after = position + 12 + length
+            elif step == _NUMBERS:
+                after = position + 8 + length
+                note(numbers, position + 8, after if after <= end else 0)
             elif tag in marks:
                 after = position + 8
             else:
@@ -64,13 +77,16 @@ class Steps:
             position = after
         return position if position + 8 <= end and not self._is_mark(buffer, position) else end
 
-    def _implicit(self, buffer: Buffer, position: int, end: int) -> int:
+    def _implicit(self, buffer: Buffer, position: int, end: int, numbers: list[tuple[int, int]]) -> int:
         head, known, marks = self._head, self._known.get, self._marks
         while position + 8 <= end:
             tag, length = head(buffer, position)
             step = known(tag)
             if step == _OVER and length != UNDEFINED:
                 after = position + 8 + length
+            elif step == _NUMBERS and length != UNDEFINED:
+                after = position + 8 + length
+                note(numbers, position + 8, after if after <= end else 0)
             elif step == _INTO or tag in marks:
                 after = position + 8
             else:
@@ -82,6 +98,12 @@ class Steps:
 
     def _is_mark(self, buffer: Buffer, position: int) -> bool:
         return self._head(buffer, position)[0] in self._marks
+
+
+def note(numbers: list[tuple[int, int]], start: int, end: int) -> None:
+    """Add where numbers stand, when they are many and yet fit into one piece."""
+    if _FEW < end - start <= _TOO_MANY:
+        numbers.append((start, end))
 
 
 @lru_cache(maxsize=8)

@@ -87,6 +87,16 @@ class Known:
             found = self._settled[key] = cleaned_text(text, vocabulary, self.within(text))
         return found
 
+    def names(self, text: str) -> bool:
+        """Tell whether a text that is no prose holds what identifies somebody: a strong needle, a number of an id."""
+        lowered = _lowered(text)
+        if any(one in lowered and stands_in(one, lowered) for one in self._strong):
+            return True
+        if any(year in lowered and one in lowered for year, written in self._dates for one in written):
+            return True
+        digits = "".join(_DIGITS.findall(text))
+        return len(digits) >= _ROW and any(digits in one or one in digits for one in self._rows)
+
     def within(self, text: str) -> Spans:
         """Return what finds identity in the lines of a text, and in what is left of them."""
         beside = self._beside_another(_lowered(text))
