@@ -12,6 +12,7 @@ import fcntl
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy import delete, insert
@@ -106,8 +107,8 @@ def running_node(config: Config) -> int | None:
         os.close(descriptor)
 
 
-def open_node(config: Config, spool: Spool) -> None:
-    """Make or check spool, ledger and secret; the caller holds the spool's lock.
+def open_node(config: Config, spool: Spool, modes: Mapping[str, str] | None = None) -> None:
+    """Make or check spool, ledger and secret; the caller holds the spool's lock; `modes` as for `refuse_changed`.
 
     Raises
     ------
@@ -130,7 +131,7 @@ def open_node(config: Config, spool: Spool) -> None:
             )
         spool.prepare()
         create_ledger(config, spool, database, may_make_secret=not used_before)
-        refuse_changed(database, config)
+        refuse_changed(database, config, modes)
     finally:
         database.close()
 

@@ -7,7 +7,7 @@ IPv4 address that came in as IPv6 (`::ffff:10.0.0.1`) counts as IPv4.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,9 +113,36 @@ def compile_routes(config: Config) -> dict[str, Recipe]:
         else:
             faults += _unset_variables(recipe, route, index, config)
         faults += _condition_faults(route)
+    faults += _two_modes(config, recipes)
     if faults:
         raise RecipeError(list(dict.fromkeys(faults)))
     return recipes
+
+
+def date_modes(config: Config, recipes: Mapping[str, Recipe]) -> dict[str, str]:
+    """Return by project whether its recipes move or keep dates, `moved` or `kept`; not where they do neither."""
+    from node.recipe.method import date_mode
+
+    found = {route.project: mode for route in config.routes if (mode := date_mode(recipes[route.name].profile))}
+    return dict(found)
+
+
+def _two_modes(config: Config, recipes: Mapping[str, Recipe]) -> Iterator[Fault]:
+    """Find projects in which one route moves dates and another keeps them: together they tell the shift."""
+    from node.recipe.method import date_mode
+
+    known: dict[str, str] = {}
+    for route in config.routes:
+        mode = date_mode(recipes[route.name].profile) if route.name in recipes else ""
+        if mode and known.setdefault(route.project, mode) != mode:
+            yield Fault(
+                str(config.file),
+                None,
+                f"the project '{route.project}' has a route that moves dates and one that keeps them: together they "
+                f"tell by how much.",
+                "Give one of them a project of its own.",
+                f"routes.{route.name}.recipe",
+            )
 
 
 def site_functions(config: Config) -> tuple[Functions, list[Fault]]:

@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from node.log import event, setup_logging
 from node.opening import lock_spool, make_spool, open_node
 from node.recipe import Recipe
 from node.reloading import tell
-from node.routing import compile_routes
+from node.routing import compile_routes, date_modes
 from node.shared import Bell, Numbers, Places, Stop
 from node.spool import Spool
 from node.sweeper import Sweeper
@@ -266,7 +266,7 @@ class Supervisor:
             config = load_config(self.config_path)
             recipes = compile_routes(config)
             _check_unchanged(self.config, config)
-            run_to_its_end(lambda: _check_projects(config), self.config.node.log)
+            run_to_its_end(lambda: _check_projects(config, date_modes(config, recipes)), self.config.node.log)
             self._take(config, recipes)
         except (NodeError, OSError) as error:
             faults = str(error).splitlines() if isinstance(error, NodeError) else ["there is no room for a process"]
@@ -357,7 +357,7 @@ def serve(config_path: Path, config: Config) -> int:
         if config.trial_destination is not None and config.trial_destination.enabled:
             trial = open_ones.enter_context(_bind(config.trial_destination.listen, "trial_destination.listen"))
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        run_to_its_end(lambda: _open(config, spool), config.node.log)
+        run_to_its_end(lambda: _open(config, spool, date_modes(config, recipes)), config.node.log)
         # Only now: whoever can connect finds a ledger.
         for bound in (listener, trial):
             if bound is not None:
@@ -377,19 +377,19 @@ def serve(config_path: Path, config: Config) -> int:
         return supervisor.run()
 
 
-def _open(config: Config, spool: Spool) -> None:
-    open_node(config, spool)
+def _open(config: Config, spool: Spool, modes: Mapping[str, str]) -> None:
+    open_node(config, spool, modes)
     database = Database(config.node.ledger)
     free_leases(database)
     Sweeper(config, spool, database).sweep(grace=0.0)
     database.close()
 
 
-def _check_projects(config: Config) -> None:
+def _check_projects(config: Config, modes: Mapping[str, str]) -> None:
     """Refuse other forms of replacements than those handed out; where no connection to the ledger can be forked."""
     database = Database(config.node.ledger)
     try:
-        refuse_changed(database, config)
+        refuse_changed(database, config, modes)
     finally:
         database.close()
 

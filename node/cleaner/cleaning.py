@@ -22,11 +22,12 @@ from node.instances import InstanceIdentities, Source, masked, opened, required_
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
 from node.ledger.leases import LEASE_SECONDS
-from node.ledger.maps import Handed
+from node.ledger.maps import DATE_MODE, Handed
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, answered_for, told
 from node.log import event
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
 from node.recipe import Cleaned
+from node.recipe.method import date_mode
 from node.spool import Spool
 
 LOGGER = logging.getLogger("node.cleaner")
@@ -245,10 +246,10 @@ def _tell(claimed: Claimed, findings: list[Finding]) -> None:
 
 
 def _handed(plan: Plan, identities: InstanceIdentities, *, sole: bool) -> Handed:
-    keys = plan.scope.keys
+    keys, mode = plan.scope.keys, date_mode(plan.recipe.profile)
     return Handed(
         keys.epoch,
-        keys.forms.fixed,
+        {**keys.forms.fixed, DATE_MODE: mode} if mode else keys.forms.fixed,
         tuple(identities.uids.items()),
         tuple((key.issuer, key.patient_id, *found) for key, found in identities.patients.items()),
         identities.study,

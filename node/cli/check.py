@@ -135,11 +135,12 @@ def _projects(config: Config) -> Iterator[Finding]:
     """Compare the projects with what the ledger says was handed out, where there is one that can be read."""
     from node.ledger.database import Database
     from node.ledger.projects import refuse_changed
+    from node.routing import compile_routes, date_modes
 
     database = Database(config.node.ledger)
     try:
         database.require()
-        refuse_changed(database, config)
+        refuse_changed(database, config, date_modes(config, compile_routes(config)))
     except ConfigError as error:
         for fault in error.faults:
             yield Finding("fault", fault.key, f"{fault.problem} {fault.hint}")

@@ -247,6 +247,7 @@ def _identity(
     """Return for whom files are replaced, and what opens the maps of the ledger where there is one."""
     from node.identity import ProjectKeys
     from node.instances import Scope, make_scope
+    from node.recipe.method import date_mode
 
     project = asked.project or (route.project if route else "")
     rule = recipe.keyed
@@ -258,7 +259,9 @@ def _identity(
         return Scope(project, ProjectKeys(_load(asked.secret), project)), None
     if config is not None and project:
         secret = _load(config.node.secret_file)
-        return make_scope(config, project, route, secret), _maps(asked, config, project, secret)
+        return make_scope(config, project, route, secret), _maps(
+            asked, config, project, secret, date_mode(recipe.profile)
+        )
     if example:
         asked.example = True
         project = project or EXAMPLE
@@ -278,7 +281,7 @@ def _load(path: Path) -> bytes:
         raise NodeError(str(error)) from None
 
 
-def _maps(asked: Asked, config: Config, project: str, secret: bytes) -> Callable[[], Maps] | None:
+def _maps(asked: Asked, config: Config, project: str, secret: bytes, mode: str) -> Callable[[], Maps] | None:
     """Return what opens the maps of the node's ledger in the process that asks; None where there is no ledger yet."""
     from node.identity import fingerprint
     from node.ledger.database import Database
@@ -296,7 +299,7 @@ def _maps(asked: Asked, config: Config, project: str, secret: bytes) -> Callable
             raise NodeError(
                 f"the secret {config.node.secret_file} is not the one that the ledger {database.path} was made with."
             )
-        refuse_changed_project(database, config, project)
+        refuse_changed_project(database, config, project, mode)
     finally:
         database.close()
 

@@ -151,8 +151,12 @@ class LedgerMaps:
             return
         row = {"project": project, "epoch": handed.epoch, "forms": json.dumps(dict(handed.forms), sort_keys=True)}
         connection.execute(_NEW_PROJECT, row)
-        if changed_forms(bound_forms(connection, project, handed.epoch), handed.forms):
+        bound = bound_forms(connection, project, handed.epoch)
+        if changed_forms(bound, handed.forms):
             raise ProjectChanged("a project's first instances went out in other forms meanwhile")
+        if handed.forms.keys() - bound.keys():
+            place = {"the_project": project, "the_epoch": handed.epoch}
+            connection.execute(_MORE_FORMS, {**place, "more": json.dumps({**bound, **handed.forms}, sort_keys=True)})
 
     def _write_uids(self, connection: Transaction, project: str, handed: Handed) -> None:
         epoch = handed.epoch
@@ -187,8 +191,8 @@ def bound_forms(connection: Transaction, project: str, epoch: int) -> Forms:
 
 
 def changed_forms(bound: Forms, forms: Forms) -> dict[str, tuple[str | int | bool, str | int | bool]]:
-    """Return what differs from the forms that are bound, where any are: before and now, by its key."""
-    return {key: (bound.get(key, ""), now) for key, now in forms.items() if bound and bound.get(key) != now}
+    """Return what differs from the forms that are bound: before and now, by its key."""
+    return {key: (bound[key], now) for key, now in forms.items() if key in bound and bound[key] != now}
 
 
 def known_uid(connection: Transaction, key: tuple[str, int, str]) -> str | None:
@@ -259,6 +263,13 @@ known_study = (
     .limit(1)
 )
 """A study that came under a pseudonym."""
+DATE_MODE = "date mode"
+"""The form that a project's recipes have, not its configuration: whether dates are moved or kept."""
+_MORE_FORMS = (
+    update(projects)
+    .where(projects.c.project == bindparam("the_project"), projects.c.epoch == bindparam("the_epoch"))
+    .values(forms=bindparam("more"))
+)
 _FORMS = select(projects.c.forms).where(
     projects.c.project == bindparam("the_project"), projects.c.epoch == bindparam("the_epoch")
 )

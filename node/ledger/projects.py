@@ -6,14 +6,23 @@ in a new key epoch: else one patient would have two pseudonyms, and intervals wo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from node.config import Config
 from node.errors import ConfigError, Fault
 from node.ledger.database import Database
-from node.ledger.maps import bound_forms, changed_forms
+from node.ledger.maps import DATE_MODE, bound_forms, changed_forms
 
 
-def refuse_changed(database: Database, config: Config) -> None:
+def refuse_changed(database: Database, config: Config, modes: Mapping[str, str] | None = None) -> None:
     """Compare every project of the routes with what the ledger is bound to.
+
+    Parameters
+    ----------
+    database, config
+        The ledger, and the configuration that is to be taken.
+    modes
+        By project, whether its recipes move or keep dates (`node.routing.date_modes`), where they are known.
 
     Raises
     ------
@@ -23,34 +32,40 @@ def refuse_changed(database: Database, config: Config) -> None:
     faults = [
         fault
         for name in dict.fromkeys(route.project for route in config.routes)
-        for fault in _of(database, config, name)
+        for fault in _of(database, config, name, (modes or {}).get(name, ""))
     ]
     if faults:
         raise ConfigError(faults)
 
 
-def refuse_changed_project(database: Database, config: Config, name: str) -> None:
+def refuse_changed_project(database: Database, config: Config, name: str, mode: str = "") -> None:
     """Compare one project, as `refuse_changed` does. Raises ConfigError."""
-    faults = _of(database, config, name)
+    faults = _of(database, config, name, mode)
     if faults:
         raise ConfigError(faults)
 
 
-def _of(database: Database, config: Config, name: str) -> list[Fault]:
+def _of(database: Database, config: Config, name: str, mode: str) -> list[Fault]:
     project = config.project(name)
+    forms = {**project.forms().fixed, DATE_MODE: mode} if mode else project.forms().fixed
     with database.read() as connection:
         bound = bound_forms(connection, name, project.epoch)
-    return [
-        Fault(
-            str(config.file),
-            None,
-            f"was {_shown(key, before)} when the project's first instance was cleaned, and is {_shown(key, now)} now.",
-            f"Put it back; or set projects.{name}.epoch to {project.epoch + 1}: then every patient of the project gets "
-            f"a new pseudonym, new UIDs and other dates.",
-            f"projects.{name}.{key}",
-        )
-        for key, (before, now) in changed_forms(bound, project.forms().fixed).items()
-    ]
+    return [_fault(config, name, key, before, now) for key, (before, now) in changed_forms(bound, forms).items()]
+
+
+def _fault(config: Config, name: str, key: str, before: str | int | bool, now: str | int | bool) -> Fault:
+    epoch = config.project(name).epoch + 1
+    said = f"was {_shown(key, before)} when the project's first instance was cleaned, and is {_shown(key, now)} now."
+    if key == DATE_MODE:
+        said = f"dates were {before} by the recipe when the project began, and would be {now}: both tell the shift."
+    return Fault(
+        str(config.file),
+        None,
+        said,
+        f"Put it back; or set projects.{name}.epoch to {epoch}: then every patient of the project gets a new "
+        f"pseudonym, new UIDs and other dates.",
+        f"projects.{name}" if key == DATE_MODE else f"projects.{name}.{key}",
+    )
 
 
 def _shown(key: str, value: str | int | bool) -> str:

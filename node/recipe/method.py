@@ -35,7 +35,14 @@ _CODES = {
     "retain-institution-identity": "113112",
 }
 _PIXELS = "clean-pixel-data"
+_MODES = {"retain-full-dates": "kept", "retain-modified-dates": "moved"}
 _DATES = {"retain-full-dates": "UNMODIFIED", "retain-modified-dates": "MODIFIED"}
+
+
+def date_mode(profile: Profile | None) -> str:
+    """Return `moved` or `kept`, by the option for dates; empty where the profile removes them, or lines decide."""
+    names = profile.names if profile is not None and profile.basic else ()
+    return next((mode for name, mode in _MODES.items() if name in names), "")
 
 
 def method_rules(profile: Profile) -> list[Rule]:

@@ -2,7 +2,7 @@ import pytest
 
 from node.config.titles import matches
 from node.errors import RecipeError
-from node.routing import Router, compile_routes
+from node.routing import Router, compile_routes, date_modes
 from tests.config.support import load, routes
 
 NAMES = (
@@ -139,3 +139,23 @@ def test_recipes_find_the_functions_of_the_site_and_all_faults_of_both_are_named
         compile_routes(config)
     assert [fault.file for fault in caught.value.faults] == [str(own / "my.py"), str(own / "careful.dicom")]
     assert "no_such_module" in caught.value.faults[0].problem
+
+
+def test_routes_of_one_project_do_not_keep_dates_beside_moved_ones(tmp_path):
+    config = load(tmp_path, routes("{calling_ae: [A]}", "{calling_ae: [B]}"))
+    moved, kept, none = (
+        tuple({"recipe": ("ps3.15-basic", *options), "project": "one"}.items())
+        for options in (("retain-modified-dates",), ("retain-full-dates",), ())
+    )
+
+    def compiled(first, second):
+        both = [route.model_copy(update=dict(what)) for route, what in zip(config.routes, (first, second), strict=True)]
+        changed = config.model_copy(update={"routes": tuple(both)})
+        return date_modes(changed, compile_routes(changed))
+
+    assert compiled(moved, moved) == compiled(none, moved) == {"one": "moved"}
+    assert compiled(kept, none) == {"one": "kept"}
+    assert compiled(none, none) == {}
+    with pytest.raises(RecipeError, match="Give one of them a project of its own"):
+        compiled(moved, kept)
+    assert compiled(moved, (*kept, ("project", "two"))) == {"one": "moved", "two": "kept"}

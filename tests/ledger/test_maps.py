@@ -20,7 +20,7 @@ from node.errors import ConfigError, HoldReason
 from node.identity import Forms
 from node.ledger import Database
 from node.ledger.cleaning import Clean, CleaningLedger, Held
-from node.ledger.maps import Handed, LedgerMaps
+from node.ledger.maps import DATE_MODE, Handed, LedgerMaps
 from node.ledger.migrate import MIGRATIONS
 from node.ledger.operation import Ledger
 from node.ledger.projects import refuse_changed
@@ -255,3 +255,23 @@ def test_an_older_ledger_keeps_its_maps_and_binds_its_projects_to_the_shifts_tha
     refuse_changed(database, config(tmp_path, f"projects: {{research: {{{dates}}}}}\n"))
     refuse_changed(database, config(tmp_path, "projects: {research: {epoch: 2}}\n"))
     database.close()
+
+
+def with_mode(mode: str) -> Handed:
+    return Handed(1, {**Forms().fixed, **({DATE_MODE: mode} if mode else {})})
+
+
+def test_a_project_that_moved_dates_never_keeps_them_in_the_same_epoch(database: Database, tmp_path: Path) -> None:
+    handed_out(database, tmp_path)
+    refuse_changed(database, config(tmp_path), {"research": "kept"})  # nothing with dates went out yet
+    assert settle(database, with_mode(""), with_mode("moved"), with_mode("")) == [None] * 3
+    assert settle(database, with_mode("kept"), owner="another") == [HoldReason.PROJECT_CHANGED]
+    assert settle(database, with_mode("moved"), with_mode(""), owner="a third") == [None] * 2
+    sql(database, "DELETE FROM projects WHERE project = 'research'")
+    sql(database, "UPDATE projects SET project = 'research'")
+    refuse_changed(database, config(tmp_path), {"research": "moved"})
+    refuse_changed(database, config(tmp_path))
+    with pytest.raises(ConfigError, match=r"moved by the recipe .* would be kept") as refused:
+        refuse_changed(database, config(tmp_path), {"research": "kept"})
+    assert "projects.research.epoch to 2" in refused.value.faults[0].hint
+    refuse_changed(database, config(tmp_path, "projects: {research: {epoch: 2}}\n"), {"research": "kept"})
