@@ -187,6 +187,8 @@ class Judge:
                 yield kind
         if form is not Form.UID:
             yield from self._uids(text.encode("latin-1", "replace"))
+        if form is Form.NAME or form is Form.VALUE:
+            yield from self._written_dates(text)
 
     def _kinds(self, seen: Seen, form: Form, raw: bytes) -> Iterator[str]:
         vr = _vr(seen)

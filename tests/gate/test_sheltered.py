@@ -38,7 +38,9 @@ def test_what_a_profile_keeps_by_name_is_on_purpose():
     assert kept(OtherPatientIDs="X-90210", PerformingPhysicianName="BOND^JAMES") == []
 
 
-@pytest.mark.parametrize("text", ["Clinic of Zofia Kowalska", "PID-77313", "88441199", UID.format(2)])
+@pytest.mark.parametrize(
+    "text", ["Clinic of Zofia Kowalska", "PID-77313", "88441199", UID.format(2), "Ward 11.03.1953"]
+)
 def test_the_patient_in_a_value_that_is_kept_for_what_else_it_says_is_found(text):
     assert kept(InstitutionName=text) != []
 
