@@ -30,6 +30,7 @@ from node.standard import iod_of, required
 _VRS = frozenset(("LO", "LT", "SH", "ST", "UC", "UT"))
 _SOP_CLASS_UID = 0x00080016
 _TYPE_1 = 1
+_CLEANS_TEXTS = "clean-descriptors"
 _MARK = "\0"  # stands for what was taken out, until the separators around it are looked at
 _BETWEEN = re.compile(r"(?P<left>[ \t,;:/_.^=&+-]*)\0(?:[ \t,;:/_.^=&+-]*\0)*(?P<right>[ \t,;:/_.^=&+-]*)")
 _ENDS = frozenset(("", "\r", "\n", "\f"))
@@ -93,6 +94,7 @@ class Passed:
 def through(cleaned: Cleaned, recipe: Recipe, gate: str) -> Passed:
     """Let a result through the gate: `hold`, `scrub` or `report`.
 
+    A recipe that cleans texts has what is known of the patient taken out of those that it keeps, whatever the gate is.
     Pixels that are masked go out as others, so their marker segments are not looked at.
 
     Raises
@@ -103,13 +105,12 @@ def through(cleaned: Cleaned, recipe: Recipe, gate: str) -> Passed:
     findings = leaks(cleaned, recipe, pixels=not cleaned.regions)
     if not findings:
         return Passed(cleaned)
-    if gate == "report":
-        return Passed(cleaned, reported=findings)
-    if gate != "scrub":
-        return Passed(cleaned, left=findings)
-    found = scrub(cleaned, recipe)
-    left = leaks(found.cleaned, recipe, pixels=not cleaned.regions)
-    return Passed(found.cleaned, found.taken, found.texts, left=left)
+    found = Scrubbed(cleaned, [], {})
+    if gate == "scrub" or (recipe.profile is not None and _CLEANS_TEXTS in recipe.profile.names):
+        found = scrub(cleaned, recipe)
+        findings = leaks(found.cleaned, recipe, pixels=not cleaned.regions)
+    reported, left = (findings, []) if gate == "report" else ([], findings)
+    return Passed(found.cleaned, found.taken, found.texts, reported, left)
 
 
 class _Watch:

@@ -46,6 +46,7 @@ COLUMNS = {
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _SIGNED = 0x00280103
+_DAY = len("YYYYMMDD")
 _BLANK = b"\0 "
 CLEAN_PIXEL_DATA = "113101"
 _DUMMIES = (b"REMOVED", b"000000", b"19000101", b"19000101000000", b"ANONYMIZED", b"YES", b"urn:removed")
@@ -137,6 +138,12 @@ class Check:
                 at = next((leaf.path for leaf in leaves if leaf.now and left in leaf.now), "elsewhere")
                 self.report.add(column, f"{name}: {at}")
         identity = set(TOKEN.findall(goes)) | set(PLANTED_UID.findall(goes))
+        born = str(before.get("PatientBirthDate", ""))
+        if len(born) == _DAY:
+            written = f"{born[:4]}-{born[4:6]}-{born[6:]}".encode()
+            identity.add(written)
+            if written in bytes_now:
+                self.report.add("tokens", f"{name}: the birth date in text")
         for leaf in leaves:
             self._leaf(name, patient, leaf, identity)
         self._required(name, iods().get(str(before.get("SOPClassUID", "")), ""), before, after)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydicom.sequence import Sequence
 
-from node.gate import leaks, scrub
-from node.recipe import Cleaned, EncodedDataset, Recipe
+from node.gate import leaks, scrub, through
+from node.recipe import Cleaned, EncodedDataset, Recipe, RecipeText, load_recipe, shipped_recipe
 from node.syntaxes import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Syntax
 from tests.gate.support import UID, WEAK, more, patient
 from tests.recipe.support import Keys, dataset, decode, encode
@@ -108,3 +108,24 @@ def test_what_is_no_free_text_is_left_to_be_held(keyword, value):
     found = scrub(result, WEAK)
     assert (found.taken, found.cleaned.tobytes()) == ([], result.tobytes())
     assert [str(one) for one in leaks(found.cleaned, WEAK)] == [str(one) for one in leaks(result, WEAK)]
+
+
+KEEPING = 'FORMAT dicom\n%profile own\nK (0029,"ACME 1",01)\n%header\nADD StudyID kept\n'
+
+
+@pytest.mark.parametrize("gate", ["hold", "report"])
+def test_a_recipe_that_cleans_texts_takes_known_identity_out_of_those_that_it_keeps(gate):
+    source = patient()
+    block = source.private_block(0x0029, "ACME 1", create=True)
+    block.add_new(1, "LO", "coil of Kowalska, Zofia")
+    by_words, without = (
+        load_recipe([*map(shipped_recipe, names), RecipeText("own", KEEPING)])
+        for names in (("ps3.15-basic", "clean-descriptors"), ("ps3.15-basic",))
+    )
+    passed = through(cleaned(source, by_words), by_words, gate)
+    assert decode(passed.cleaned.tobytes())[0x0029, 0x1001].value == "coil of"
+    assert (passed.left, passed.reported) == ([], [])
+    assert [finding.path for finding in passed.taken] == ["(0029,1001)"]
+    kept = through(cleaned(source, without), without, gate)
+    assert [finding.path for finding in kept.left + kept.reported] == ["(0029,1001)"]
+    assert decode(kept.cleaned.tobytes())[0x0029, 0x1001].value == "coil of Kowalska, Zofia"

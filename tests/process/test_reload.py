@@ -136,7 +136,7 @@ def test_a_good_configuration_is_taken_without_closing_an_association(
     open_one = associate(node.port)
     assert open_one.send_c_store(files[0]).Status == 0
     node.wait_delivered(1)
-    assert associate(node.port, "SECOND").is_rejected
+    assert not _established(node.port, "SECOND")
     recipe(node, "SECOND")
     node.config["routes"][0]["from"] = {"called_ae": ["DEIDNODE", "SECOND"]}
     node.write_config()
