@@ -12,25 +12,23 @@ from pathlib import Path
 from node.standard import EDITION, TciaPrivate, safe_private, tcia_private
 
 SECTIONS = Path(__file__).resolve().parent / "sections"
-_RESEARCH = (
+_CLEANED = (
     "ps3.15-basic",
     "clean-pixel-data",
     "clean-graphics",
     "clean-structured-content",
     "clean-descriptors",
     "retain-modified-dates",
+)
+_RESEARCH = (
+    *_CLEANED,
     "retain-safe-private",
     "mr-research",
     "dose-screens",
     "research",
 )
 _TCIA = (
-    "ps3.15-basic",
-    "clean-pixel-data",
-    "clean-graphics",
-    "clean-structured-content",
-    "clean-descriptors",
-    "retain-modified-dates",
+    *_CLEANED,
     "retain-patient-characteristics",
     "retain-device-identity",
     "retain-safe-private",

@@ -71,10 +71,15 @@ def leaks(cleaned: Cleaned, recipe: Recipe, *, pixels: bool = True) -> list[Find
     DatasetError
         The result cannot be parsed.
     """
-    gathered = cleaned.gathered or gather(cleaned.dataset)
+    gathered = gathered_of(cleaned)
     if not suspicious(gathered, cleaned, pixels=pixels):
         return []
     return list(islice(Judge(gathered, cleaned, recipe, pixels=pixels).findings(), MOST))
+
+
+def gathered_of(cleaned: Cleaned) -> Gathered:
+    """Return the identifying values of the original, which cleaning may have found out already."""
+    return cleaned.gathered or gather(cleaned.dataset)
 
 
 def described(findings: list[Finding]) -> str:
@@ -110,7 +115,6 @@ class Judge:
         self._strong = [sought for sought in self._sought if sought.needle.strong]
         self._weak = [sought for sought in self._sought if not sought.needle.strong and len(sought.needle.text) > 1]
         self._persons = self._of_persons()
-        self._dates = {text: kind_of(tag) for date, tag in gathered.dates.items() for text in writings(date)}
         # Each writing of a date has its year: a text without it needs no more than one look.
         self._years: dict[str, list[tuple[str, str]]] = {}
         for date, tag in gathered.dates.items():
@@ -245,7 +249,8 @@ class Judge:
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Give where anything of the original stands in a lowered text, weak words too, whether it counts or not."""
         words = [sought.needle.text for sought in (*self._strong, *self._weak)]
-        for word in (*words, *self._dates):
+        dates = (written for known in self._years.values() for written, _ in known)
+        for word in (*words, *dates):
             yield from places_of(word, text)
         for run in RUN.finditer(text.encode("latin-1", "replace")):
             if uids_of(run.group(), self._gathered.uids) is not None:

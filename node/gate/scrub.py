@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from node.gate.judge import Finding, Judge, header_of, leaks
+from node.gate.judge import Finding, Judge, gathered_of, header_of, leaks
 from node.recipe import Cleaned, EncodedDataset, Recipe
 from node.recipe.compiled import Level, Rules
 from node.recipe.dummies import literal
@@ -20,7 +20,6 @@ from node.recipe.engine import Engine
 from node.recipe.header import Action, Rule, Source, Value
 from node.recipe.instance import Instance
 from node.recipe.known.attributes import IDENTIFYING, form_of
-from node.recipe.known.gather import gather
 from node.recipe.output import Output
 from node.recipe.program import UNCHANGED, Outcome, Program, Subject
 from node.recipe.selectors import parse_selector
@@ -57,7 +56,7 @@ def scrub(cleaned: Cleaned, recipe: Recipe) -> Scrubbed:
     HoldInstance, DatasetError
         A text that is left cannot be written, or the result cannot be parsed.
     """
-    judge = Judge(gather(cleaned.dataset), cleaned, recipe, pixels=False)
+    judge = Judge(gathered_of(cleaned), cleaned, recipe, pixels=False)
     found = list(judge.findings())
     dataset, places = header_of(cleaned)
     watch = _Watch(judge, {finding.path for finding in found})

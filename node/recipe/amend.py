@@ -7,13 +7,12 @@ that has one is right afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 from node.errors import HoldInstance, HoldReason
 from node.recipe.coding import Coding
 from node.recipe.encoded import EncodedDataset
-from node.recipe.output import Cleaned, Edit, Output
+from node.recipe.output import Cleaned, Edit
 
 Change: TypeAlias = tuple[str, bytes] | None
 """VR and encoded value of an element of the top level; None where it goes."""
@@ -41,8 +40,7 @@ def amended(cleaned: Cleaned, changes: Mapping[int, Change], ranges: Sequence[Ed
         What a line wrote reaches over the bounds of what is changed.
     """
     dataset = cleaned.dataset
-    edits = list(cleaned._edits)
-    values = dict(cleaned._values)
+    edits, values = list(cleaned.edits), dict(cleaned.values)
     for tag, change in sorted(changes.items()):
         new = b"" if change is None else _encoded(tag, *change, dataset.coding)
         grown = _put(edits, dataset, tag, new)
@@ -50,15 +48,7 @@ def amended(cleaned: Cleaned, changes: Mapping[int, Change], ranges: Sequence[Ed
         values[tag] = None if change is None else change[1].decode("latin-1")
     for one in ranges:
         _over(edits, one)
-    output = Output(dataset)
-    output._edits = edits
-    return replace(
-        output.cleaned(cleaned.codec),
-        _values=values,
-        warnings=cleaned.warnings,
-        meta=cleaned.meta,
-        regions=cleaned.regions,
-    )
+    return cleaned.redone(edits, values)
 
 
 def _encoded(tag: int, vr: str, value: bytes, coding: Coding) -> bytes:
@@ -79,7 +69,7 @@ def _put(edits: list[Edit], dataset: EncodedDataset, tag: int, new: bytes) -> in
             edits += parts
         edits.append((start, end, new))
         return len(new) - before
-    position = next((e[1] for e in dataset.elements if e[0] >> 16 > tag), dataset.end)
+    position = dataset.place_of(tag)
     for around in [edit for edit in edits if edit[0] < position < edit[1]]:
         parts = _outside(around, position, position)
         edits.remove(around)

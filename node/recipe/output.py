@@ -6,7 +6,7 @@ are one range. Refuses with HoldInstance what an element's length field cannot h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -72,16 +72,25 @@ class Cleaned:
         return start + first, end + last, touched
 
     @property
+    def values(self) -> Mapping[int, str | None]:
+        """Top-level values that are not as in the source; None where the element is gone."""
+        return self._values
+
+    @property
     def edits(self) -> tuple[Edit, ...]:
         """What was done to the source, in its order."""
         return tuple(self._edits)
 
     def edited(self, more: Sequence[Edit]) -> Cleaned:
         """Return the data set with further edits, whose offsets are of the cleaned one; top-level texts stay known."""
+        return self.redone(_composed(self._edits, sorted(more, key=_order), self.dataset), self._values)
+
+    def redone(self, edits: Sequence[Edit], values: Mapping[int, str | None]) -> Cleaned:
+        """Return the data set with these edits of the source in place of its own, and what its top level then has."""
         output = Output(self.dataset)
-        output.take(_composed(self._edits, sorted(more, key=_order), self.dataset), self._values, self.warnings)
+        output.take(list(edits), dict(values), list(self.warnings))
         result = output.cleaned(self.codec)
-        result.meta, result.regions = self.meta, self.regions
+        result.meta, result.regions, result.gathered = self.meta, self.regions, self.gathered
         return result
 
     def text(self, tag: int) -> str | None:
@@ -112,7 +121,7 @@ class Output:
 
     def take(self, edits: list[Edit], values: dict[int, str | None], warnings: list[str]) -> None:
         """Go on from what another one has collected."""
-        self._edits, self._values, self._warnings = edits, dict(values), list(warnings)
+        self._edits, self._values, self._warnings = edits, values, warnings
 
     def warn(self, text: str) -> None:
         """Remember something that was written although it should not be."""

@@ -14,7 +14,7 @@ from pydicom._private_dict import private_dictionaries
 from pydicom.datadict import DicomDictionary, keyword_for_tag, mask_match
 
 from tests.deidset.values import STRUCTURAL
-from tests.profile.support import COLUMNS, DATA, NOT_THE_PATIENTS
+from tests.profile.support import CODES, COLUMNS, DATA, NOT_THE_PATIENTS
 
 RESEARCH = (
     "retain-modified-dates",
@@ -24,18 +24,6 @@ RESEARCH = (
     "clean-graphics",
     "retain-patient-characteristics",
 )
-CODES = {
-    "clean-graphics": "113103",
-    "clean-structured-content": "113104",
-    "clean-descriptors": "113105",
-    "retain-full-dates": "113106",
-    "retain-modified-dates": "113107",
-    "retain-patient-characteristics": "113108",
-    "retain-device-identity": "113109",
-    "retain-uids": "113110",
-    "retain-safe-private": "113111",
-    "retain-institution-identity": "113112",
-}
 WELL_KNOWN = b"1.2.840.10008."
 
 # Rules of PS3.15 that stand in its text or follow from a row, and that are no row: the content of what goes (overlays

@@ -29,16 +29,22 @@ REMOVE OtherPatientIDs
 WORDS = ("PLANTED", "MRN-0001", "HOSPITAL")
 
 
-@pytest.fixture
-def leaking(road):
-    """A node that holds an instance whose recipe leaves the institution."""
+def serving(road, lines=LEAKING, **route):
+    """A running node whose route has a recipe of these lines, its archive, and the recipe's file."""
     archive = road.archive()
     node = road.node(archive)
     path = node.folder / "leaking.dicom"
-    path.write_text(LEAKING)
-    node.config["routes"][0] |= {"recipe": [str(path)], "gate": "hold"}
+    path.write_text(lines)
+    node.config["routes"][0] |= {"recipe": [str(path)], "gate": "hold"} | route
     node.write_config()
     node.start()
+    return node, archive, path
+
+
+@pytest.fixture
+def leaking(road):
+    """A node that holds an instance whose recipe leaves the institution."""
+    node, archive, path = serving(road)
     assert send(node.port, *make_ct(road.folder / "ct", 1)) == [SUCCESS]
     node.wait_status(lambda status: status["held"] == 1, "the gate holds it")
     return node, archive, path
@@ -91,13 +97,7 @@ def test_what_was_released_meets_the_gate_again_when_the_recipe_has_changed(leak
 
 
 def test_where_leaks_are_reported_the_instance_goes_and_the_log_says_where(road):
-    archive = road.archive()
-    node = road.node(archive)
-    path = node.folder / "leaking.dicom"
-    path.write_text(LEAKING)
-    node.config["routes"][0] |= {"recipe": [str(path)], "gate": "report"}
-    node.write_config()
-    node.start()
+    node, archive, _ = serving(road, gate="report")
     assert send(node.port, *make_ct(road.folder / "ct", 2)) == [SUCCESS] * 2
     node.wait_delivered(2)
     assert all(pydicom.dcmread(file).InstitutionName == "PLANTED HOSPITAL" for file in archive.files())
@@ -108,13 +108,7 @@ def test_where_leaks_are_reported_the_instance_goes_and_the_log_says_where(road)
 
 
 def test_an_image_that_was_let_go_for_its_pixels_still_meets_the_gate(road):
-    archive = road.archive()
-    node = road.node(archive)
-    path = node.folder / "leaking.dicom"
-    path.write_text(LEAKING)
-    node.config["routes"][0] |= {"recipe": [str(path)], "gate": "hold", "pixel_risk": "hold"}
-    node.write_config()
-    node.start()
+    node, _, _ = serving(road, pixel_risk="hold")
     (ct,) = make_ct(road.folder / "ct", 1)
     image = pydicom.dcmread(ct)
     image.BurnedInAnnotation = "YES"
@@ -134,13 +128,7 @@ def test_an_image_that_was_let_go_for_its_pixels_still_meets_the_gate(road):
 
 
 def test_a_route_that_scrubs_sends_what_is_left_and_says_where(road):
-    archive = road.archive()
-    node = road.node(archive)
-    path = node.folder / "leaking.dicom"
-    path.write_text(LEAKING + "REMOVE InstitutionName\n")
-    node.config["routes"][0] |= {"recipe": [str(path)], "gate": "scrub"}
-    node.write_config()
-    node.start()
+    node, archive, _ = serving(road, LEAKING + "REMOVE InstitutionName\n", gate="scrub")
     (scan,) = make_ct(road.folder / "ct", 1)
     source = pydicom.dcmread(scan)
     source.StudyDescription = "knee of PLANTED"

@@ -36,6 +36,19 @@ COLUMNS = {
     "clean-graphics": "clean_graph",
     "clean-pixel-data": None,
 }
+# CID 7050 (PS3.16).
+CODES = {
+    "clean-graphics": "113103",
+    "clean-structured-content": "113104",
+    "clean-descriptors": "113105",
+    "retain-full-dates": "113106",
+    "retain-modified-dates": "113107",
+    "retain-patient-characteristics": "113108",
+    "retain-device-identity": "113109",
+    "retain-uids": "113110",
+    "retain-safe-private": "113111",
+    "retain-institution-identity": "113112",
+}
 CT = "1.2.840.10008.5.1.4.1.1.2"
 LONG = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 # Names and labels that tell objects apart.

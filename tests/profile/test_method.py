@@ -8,23 +8,10 @@ from pydicom.dataset import Dataset
 from node.recipe import EncodedDataset, RecipeText, load_recipe, shipped_recipe
 from node.recipe.trace import trace
 from node.syntaxes import EXPLICIT_LE
-from tests.profile.support import COLUMNS, cleaned, element, item, profile, sop_class
+from tests.profile.support import CODES, COLUMNS, cleaned, element, item, profile, sop_class
 from tests.recipe.support import CODINGS, Keys, apply, dataset, encode, text
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
-# CID 7050 (PS3.16).
-CODES = {
-    "clean-graphics": "113103",
-    "clean-structured-content": "113104",
-    "clean-descriptors": "113105",
-    "retain-full-dates": "113106",
-    "retain-modified-dates": "113107",
-    "retain-patient-characteristics": "113108",
-    "retain-device-identity": "113109",
-    "retain-uids": "113110",
-    "retain-safe-private": "113111",
-    "retain-institution-identity": "113112",
-}
 
 
 def codes(result: Dataset) -> list[str]:
