@@ -2,7 +2,8 @@
 
 Guarantees
     Every instance in the spool is known again. Originals are received again and go their way: same UIDs, same bytes.
-    What was cleaned already may have been delivered, which only the lost ledger knew: it is held until a person says
+    What was cleaned already may have been delivered, which only the lost ledger knew: it is held (where only its
+    original is left, once that is cleaned again, which gives the same bytes) until a person says
     `--send` (again, byte-identical) or `--assume-delivered`. Pseudonyms and UIDs come back from the secret; the way
     back comes back for what is cleaned again only; imported pairs come from a backup alone.
 """
@@ -16,10 +17,12 @@ from sqlalchemy import insert, select, update
 
 from node.config import Config
 from node.errors import DatasetError, HoldReason, StartError
-from node.ledger.cleaning import add_deliveries
+from node.ledger.cleaning import add_deliveries, hold_rebuilt
 from node.ledger.database import Database
 from node.ledger.reception import known_ids
+from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
 from node.ledger.schema import deliveries, instances
+from node.ledger.sending import finish
 from node.ledger.transactions import Transaction
 from node.opening import create_ledger, end_rebuilding, is_new, is_rebuilding, lock_spool, make_spool
 from node.spool import Spool
@@ -70,7 +73,8 @@ def _rebuild(config: Config, spool: Spool, database: Database) -> dict[str, Any]
         rows = []
         for name in _unknown(database, originals[start : start + _BATCH]):
             try:
-                rows.append(sweeper.read_original(name).row())
+                row = sweeper.read_original(name).row()
+                rows.append(row | {"detail": REBUILT_WAITS if spool.was_cleaned(name) else None})
             except (DatasetError, OSError):
                 unreadable.append(name)
         if rows:
@@ -105,29 +109,30 @@ def _take_in(connection: Transaction, row: dict[str, object], names: tuple[str, 
     seq = connection.execute(insert(instances).values(**row).returning(instances.c.seq)).scalar()
     if names:
         add_deliveries(connection, seq, names)
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.instance == seq)
-            .values(
-                state="held",
-                reason=str(HoldReason.REBUILT),
-                detail="whether it was delivered is not known: rebuild --send or --assume-delivered",
-                changed_at=time.time(),
-            )
-        )
+        hold_rebuilt(connection, seq)
 
 
 def _decide(database: Database, send: bool | None) -> dict[str, int]:
-    """Send, or take as delivered, what waits since a rebuild; None leaves it waiting."""
+    """Send, or take as delivered, what waits since a rebuild; None leaves it waiting.
+
+    Originals that are yet to be cleaned again are counted as one delivery each.
+    """
     mine = (deliveries.c.state == "held") & (deliveries.c.reason == str(HoldReason.REBUILT))
+    again = (instances.c.state == "received") & (instances.c.detail == REBUILT_WAITS)
     if send is None:
         with database.read() as connection:
             waiting = len(connection.execute(select(deliveries.c.seq).where(mine)).all())
+            waiting += len(connection.execute(select(instances.c.seq).where(again)).all())
         return {"waiting": waiting, "sent": 0, "assumed": 0}
     now = time.time()
     to = {"state": "due", "due_at": now} if send else {"state": "delivered"}
     with database.write(durable=True) as connection:
+        done = [row.instance for row in connection.execute(select(deliveries.c.instance).where(mine))]
         count = connection.execute(
             update(deliveries).where(mine).values(**to, reason=None, detail=None, changed_at=now)
         ).rowcount
+        count += connection.execute(
+            update(instances).where(again).values(detail=None if send else REBUILT_DELIVERED)
+        ).rowcount
+        finish(connection, done)
     return {"waiting": 0, "sent": count if send else 0, "assumed": 0 if send else count}

@@ -18,10 +18,12 @@ Refuses
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +35,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _FAN_OUT = [f"{n:02x}" for n in range(256)]
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TIGHT = 1 << 30  # bytes above the floor, with less than which nothing waits to be removed
+_CLEANED_MODE = 0o400
 _ROOM_SEEN_FOR = 0.2  # seconds for which a look at the disk's free space counts
 
 
@@ -134,6 +137,18 @@ class Spool:
     def cleaned_file(self, name: str) -> Path:
         """Path of a cleaned file."""
         return self._placed(self.cleaned, name)
+
+    def mark_cleaned(self, name: str) -> None:
+        """Note at an original that it was cleaned and may have been sent: should the ledger be lost, that is asked.
+
+        The mark is not synced, and may be missing; then the original is taken for one that was never cleaned.
+        """
+        with contextlib.suppress(OSError):
+            os.chmod(self.original(name), _CLEANED_MODE)
+
+    def was_cleaned(self, name: str) -> bool:
+        """Whether an original bears the mark of `mark_cleaned`. Raises OSError where it is not there."""
+        return stat.S_IMODE(os.stat(self.original(name)).st_mode) == _CLEANED_MODE
 
     def remove_soon(self, path: Path) -> None:
         """Remove a file that nothing needs any more, when it is calm; until then its row says that it is not needed."""

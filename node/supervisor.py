@@ -165,7 +165,8 @@ class Supervisor:
         self._close_listeners()
         ledger = CleaningLedger(Database(self.config.node.ledger), role.owner)
         plans = make_plans(self.config, self.recipes, load_secret(self.config.node.secret_file))
-        cleaning = Cleaning(self.spool, ledger, plans, self.config.node.ae_title)
+        derives = self.config.node.originals == "until-delivered"
+        cleaning = Cleaning(self.spool, ledger, plans, self.config.node.ae_title, derives=derives)
         Cleaner(cleaning, ledger, self.spool, self.received, self.cleaned, self.in_hand, role.slot, stop).run()
 
     def _forward(self, owner: str, stop: Stop) -> None:

@@ -26,7 +26,7 @@ from node.errors import DatasetError, HoldReason
 from node.ledger.cleaning import add_deliveries
 from node.ledger.database import Database
 from node.ledger.reception import Received
-from node.ledger.schema import deliveries, instances
+from node.ledger.schema import deliveries, derivations, instances
 from node.log import event
 from node.part10 import FileMeta, read_file_meta
 from node.spool import Spool
@@ -71,11 +71,11 @@ class Sweeper:
         return swept
 
     def _sweep_originals(self, names: list[str], swept: Swept) -> None:
-        states = self._states(names)
+        states, needed = self._states(names), self._derived(names)
         for name in names:
             if name not in states:
                 swept.adopted += self._adopt_original(name)
-            elif states[name] in _ORIGINAL_NOT_NEEDED:
+            elif states[name] in _ORIGINAL_NOT_NEEDED and name not in needed:
                 self.spool.original(name).unlink(missing_ok=True)
                 swept.originals += 1
 
@@ -99,6 +99,16 @@ class Sweeper:
             select(instances.c.id)
             .join(deliveries, deliveries.c.instance == instances.c.seq)
             .where(instances.c.id.in_(names), deliveries.c.state.in_(("due", "held")))
+        )
+        with self.database.read() as connection:
+            return set(connection.execute(query).scalars())
+
+    def _derived(self, names: list[str]) -> set[str]:
+        """Those that are to be sent from their original."""
+        query = (
+            select(instances.c.id)
+            .join(derivations, derivations.c.instance == instances.c.seq)
+            .where(instances.c.id.in_(names))
         )
         with self.database.read() as connection:
             return set(connection.execute(query).scalars())

@@ -20,7 +20,7 @@ LAYERS = (
     ("deflated",),
     ("standard", "vocabulary"),
     ("recipe",),
-    ("pixels", "gate", "objects"),
+    ("pixels", "gate", "objects", "derived"),
     ("instances", "statement"),
     ("routing", "files"),
     ("ledger",),

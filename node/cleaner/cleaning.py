@@ -1,10 +1,10 @@
 """One instance: from its original to what the ledger is told of it.
 
 Guarantees
-    Cleaned files are in place and durable when `publish` returns, all of them together: many cost the disk hardly more
-    syncs than one. Whatever goes wrong with the instance itself becomes Held, with a reason and no value; only trouble
-    of the disk or the ledger is raised, and then the instance is tried again. The same original under the same recipe,
-    map and secret gives the same bytes.
+    What is mostly a range of its original becomes no file (`node.derived`). Cleaned files are in place and durable when
+    `publish` returns, all of them together: many cost the disk hardly more syncs than one. Whatever goes wrong with the
+    instance itself becomes Held, with a reason and no value; only trouble of the disk or the ledger is raised, and then
+    the instance is tried again. The same original under the same recipe, map and secret gives the same bytes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from node.cleaner.plan import Plan
+from node.derived import derive
 from node.errors import DatasetError, HoldInstance, HoldReason, SpoolError
 from node.gate import Finding, described, through
-from node.instances import InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
+from node.instances import Content, InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
 from node.ledger.leases import LEASE_SECONDS
@@ -37,13 +38,16 @@ _DECODING_SECONDS = LEASE_SECONDS / 2
 
 
 class Cleaning:
-    """Cleans instances of the routes in `plans`."""
+    """Cleans instances of the routes in `plans`; `derives` lets their results take pixels from the original."""
 
-    def __init__(self, spool: Spool, ledger: CleaningLedger, plans: Mapping[str, Plan], ae_title: str) -> None:
+    def __init__(
+        self, spool: Spool, ledger: CleaningLedger, plans: Mapping[str, Plan], ae_title: str, *, derives: bool
+    ) -> None:
         self._spool = spool
         self._ledger = ledger
         self._plans = plans
         self._ae_title = ae_title
+        self._derives = derives
         self._drafts: dict[str, int] = {}
 
     def clean(self, claimed: Claimed) -> Result:
@@ -153,28 +157,37 @@ class Cleaning:
         risk = PIXEL_RISK_RELEASED + verdict.accepted if verdict.accepted else None
         cleaned, leak = self._gate(claimed, plan, cleaned, risk)
         content = masked(cleaned, self._spool.check_room, _DECODING_SECONDS)
-        syntax = content.syntax
-        head = self._head(plan, (sop_class_uid, sop_instance_uid, syntax.uid))
-        target = self._spool.create(claimed.id, self._spool.draft())
-        try:
-            size = write_cleaned(target, head, source, content)
-        except BaseException:
-            os.close(target)
-            self._spool.abandon(claimed.id, self._spool.draft())
-            raise
-        self._drafts[claimed.id] = target
+        uids = sop_class_uid, sop_instance_uid, content.syntax.uid
+        derived = None
+        if self._derives and not cleaned.regions and not source.deflated:
+            derived = derive(content.segments, source.whole)
+        if derived is None:
+            size, offset = self._write(claimed.id, self._head(plan, uids), source, content)
+        else:
+            size, offset = derived.size, 0
         return Clean(
             claimed,
             plan.destinations,
             plan.recipe.hash,
-            sop_class_uid,
-            sop_instance_uid,
-            syntax.uid,
+            *uids,
             size,
-            len(head),
+            offset,
             _handed(plan, identities, sole=sole),
             told(leak, risk),
+            derived,
         )
+
+    def _write(self, name: str, head: bytes, source: Source, content: Content) -> tuple[int, int]:
+        """Write a cleaned file, to be published later; return its size, and where its data set begins."""
+        target = self._spool.create(name, self._spool.draft())
+        try:
+            size = write_cleaned(target, head, source, content)
+        except BaseException:
+            os.close(target)
+            self._spool.abandon(name, self._spool.draft())
+            raise
+        self._drafts[name] = target
+        return size, len(head)
 
     @staticmethod
     def _gate(claimed: Claimed, plan: Plan, cleaned: Cleaned, risk: str | None) -> tuple[Cleaned, str | None]:

@@ -1,4 +1,4 @@
-"""The cleaner's process: claim, clean, commit, and only then let go of the originals."""
+"""The cleaner's process: claim, clean, commit, and only then let go of the originals that nothing is sent from."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Cleaner:
         except LedgerError:
             # No row was written, and they are cleaned again: their room may be just what the ledger lacks.
             for result in results:
-                if isinstance(result, Clean):
+                if isinstance(result, Clean) and result.derived is None:
                     with contextlib.suppress(OSError):
                         self.spool.cleaned_file(result.claimed.id).unlink(missing_ok=True)
             raise
@@ -125,6 +125,9 @@ class Cleaner:
         match result:
             case Clean():
                 event(LOGGER, "cleaned", instance=claimed.id, route=claimed.route, size=result.size)
+                if result.derived is not None:
+                    self.spool.mark_cleaned(claimed.id)
+                    return
             case Held():
                 event(
                     LOGGER,

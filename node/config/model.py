@@ -148,7 +148,7 @@ class ReceivingTimeouts(Section):
 
 
 class NodeSettings(Section):
-    """The node itself."""
+    """The node itself; `originals` says how long they stay."""
 
     ae_title: AETitle
     listen: Address
@@ -159,6 +159,7 @@ class NodeSettings(Section):
     max_associations: Annotated[int, Field(ge=1, le=10_000)] = 50
     workers: Annotated[int, PlainValidator(_workers)] = Field(default="auto", validate_default=True)
     min_free_disk: Annotated[Size, PlainValidator(parse_size)] = Size(bytes=1 << 30)
+    originals: Literal["until-delivered", "until-cleaned"] = "until-delivered"
     drain: Duration = 30.0
     log: LogSettings = LogSettings()
     timeouts: ReceivingTimeouts = ReceivingTimeouts()

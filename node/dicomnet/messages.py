@@ -8,8 +8,9 @@ the reverse, and a command set above 64 KiB.
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from node.dicomnet import dimse
 from node.dicomnet.dul import AbortReceived, Connection
@@ -25,6 +26,9 @@ from node.errors import ProtocolError
 
 COMMAND_LIMIT = 64 << 10  # bytes
 LARGEST_FRAGMENT = 1 << 20  # bytes of our own PDVs, where the peer has no limit
+
+Piece: TypeAlias = bytes | tuple[int, int]
+"""Of a data set on its way out: literal bytes, or (offset, length) of a file."""
 
 _PDV = struct.Struct(">LBB")
 _PDV_PDU = struct.Struct(">BxLLBB")
@@ -150,3 +154,27 @@ def encode_command(context_id: int, command_set: bytes, fragment: int) -> bytes:
         last = offset + fragment >= len(command_set)
         pdus += [fragment_header(context_id, len(piece), command=True, last=last), piece]
     return b"".join(pdus)
+
+
+def in_fragments(segments: Sequence[Piece], size: int) -> Iterator[tuple[int, bool, list[Piece]]]:
+    """Cut a data set into fragments of `size` bytes: bytes of each, whether it is the last, and its pieces.
+
+    One without any byte is one fragment. A piece is literal bytes, or (offset, length) of a file.
+    """
+    left = sum(len(piece) if isinstance(piece, bytes) else piece[1] for piece in segments)
+    rest = list(reversed(segments))
+    while True:
+        count = room = min(size, left)
+        pieces: list[Piece] = []
+        while room:
+            piece = rest.pop()
+            length = len(piece) if isinstance(piece, bytes) else piece[1]
+            if length > room:
+                rest.append(piece[room:] if isinstance(piece, bytes) else (piece[0] + room, length - room))
+                piece, length = (piece[:room] if isinstance(piece, bytes) else (piece[0], room)), room
+            pieces.append(piece)
+            room -= length
+        left -= count
+        yield count, left == 0, pieces
+        if left == 0:
+            return

@@ -17,9 +17,11 @@ from node.dicomnet import dimse
 from node.dicomnet.dul import AbortReceived, Connection
 from node.dicomnet.messages import (
     MessageReader,
+    Piece,
     ReleaseRequested,
     encode_command,
     fragment_header,
+    in_fragments,
     largest_fragment,
 )
 from node.dicomnet.negotiation import VERIFICATION
@@ -50,6 +52,7 @@ from node.syntaxes import EXPLICIT_LE, IMPLICIT_LE
 MAX_CONTEXTS = 128  # the odd numbers of a byte (PS3.8 9.3.2.2)
 
 _SERVICE_USER, _SERVICE_PROVIDER = 0, 2
+_TOGETHER = 64 << 10  # bytes beside the file's that go out in one call
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +215,9 @@ class RequestedAssociation:
             return self._response(context_id, message_id, dimse.C_ECHO_RSP).status
 
     def store(
-        self, context_id: int, sop_class_uid: str, sop_instance_uid: str, file: int, offset: int, length: int
+        self, context_id: int, sop_class_uid: str, sop_instance_uid: str, file: int, segments: Sequence[Piece]
     ) -> StoreResult:
-        """Send the range of an open file as the data set of a C-STORE; return the peer's answer.
+        """Send pieces of an open file, and bytes between them, as the data set of a C-STORE; return the peer's answer.
 
         Parameters
         ----------
@@ -222,15 +225,15 @@ class RequestedAssociation:
             An accepted context, whose transfer syntax is the file's.
         file
             Descriptor of the file; its position is not used.
-        offset, length
-            The range, in bytes.
+        segments
+            The data set in order: literal bytes, or (offset, length) of the file.
 
         Raises
         ------
         PeerAborted, PeerTimeout, ProtocolError
             The association is over; `sent_completely` tells how far it came.
         SpoolError
-            The file is shorter than the range, or cannot be read; the association is aborted.
+            The file is shorter than a range, or cannot be read; the association is aborted.
         """
         self.sent_completely = False
         if context_id not in self.accepted:
@@ -238,23 +241,26 @@ class RequestedAssociation:
         message_id = self._next_message_id()
         with _abort_on_failure(self._connection):
             request = dimse.encode_store_request(message_id, sop_class_uid, sop_instance_uid)
-            self._send_data_set(context_id, encode_command(context_id, request, self._fragment), file, offset, length)
+            self._send_data_set(context_id, encode_command(context_id, request, self._fragment), file, segments)
             self.sent_completely = True
             return self._response(context_id, message_id, dimse.C_STORE_RSP)
 
-    def _send_data_set(self, context_id: int, head: bytes, file: int, offset: int, length: int) -> None:
+    def _send_data_set(self, context_id: int, head: bytes, file: int, segments: Sequence[Piece]) -> None:
         wait = self._timeouts.response
-        end = offset + length
-        while True:
-            count = min(self._fragment, end - offset)
-            last = offset + count == end
+        for count, last, pieces in in_fragments(segments, self._fragment):
             head += fragment_header(context_id, count, command=False, last=last)
-            self._connection.send(head, wait, more=count > 0, listen=True)
-            self._connection.send_file(file, offset, count, wait)
-            if last:
-                return
-            offset += count
-            head = b""
+            for piece in pieces:
+                if isinstance(piece, bytes):
+                    head += piece
+                    continue
+                if head:
+                    self._connection.send(head, wait, more=True, listen=True)
+                    head = b""
+                self._connection.send_file(file, *piece, wait)
+            # What is small enough goes with the next piece of the file, in one segment.
+            if head and (last or len(head) > _TOGETHER):
+                self._connection.send(head, wait, more=not last, listen=True)
+                head = b""
 
     def _response(self, context_id: int, message_id: int, command_field: int) -> StoreResult:
         self._connection.expect_answer()

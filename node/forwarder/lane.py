@@ -1,16 +1,17 @@
 """One lane: one association at a time to one destination, used again while work is due.
 
 Guarantees
-    Only files in `cleaned/` are sent. Each answer settles the instance that it answers, and no other: after a time-out,
-    an abort or a wrong answer the association is never used again. A failure in the middle of an instance counts for
-    that instance, which then goes behind the others; three instances in a row pause the destination, and until it
-    answers one failure more pauses it again. A file goes when a durable row says that no delivery needs it.
+    Only what a cleaner has put into the ledger is sent: a file in `cleaned/`, or new bytes around one range of the
+    original. Each answer settles the instance that it answers, and no other: after a time-out, an abort or a wrong
+    answer the association is never used again. A failure in the middle of an instance counts for that instance, which
+    then goes behind the others; three instances in a row pause the destination, and until it answers one failure more
+    pauses it again. A file goes when a durable row says that no delivery needs it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import random
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from node.errors import (
     NetworkError,
     SpoolError,
 )
+from node.forwarder.body import converted, opened
 from node.forwarder.contexts import Pair, choose, fits, propose
 from node.forwarder.gate import Gate
 from node.forwarder.outcome import DUPLICATE_SOP_INSTANCE, judge
@@ -35,12 +37,12 @@ from node.ledger.sending import Due, SendingLedger, Settlement, Verdict
 from node.log import event
 from node.shared import Stop
 from node.spool import Spool
-from node.transcode import transcode
 
 LOGGER = logging.getLogger("node.forwarder")
 
 _BATCH = 16
 _SETTLE_SECONDS = 0.25
+_HARDEN_SECONDS = 2.0  # for which files wait until a commit that they may go is made durable: one sync serves many
 _IN_A_ROW = 3
 _TROUBLE_SECONDS = 2.0
 
@@ -62,18 +64,23 @@ class Lane:
     _idle_since: float = 0.0
     _failed: set[int] = field(default_factory=set)  # instances that failed on the way since the last answer
     _settled_at: float = 0.0
+    _done: list[Due] = field(default_factory=list)  # needed by no delivery, but not durably so yet
+    _hardened_at: float = 0.0
 
     def run(self) -> None:
         """Send until told to stop; the instance in hand is finished and settled first."""
         while not self.stop.is_set():
             try:
                 if not self._send_a_batch():
+                    self._let_go()
                     self._release_if_idle()
                     self.wait(1.0 if self._association is None else min(1.0, self.destination.linger))
             except LedgerError as error:
                 event(LOGGER, "ledger-trouble", level=logging.ERROR, destination=self.name, error=str(error))
                 self.stop.wait(_TROUBLE_SECONDS)
         self._release()
+        with contextlib.suppress(LedgerError):  # the sweeper removes what stays
+            self._let_go()
 
     def _send_a_batch(self) -> bool:
         if not self.gate.enter():
@@ -156,15 +163,16 @@ class Lane:
             return self._hold(due, chosen, "no presentation context for it was accepted")
         context_id, syntax = chosen
         try:
-            file = os.open(self.spool.cleaned_file(due.id), os.O_RDONLY | os.O_CLOEXEC)
+            body = opened(self.spool, due)
         except FileNotFoundError:
-            return self._hold(due, HoldReason.FILE_MISSING, "the cleaned file is not in the spool")
+            return self._hold(due, HoldReason.FILE_MISSING, f"its {_place(due)} file is not in the spool")
         try:
-            offset, length = due.offset, due.size - due.offset
             if syntax != due.transfer_syntax_uid:
-                file, offset, length = self._converted(due, file, syntax)
+                plain, body = body, converted(self.spool, due, self.owner, body, syntax)
+                plain.close()
             started = time.monotonic()
-            result = association.store(context_id, due.sop_class_uid, due.sop_instance_uid, file, offset, length)
+            uids = due.sop_class_uid, due.sop_instance_uid
+            result = association.store(context_id, *uids, body.file, body.segments)
         except NetworkError as error:
             self._failed.add(due.instance)
             return self._again(due, f"{type(error).__name__} in the middle of an instance")
@@ -173,24 +181,10 @@ class Lane:
         except SpoolError as error:
             return self._again(due, str(error))
         finally:
-            os.close(file)
+            body.close()
         self._failed.clear()
         self.gate.reached()
         return self._judge(due, result.status, round((time.monotonic() - started) * 1000))
-
-    def _converted(self, due: Due, file: int, syntax: str) -> tuple[int, int, int]:
-        """Write the instance in another uncompressed syntax, into a file that is gone when it is closed."""
-        name = f"{self.owner.replace('/', '-')}"
-        converted = self.spool.create(due.id, f"{name}.sent")
-        try:
-            length = transcode(file, due.offset, due.transfer_syntax_uid, syntax, converted, self.spool.check_room)
-        except BaseException:
-            os.close(converted)
-            raise
-        finally:
-            self.spool.abandon(due.id, f"{name}.sent")
-        os.close(file)
-        return converted, 0, length
 
     def _judge(self, due: Due, status: int, milliseconds: int) -> Settlement:
         code = f"{status:04X}H"
@@ -260,9 +254,11 @@ class Lane:
     def _settle(self, settlements: list[Settlement]) -> list[Settlement]:
         """Write verdicts; while the ledger is in trouble they are kept and written again, for they have happened."""
         while settlements:
+            durable = time.monotonic() - self._hardened_at > _HARDEN_SECONDS
             try:
-                for name in self.ledger.settle(self.owner, settlements):
-                    self.spool.remove_soon(self.spool.cleaned_file(name))
+                self._done += self.ledger.settle(self.owner, settlements, durable=durable)
+                if durable:
+                    self._remove_done()
                 break
             except LedgerError as error:
                 event(LOGGER, "ledger-trouble", level=logging.ERROR, destination=self.name, error=str(error))
@@ -270,6 +266,19 @@ class Lane:
                     break  # sent again after the restart, with the same bytes
         self._settled_at = time.monotonic()
         return []
+
+    def _let_go(self) -> None:
+        """Remove the files that nothing needs any more, once that is durable."""
+        if self._done:
+            self.ledger.harden()
+            self._remove_done()
+
+    def _remove_done(self) -> None:
+        self._hardened_at = time.monotonic()
+        for due in self._done:
+            place = self.spool.cleaned_file if due.derived is None else self.spool.original
+            self.spool.remove_soon(place(due.id))
+        self._done = []
 
     def _release_if_idle(self) -> None:
         if self._association is not None and time.monotonic() - self._idle_since >= self.destination.linger:
@@ -282,6 +291,10 @@ class Lane:
                 association.release()
             except NetworkError as error:
                 event(LOGGER, "release-failed", destination=self.name, error=type(error).__name__)
+
+
+def _place(due: Due) -> str:
+    return "cleaned" if due.derived is None else "original"
 
 
 def _without_address(error: Exception) -> str:

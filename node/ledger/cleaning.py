@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
 from node import __version__
+from node.derived import Derived
 from node.errors import Collision, HoldReason, ProjectChanged, RecipeChanged, TwoPatients
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.maps import Handed, LedgerMaps
-from node.ledger.schema import deliveries, instances
+from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
+from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.transactions import Transaction
 
 MAX_STRIKES = 2
@@ -45,7 +47,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """The result of a cleaning: the cleaned file is in place, these rows make it sendable."""
+    """The result of a cleaning, and what makes it sendable: a file in place, or what is derived from the original."""
 
     claimed: Claimed
     destinations: tuple[str, ...]
@@ -57,6 +59,7 @@ class Clean:
     offset: int
     handed: Handed = field(default_factory=Handed)
     detail: str | None = None
+    derived: Derived | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,10 @@ class CleaningLedger:
             return False
         if isinstance(result, Clean):
             self.maps.write(connection, result.claimed.project, result.handed)
+            if result.derived is not None and result.claimed.detail != REBUILT_DELIVERED:
+                connection.execute(_DERIVED, {"instance": result.claimed.seq, **asdict(result.derived)})
             add_deliveries(connection, result.claimed.seq, result.destinations, result.claimed.received_at)
+            _decide_rebuilt(connection, result.claimed)
         return True
 
     @staticmethod
@@ -220,6 +226,21 @@ def add_deliveries(connection: Transaction, seq: int, names: Sequence[str], due_
             for name in names
         ],
     )
+
+
+def hold_rebuilt(connection: Transaction, seq: int) -> None:
+    """Hold the deliveries of an instance that may have been delivered before the ledger was lost."""
+    detail = "whether it was delivered is not known: rebuild --send or --assume-delivered"
+    held = {"state": "held", "reason": str(HoldReason.REBUILT), "detail": detail, "changed_at": time.time()}
+    connection.execute(update(deliveries).where(deliveries.c.instance == seq).values(**held))
+
+
+def _decide_rebuilt(connection: Transaction, claimed: Claimed) -> None:
+    if claimed.detail == REBUILT_WAITS:
+        hold_rebuilt(connection, claimed.seq)
+    elif claimed.detail == REBUILT_DELIVERED:
+        done = {"state": "delivered", "changed_at": time.time()}
+        connection.execute(update(deliveries).where(deliveries.c.instance == claimed.seq).values(**done))
 
 
 def free_leases(database: Database, owner: str | None = None) -> None:
@@ -288,3 +309,4 @@ _EARLIER = (
     .limit(1)
 )
 _NEW_DELIVERY = insert(deliveries)
+_DERIVED = insert(derivations)

@@ -30,6 +30,7 @@ from node.ledger.schema import (
     study_map,
     tallies,
 )
+from node.ledger.sending import finish
 from node.ledger.transactions import Transaction
 from node.spool import Spool
 
@@ -253,13 +254,14 @@ class Ledger:
             )
             if row.state != "cleaned" or "held" not in states:
                 return False
-            if "due" not in states:  # another destination still waits for the file
-                spool.cleaned_file(instance_id).unlink(missing_ok=True)
             connection.execute(
                 update(deliveries)
                 .where(deliveries.c.instance == row.seq, deliveries.c.state == "held")
                 .values(state="discarded", changed_at=now)
             )
+            if finish(connection, [row.seq]):  # else another destination still waits for it
+                spool.cleaned_file(instance_id).unlink(missing_ok=True)
+                spool.original(instance_id).unlink(missing_ok=True)
             return True
 
     def pause(self, destination: str) -> None:

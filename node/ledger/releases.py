@@ -1,4 +1,4 @@
-"""How the ledger says that a person let an instance go although it was held: by the leak gate, or for its pixels.
+"""How a row's detail says what a person decided: to let go what the gate held, or what became of it after a rebuild.
 
 Guarantees that a release holds for what the person saw: the same findings under the same recipe. Whatever else the
 instance is cleaned to later is held anew. An instance may have been released for both reasons, one after the other.
@@ -9,6 +9,10 @@ from __future__ import annotations
 LEAK_RELEASED = "released despite leak: "
 PIXEL_RISK_RELEASED = "released despite pixel risk: "
 """In front of the findings, in the detail of an instance that was released."""
+
+REBUILT_WAITS = "rebuilt: whether it was delivered is not known"
+REBUILT_DELIVERED = "rebuilt: taken as delivered"
+"""The detail of an original that was cleaned before the ledger was lost."""
 
 _BETWEEN = " | "
 

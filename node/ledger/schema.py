@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0004"  # the migration that makes these tables
+VERSION = "0005"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -82,6 +82,18 @@ instances = Table(
 Index("instances_received", instances.c.seq, sqlite_where=text("state = 'received'"))
 Index("instances_held_at", instances.c.changed_at, sqlite_where=text("state = 'held'"))
 Index("instances_uid", instances.c.project, instances.c.sop_instance_uid)
+
+# Cleaned data sets that are no files (`node.derived`), as long as a delivery needs them: what stands before and after
+# a range of the original, which stays as long.
+derivations = Table(
+    "derivations",
+    metadata,
+    Column("instance", Integer, ForeignKey("instances.seq"), primary_key=True),
+    Column("before", LargeBinary, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("after", LargeBinary, nullable=False),
+)
 
 deliveries = Table(
     "deliveries",

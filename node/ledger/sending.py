@@ -1,33 +1,35 @@
 """Claims and settlements of deliveries, and the state of destinations.
 
 Guarantees
-    A delivery is settled only by the owner of its lease. `settle` is durable before it tells which instances are done
-    with, so that a cleaned file goes only when nothing in the ledger still needs it. Everything else about a
+    A delivery is settled only by the owner of its lease. `settle` tells which instances are done with; their files may
+    go when that is durable: after a durable `settle` or `harden`, whichever comes first. Everything else about a
     destination (a pause, the next try) may be lost in a power cut, and only costs another try.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Float, and_, bindparam, delete, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from node.derived import Derived
 from node.errors import HoldReason
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, LONGEST_DELAY, is_free
-from node.ledger.schema import deliveries, delivery_tallies, destinations, instances
+from node.ledger.schema import deliveries, delivery_tallies, derivations, destinations, instances
+from node.ledger.transactions import Row, Transaction
 
 _SAME_CONTENT = ("project", "sop_instance_uid", "digest", "size", "transfer_syntax_uid", "recipe_hash")
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One instance to be sent to one destination."""
+    """One instance to be sent to one destination: its cleaned file from `offset`, or what is `derived`."""
 
     seq: int
     instance: int
@@ -40,6 +42,7 @@ class Due:
     tries: int
     refused: int
     offered_before: int
+    derived: Derived | None = None
 
 
 class Verdict(StrEnum):
@@ -107,19 +110,21 @@ class SendingLedger:
                     _CLAIM,
                     [{"the_seq": row.seq, "lease_owner": owner, "lease_until": until, "offered": 1} for row in rows],
                 )
-        return [Due(*row) for row in rows]
+        return [_due(row) for row in rows]
 
-    def settle(self, owner: str, settlements: Sequence[Settlement]) -> list[str]:
-        """Write the verdicts, durably, in one commit; return the ids of instances that no delivery needs any more."""
+    def settle(self, owner: str, settlements: Sequence[Settlement], *, durable: bool = True) -> list[Due]:
+        """Write the verdicts in one commit; return the instances that no delivery needs any more."""
         now = time.time()
-        done: list[str] = []
-        with self.database.write(durable=True) as connection:
+        delivered = [settlement.due for settlement in settlements if settlement.verdict is Verdict.DELIVERED]
+        with self.database.write(durable=durable) as connection:
             for settlement in settlements:
                 connection.execute(_MINE, _values(settlement, owner, now))
-            for settlement in settlements:
-                if settlement.verdict is Verdict.DELIVERED:
-                    done += connection.execute(_DONE, {"the_instance": settlement.due.instance}).scalars()
-        return done
+            done = finish(connection, [due.instance for due in delivered])
+        return [due for due in delivered if due.instance in done]
+
+    def harden(self) -> None:
+        """Make durable whatever was committed before, and note that the destination answers."""
+        self._note(durable=True, last_success_at=time.time())
 
     def offered_content(self, due: Due) -> bool:
         """Whether the very bytes of this instance were offered to the destination as another instance.
@@ -154,10 +159,18 @@ class SendingLedger:
         """Note that the destination answers."""
         self._note(failures=0, next_try=None, last_error=None, last_success_at=time.time())
 
-    def _note(self, **values: object) -> None:
-        with self.database.write(durable=False) as connection:
+    def _note(self, *, durable: bool = False, **values: object) -> None:
+        with self.database.write(durable=durable) as connection:
             statement = upsert(destinations).values(name=self.destination, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=[destinations.c.name], set_=values))
+
+
+def finish(connection: Transaction, seqs: Iterable[int]) -> set[int]:
+    """Return the instances among these that no delivery needs any more; what was derived for them is forgotten."""
+    done = [seq for seq in seqs if connection.execute(_OPEN, {"the_instance": seq}).first() is None]
+    if done:
+        connection.execute(_NO_LONGER_DERIVED, [{"the_instance": seq} for seq in done])
+    return set(done)
 
 
 def renew_leases(database: Database, owner: str) -> None:
@@ -200,6 +213,12 @@ def hold_gone(database: Database, known: Collection[str]) -> dict[str, int]:
                 {"now": now, "the_owner": ""},
             ).rowcount
     return held
+
+
+def _due(row: Row) -> Due:
+    values: list[Any] = list(row)
+    derived = values[-4:]
+    return Due(*values[:-4], *([] if derived[0] is None else [Derived(*derived)]))
 
 
 def _values(settlement: Settlement, owner: str, now: float) -> dict[str, object]:
@@ -252,8 +271,13 @@ _DUE = (
         deliveries.c.tries,
         deliveries.c.refused,
         deliveries.c.offered,
+        derivations.c.before,
+        derivations.c.start,
+        derivations.c.length,
+        derivations.c.after,
     )
     .join(instances, instances.c.seq == deliveries.c.instance)
+    .join(derivations, derivations.c.instance == deliveries.c.instance, isouter=True)
     .where(deliveries.c.destination == bindparam("the_destination"), deliveries.c.state == "due")
     .where(_IS_DUE)
     .where(is_free(deliveries.c.lease_owner, deliveries.c.lease_until))
@@ -263,10 +287,11 @@ _DUE = (
 _CLAIM = update(deliveries).where(deliveries.c.seq == bindparam("the_seq"))
 _OPEN = (
     select(deliveries.c.seq)
-    .where(deliveries.c.instance == instances.c.seq, or_(deliveries.c.state == "due", deliveries.c.state == "held"))
-    .exists()
+    .where(deliveries.c.instance == bindparam("the_instance"))
+    .where(or_(deliveries.c.state == "due", deliveries.c.state == "held"))
+    .limit(1)
 )
-_DONE = select(instances.c.id).where(instances.c.seq == bindparam("the_instance"), ~_OPEN)
+_NO_LONGER_DERIVED = delete(derivations).where(derivations.c.instance == bindparam("the_instance"))
 _MINE = update(deliveries).where(
     deliveries.c.seq == bindparam("the_seq"),
     deliveries.c.lease_owner == bindparam("the_owner"),

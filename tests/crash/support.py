@@ -26,6 +26,7 @@ _config.STORE_SEND_CHUNKED_DATASET = True
 LAUNCHER = Path(__file__).with_name("launcher.py")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
+_ROWS = 48  # pixels enough to be sent from the original
 _BARE_UID = "2.25.1000000000000000000000000000000"
 
 
@@ -53,6 +54,19 @@ class Deadly(RunningNode):
         counter = self.folder / f"deaths.{self._deaths}"
         arguments = (point, str(number), who, str(counter), "serve", "--config", str(self.config_path))
         self.command = [sys.executable, str(LAUNCHER), *arguments]
+        return self
+
+    def with_files(self) -> Deadly:
+        """From the next start on what is cleaned becomes files, and originals go at once."""
+        return self._keeps("until-cleaned")
+
+    def without_files(self) -> Deadly:
+        """From the next start on what is cleaned is derived from the originals, as it is by default."""
+        return self._keeps("until-delivered")
+
+    def _keeps(self, originals: str) -> Deadly:
+        self.config["node"]["originals"] = originals
+        self.write_config()
         return self
 
     def lives(self) -> Deadly:
@@ -170,10 +184,10 @@ class Background:
 
 def tiny_cts(folder: Path, count: int, start: int = 0) -> list[Path]:
     """Many small CT slices, quickly: copies of one, which differ in UID and pixel data only."""
-    model = make_ct(folder / "model", 1, rows=8)[0]
+    model = make_ct(folder / "model", 1, rows=_ROWS)[0]
     ds = pydicom.dcmread(model)
     ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = _BARE_UID
-    ds.PixelData = b"\x00" * 124 + b"NNNN"
+    ds.PixelData = b"\x00" * (2 * _ROWS * _ROWS - 4) + b"NNNN"
     ds.save_as(model)
     content = model.read_bytes()
     assert content.count(_BARE_UID.encode()) == 2

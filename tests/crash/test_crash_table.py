@@ -35,6 +35,11 @@ class Trial:
         self.node.write_config()
         return self
 
+    def with_files(self) -> Trial:
+        """What is cleaned becomes files, and originals go at once."""
+        self.node.with_files()
+        return self
+
     def run(self, point: str, who: str, number: int = 3) -> None:
         """Send everything to a node that dies at `point`; a node that died as a whole is started again."""
         self.node.dies_at(point, number, who).start()
@@ -134,10 +139,12 @@ def test_a_death_after_the_answer_loses_nothing_and_repeats_nothing(trial: Trial
 @both
 @pytest.mark.parametrize("point", ["claimed", slow("clean-written"), "clean-durable", slow("in-the-commit")])
 def test_a_death_while_cleaning_frees_the_lease_at_once_and_is_done_again(trial: Trial, point: str, who: str) -> None:
+    if point.startswith("clean-"):
+        trial.with_files()
     trial.run(point, who, number=1)
     if who == "node" and point == "clean-written":
         assert trial.left["incoming"] >= 1
-    if who == "node" and point in {"clean-durable", "in-the-commit"}:
+    if who == "node" and point == "clean-durable":
         assert trial.left["cleaned"] >= 1
     repeats, copies = trial.finish()
     assert repeats == copies <= trial.repeated, "only what the sender repeated"
@@ -147,12 +154,24 @@ def test_a_death_while_cleaning_frees_the_lease_at_once_and_is_done_again(trial:
 
 @both
 def test_a_death_after_the_deliveries_are_committed_leaves_an_original_which_is_removed(trial: Trial, who: str) -> None:
-    trial.run("deliveries-committed", who, number=1)
+    trial.with_files().run("deliveries-committed", who, number=1)
     if who == "child":
         trial.node.wait_delivered(COUNT)
         assert trial.left_when_calm()["originals"] >= 1
     else:
         assert trial.left["originals"] >= 1
+    repeats, copies = trial.finish()
+    assert repeats == copies <= trial.repeated
+
+
+@both
+def test_a_death_after_the_deliveries_are_committed_sends_what_is_derived_from_its_original(
+    trial: Trial, who: str
+) -> None:
+    trial.run("deliveries-committed", who, number=1)
+    if who == "node":
+        assert trial.left["originals"] >= 1
+        assert trial.left["cleaned"] == 0
     repeats, copies = trial.finish()
     assert repeats == copies <= trial.repeated
 
@@ -167,15 +186,18 @@ def test_a_death_before_a_delivery_is_settled_sends_again_the_same_bytes(trial: 
 
 
 @both
+@pytest.mark.parametrize("folder", ["originals", slow("cleaned")])
 def test_a_death_after_a_delivery_is_settled_sends_nothing_again_and_the_file_is_removed(
-    trial: Trial, who: str
+    trial: Trial, who: str, folder: str
 ) -> None:
+    if folder == "cleaned":
+        trial.with_files()
     trial.with_one_lane().run("delivery-settled", who, number=1)
     if who == "child":
         trial.node.wait_delivered(COUNT)
-        assert trial.left_when_calm()["cleaned"] >= 1
+        assert trial.left_when_calm()[folder] >= 1
     else:
-        assert trial.left["cleaned"] >= 1
+        assert trial.left[folder] >= 1
     repeats, copies = trial.finish()
     assert repeats <= trial.repeated
     assert copies == repeats

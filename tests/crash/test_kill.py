@@ -82,6 +82,10 @@ def test_twenty_kills_of_the_whole_node_lose_nothing_that_was_acknowledged(
     ]
     for point in plan:
         before = {sender.title: len(sender.acknowledged) for sender in senders}
+        if point == "clean-durable" or (point != "deliveries-committed" and chance.random() < 0.5):
+            node.with_files()
+        else:
+            node.without_files()
         if point:
             # Not the first that comes there: others are under way by then.
             node.dies_at(point, chance.randint(2, 6), "node").start()

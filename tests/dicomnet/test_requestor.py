@@ -139,7 +139,10 @@ BIG = 20 << 20
 
 @pytest.mark.parametrize("max_pdu", [4096, 16384, 131072, 0, 99, 0xFFFFFFFF])
 @pytest.mark.parametrize("length", [0, 1, 92, 4090, 4091, 300_001])
-def test_the_range_of_the_file_arrives_in_pdus_that_the_peer_can_take(big: int, max_pdu: int, length: int) -> None:
+def test_the_range_of_the_file_and_what_is_around_it_arrive_in_pdus_that_the_peer_can_take(
+    big: int, max_pdu: int, length: int
+) -> None:
+    before, after = b"b" * (length % 200), b"a" * (length % 7)
     received: list[bytes] = []
     longest = 0
 
@@ -158,11 +161,11 @@ def test_the_range_of_the_file_arrives_in_pdus_that_the_peer_can_take(big: int, 
 
     with scp(script) as port:
         association = connect(port)
-        result = association.store(1, CT, "1.2.3", big, 77, length)
+        result = association.store(1, CT, "1.2.3", big, [before, (77, length), after])
         assert (result.status, association.sent_completely) == (0, True)
         association.release()
         assert not association.usable
-    assert received == [os.pread(big, length, 77)]
+    assert received == [before + os.pread(big, length, 77) + after]
     assert longest <= (max_pdu or longest)
 
 
@@ -286,11 +289,11 @@ def test_a_wrong_response_aborts_and_the_association_is_not_used_again(
     with scp(script) as port:
         association = connect(port)
         with pytest.raises(ProtocolError):
-            association.store(1, CT, "1.2.3", big, 0, 1000)
+            association.store(1, CT, "1.2.3", big, [(0, 1000)])
         assert association.sent_completely
         assert not association.usable
         with pytest.raises(PeerAborted):
-            association.store(1, CT, "1.2.3", big, 0, 1000)
+            association.store(1, CT, "1.2.3", big, [(0, 1000)])
 
 
 def test_a_late_response_on_the_old_association_does_not_reach_the_new_one(big: int) -> None:
@@ -319,10 +322,10 @@ def test_a_late_response_on_the_old_association_does_not_reach_the_new_one(big: 
     with scp(lambda peer: threading.Thread(target=late, args=(Scp(peer.socket.dup()),)).start(), prompt) as port:
         first = connect(port, Timeouts(5, 5, 0.3))
         with pytest.raises(PeerTimeout):
-            first.store(1, CT, "1.2.3", big, 0, 1000)
+            first.store(1, CT, "1.2.3", big, [(0, 1000)])
         assert not first.usable
         second = connect(port)
-        assert second.store(1, CT, "1.2.3", big, 0, 1000).status == 0xA700
+        assert second.store(1, CT, "1.2.3", big, [(0, 1000)]).status == 0xA700
         second.release()
 
 
@@ -340,7 +343,7 @@ def test_an_early_failure_response_is_the_result_once_all_is_sent(big: int) -> N
 
     with scp(script) as port:
         association = connect(port)
-        result = association.store(1, CT, "1.2.3", big, 0, BIG)
+        result = association.store(1, CT, "1.2.3", big, [(0, BIG)])
         assert result.status == 0xA700
         association.abort()
 
@@ -357,7 +360,7 @@ def test_an_abort_while_sending_ends_it_at_once(big: int) -> None:
     with scp(script) as port:
         association = connect(port, Timeouts(5, 5, 600))
         with pytest.raises(PeerAborted):
-            association.store(1, CT, "1.2.3", big, 0, BIG)
+            association.store(1, CT, "1.2.3", big, [(0, BIG)])
         released.set()
         assert not association.sent_completely
         assert not association.usable
@@ -377,7 +380,7 @@ def test_a_peer_that_takes_nothing_is_a_timeout(big: int, early: bool) -> None:
     with scp(script) as port:
         association = connect(port, Timeouts(5, 5, 0.3))
         with pytest.raises(PeerTimeout):
-            association.store(1, CT, "1.2.3", big, 0, BIG)
+            association.store(1, CT, "1.2.3", big, [(0, BIG)])
         released.set()
         assert not association.sent_completely
 
@@ -394,7 +397,7 @@ def test_the_association_tells_whether_all_was_sent_before_the_peer_was_lost(big
     with scp(script) as port:
         association = connect(port)
         with pytest.raises(PeerAborted):
-            association.store(1, CT, "1.2.3", big, 0, 1000 if complete else BIG)
+            association.store(1, CT, "1.2.3", big, [(0, 1000 if complete else BIG)])
         assert association.sent_completely is complete
 
 
@@ -410,7 +413,7 @@ def test_a_file_that_is_too_short_never_becomes_a_complete_message(big: int, mis
     with scp(script) as port:
         association = connect(port)
         with pytest.raises(SpoolError):
-            association.store(1, CT, "1.2.3", big, BIG - 5000 + missing, 5000)
+            association.store(1, CT, "1.2.3", big, [(BIG - 5000 + missing, 5000)])
         assert not association.usable
 
 

@@ -37,7 +37,7 @@ def store(association: RequestedAssociation, path: Path) -> StoreResult:
         context_id = association.find(meta.sop_class_uid, meta.transfer_syntax_uid)
         assert context_id is not None
         length = os.fstat(file).st_size - offset
-        return association.store(context_id, meta.sop_class_uid, meta.sop_instance_uid, file, offset, length)
+        return association.store(context_id, meta.sop_class_uid, meta.sop_instance_uid, file, [(offset, length)])
     finally:
         os.close(file)
 

@@ -74,7 +74,7 @@ class Histories(RuleBasedStateMachine):
             Settlement(due, verdict, status=0xA700, reason=HoldReason.REFUSED, detail="status A700H")
             for due, verdict in zip(ledger.claim(owner, 3), verdicts, strict=False)
         ]
-        for name in ledger.settle(owner, settlements):
+        for name in (due.id for due in ledger.settle(owner, settlements)):
             assert sql(
                 self.database,
                 "SELECT count(*) FROM deliveries JOIN instances ON instances.seq = instance"

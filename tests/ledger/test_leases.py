@@ -25,7 +25,7 @@ def test_only_the_owner_of_a_lease_settles_a_delivery(database: Database) -> Non
     assert ledger.claim("two", 10) == []
     assert ledger.settle("two", [Settlement(due, Verdict.DELIVERED, status=0)]) == []
     assert sql(database, "SELECT state, lease_owner FROM deliveries") == [("due", "one")]
-    assert ledger.settle("one", [Settlement(due, Verdict.DELIVERED, status=0)]) == [due.id]
+    assert ledger.settle("one", [Settlement(due, Verdict.DELIVERED, status=0)]) == [due]
     assert sql(database, "SELECT state, lease_owner FROM deliveries") == [("delivered", None)]
 
 

@@ -64,8 +64,16 @@ def used(node: Deadly, worked: Path) -> Deadly:
 
 
 @pytest.fixture
-def waiting(used: Deadly, scp: StoreSCP, tmp_path: Path) -> tuple[Deadly, Sender, list[Path]]:
+def as_files() -> bool:
+    """Whether what is cleaned becomes files; by default it is derived from the originals."""
+    return False
+
+
+@pytest.fixture
+def waiting(used: Deadly, scp: StoreSCP, tmp_path: Path, as_files: bool) -> tuple[Deadly, Sender, list[Path]]:
     """A node that is stopped while three cleaned instances wait for their destination; their sender, their files."""
+    if as_files:
+        used.with_files()
     scp.stop()
     used.start()
     sender, files = Sender(used.port), tiny_cts(tmp_path / "waiting", 3, 10)
@@ -304,7 +312,7 @@ def test_rebuild_receives_originals_again_and_they_get_the_same_uids_and_bytes(
     files = tiny_cts(tmp_path / "in", 4)
     sender = Sender(node.port)
     # Killed right before the cleaned files are durable: originals are all there is.
-    node.dies_at("clean-written", 1, "node").start()
+    node.with_files().dies_at("clean-written", 1, "node").start()
     sender.send(files, lambda: node.process is not None and node.process.poll() is not None)
     wait_for(node.died, "it dies")
     kept = node.spool_files()["originals"]
@@ -333,8 +341,9 @@ def test_rebuild_receives_originals_again_and_they_get_the_same_uids_and_bytes(
     assert {path.read_bytes() for path in scp.files()} <= set(before.values())
 
 
+@pytest.mark.parametrize("as_files", [True, False])
 @pytest.mark.parametrize("decision", ["--send", "--assume-delivered"])
-def test_rebuild_leaves_cleaned_files_waiting_until_a_person_decides(
+def test_rebuild_leaves_what_was_cleaned_waiting_until_a_person_decides(
     waiting: tuple[Deadly, Sender, list[Path]], scp: StoreSCP, decision: str
 ) -> None:
     node, _, files = waiting
@@ -429,7 +438,7 @@ def test_a_ledger_of_yesterday_under_the_spool_of_today_loses_nothing(
     used.wait_status(lambda s: s["routes"]["research"]["cleaned"] == 8, "these too")
     used.kill()
     # And some of which only the originals are there.
-    used.dies_at("clean-written", 1, "node").start()
+    used.with_files().dies_at("clean-written", 1, "node").start()
     third = tiny_cts(tmp_path / "third", 3, 30)
     sender.send(third, lambda: used.process is not None and used.process.poll() is not None)
     wait_for(used.died, "it dies")

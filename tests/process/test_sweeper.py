@@ -16,6 +16,7 @@ from node.ledger.cleaning import CleaningLedger, Held
 from node.ledger.database import Database
 from node.ledger.reception import GroupCommit
 from node.ledger.schema import deliveries, instances
+from node.ledger.sending import SendingLedger, Settlement, Verdict
 from node.opening import make_spool, open_node
 from node.spool import new_id
 from node.sweeper import GRACE_SECONDS, Sweeper
@@ -28,9 +29,9 @@ YOUNG = GRACE_SECONDS - 60
 
 @pytest.fixture
 def held_up(node: Deadly, scp: StoreSCP, tmp_path: Path) -> Iterator[tuple[Deadly, Sender, list[Path]]]:
-    """A stopped node with four cleaned instances that wait for their destination."""
+    """A stopped node with four cleaned files that wait for their destination."""
     scp.stop()
-    node.start()
+    node.with_files().start()
     sender, files = Sender(node.port), tiny_cts(tmp_path / "in", 4)
     sender.send(files)
     node.wait_status(lambda s: s["routes"].get("research", {}).get("cleaned") == 4, "they are cleaned")
@@ -172,6 +173,29 @@ def test_a_cleaned_file_goes_only_when_no_delivery_needs_it(house: House) -> Non
         with house.database.write(durable=True) as connection:
             connection.execute(update(deliveries).values(state=state, reason="refused" if state == "held" else None))
         assert house.sweeper.sweep().cleaned == removed, state
+
+
+def test_an_original_that_something_is_sent_from_goes_only_when_no_delivery_needs_it(
+    node: Deadly, scp: StoreSCP, tmp_path: Path
+) -> None:
+    scp.stop()
+    node.start()
+    Sender(node.port).send(tiny_cts(tmp_path / "in", 4))
+    node.wait_status(lambda s: s["routes"].get("research", {}).get("cleaned") == 4, "they are cleaned")
+    assert node.stop() == 0
+    assert node.spool_files() == {"incoming": 0, "originals": 4, "cleaned": 0}
+    house = House(node)
+    age_all(house.spool.originals, OLD)
+    assert house.sweeper.sweep().originals == 0
+    sending = SendingLedger(house.database, "dest")
+    with house.database.write(durable=True) as connection:
+        connection.execute(update(deliveries).values(lease_owner=None, due_at=0))
+    dues = sending.claim("test", 10)
+    sending.settle("test", [Settlement(due, Verdict.DELIVERED, status=0) for due in dues[:3]])
+    sending.settle("test", [Settlement(dues[3], Verdict.HELD, reason=HoldReason.REFUSED)])
+    assert house.sweeper.sweep().originals == 3
+    assert files_in(house.spool.originals) == {dues[3].id}
+    house.database.close()
 
 
 def test_an_original_that_is_held_or_received_is_never_removed(originals: tuple[Deadly, Sender, list[Path]]) -> None:

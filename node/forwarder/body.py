@@ -1,0 +1,84 @@
+"""What goes over the wire of an instance: an open file, and the pieces of its data set.
+
+Guarantees that nothing of a file is read before it is sent, unless it has to go in another transfer syntax. Refuses
+(FileNotFoundError) an instance whose file is not in the spool.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.deflated import write_all
+from node.instances import pieces
+from node.ledger.sending import Due
+from node.recipe import Segment
+from node.spool import Spool, as_spool_error
+from node.transcode import transcode
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A data set to be sent: literal bytes, and (offset, length) of the file, whose descriptor is the holder's."""
+
+    file: int
+    segments: list[Segment]
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.file)
+
+
+def opened(spool: Spool, due: Due) -> Body:
+    """Open what an instance is sent from: its cleaned file, or the original that it takes a range of.
+
+    Raises FileNotFoundError.
+    """
+    if due.derived is None:
+        return Body(_open(spool.cleaned_file(due.id)), [(due.offset, due.size - due.offset)])
+    return Body(_open(spool.original(due.id)), due.derived.segments)
+
+
+def converted(spool: Spool, due: Due, owner: str, body: Body, syntax: str) -> Body:
+    """Return the instance in another uncompressed syntax, in a file that is gone when it is closed.
+
+    Raises
+    ------
+    DatasetError
+        It cannot be converted.
+    SpoolError
+        The disk refused.
+    """
+    whole = _nameless(spool, due, owner)
+    try:
+        spool.check_room(due.size)
+        for piece in pieces(body.segments, body.file):
+            write_all(whole, piece)
+        return _transcoded(spool, due, owner, whole, syntax)
+    except OSError as error:
+        raise as_spool_error(error, spool.incoming) from None
+    finally:
+        os.close(whole)
+
+
+def _transcoded(spool: Spool, due: Due, owner: str, whole: int, syntax: str) -> Body:
+    target = _nameless(spool, due, owner)
+    try:
+        length = transcode(whole, 0, due.transfer_syntax_uid, syntax, target, spool.check_room)
+    except BaseException:
+        os.close(target)
+        raise
+    return Body(target, [(0, length)])
+
+
+def _nameless(spool: Spool, due: Due, owner: str) -> int:
+    suffix = f"{owner.replace('/', '-')}.sent"
+    try:
+        return spool.create(due.id, suffix)
+    finally:
+        spool.abandon(due.id, suffix)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
