@@ -95,6 +95,30 @@ class Bell:
         return False
 
 
+class Company:
+    """Lets one of several processes wait a moment for more to come, while the others sleep on: it takes all of it."""
+
+    def __init__(self) -> None:
+        self._times = Numbers(2)  # nanoseconds of a clock that all processes share: until when, and since when
+
+    def found(self) -> None:
+        """Somebody has found work."""
+        self._times[1] = time.monotonic_ns()
+
+    def wait_for(self, seconds: float, busy: float) -> float | None:
+        """Return how long the caller is to wait; None where another one waits (who dies doing so blocks nobody).
+
+        `seconds`, but nothing at all where nobody has found work for `busy` seconds.
+        """
+        now = time.monotonic_ns()
+        if now < self._times[0]:
+            return None
+        if now - self._times[1] > busy * 1e9:
+            return 0.0
+        self._times[0] = now + int(seconds * 1e9)
+        return seconds
+
+
 class Stop:
     """Set when a process is to end; `patient` while it may wait for its associations to end by themselves.
 

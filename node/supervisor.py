@@ -33,7 +33,7 @@ from node.opening import lock_spool, make_spool, open_node
 from node.recipe import Recipe
 from node.reloading import tell
 from node.routing import compile_routes, date_modes
-from node.shared import Bell, Numbers, Places, Stop
+from node.shared import Bell, Company, Numbers, Places, Stop
 from node.spool import Spool
 from node.sweeper import Sweeper
 
@@ -83,6 +83,7 @@ class Supervisor:
     in_hand: Numbers
     received: Bell = field(default_factory=Bell)
     cleaned: Bell = field(default_factory=Bell)
+    company: Company = field(default_factory=Company)
     roles: list[Role] = field(default_factory=list)
     ending: bool = False
     reloads: int = 0
@@ -167,7 +168,8 @@ class Supervisor:
         plans = make_plans(self.config, self.recipes, load_secret(self.config.node.secret_file))
         derives = self.config.node.originals == "until-delivered"
         cleaning = Cleaning(self.spool, ledger, plans, self.config.node.ae_title, derives=derives)
-        Cleaner(cleaning, ledger, self.spool, self.received, self.cleaned, self.in_hand, role.slot, stop).run()
+        shared = self.received, self.company, self.cleaned, self.in_hand
+        Cleaner(cleaning, ledger, self.spool, *shared, role.slot, stop).run()
 
     def _forward(self, owner: str, stop: Stop) -> None:
         from node.forwarder.worker import forward

@@ -13,7 +13,7 @@ from node.errors import HoldReason, LedgerError, LedgerUncertain, NodeError, Spo
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
 from node.ledger.leases import LEASE_SECONDS
 from node.log import event
-from node.shared import Bell, Numbers, Stop
+from node.shared import Bell, Company, Numbers, Stop
 from node.spool import Spool
 
 LOGGER = logging.getLogger("node.cleaner")
@@ -22,7 +22,8 @@ _BATCH = 16
 _TOGETHER = 32 << 20  # bytes, after which a part of a batch is put in place: the next role need not wait for large ones
 _BATCH_SECONDS = LEASE_SECONDS / 4  # after which the rest goes to whoever is free: its leases must not run out here
 _LOOK_SECONDS = 1.0
-_GATHER_SECONDS = 0.02  # what comes within it shares claim, syncs and commit
+_GATHER_SECONDS = 0.06  # what comes within it shares claim, syncs and commit
+_BUSY_SECONDS = 0.25  # since the last instance, after which the next one is taken at once
 _TROUBLE_SECONDS = 5.0
 
 
@@ -34,6 +35,7 @@ class Cleaner:
     ledger: CleaningLedger
     spool: Spool
     work: Bell
+    company: Company
     cleaned: Bell
     in_hand: Numbers
     slot: int
@@ -47,13 +49,24 @@ class Cleaner:
                 if len(claimed) == _BATCH:
                     self.work.ring()  # there may be more, for another
                 self._clean_all(claimed)
-                if len(claimed) < _BATCH and self.work.wait(_LOOK_SECONDS):
-                    self.stopping.wait(_GATHER_SECONDS)
+                if claimed:
+                    self.company.found()
+                if len(claimed) < _BATCH:
+                    self._wait_for_work()
             except LedgerError as error:
                 self.cleaning.forget()
                 event(LOGGER, "ledger-trouble", level=logging.ERROR, error=str(error))
                 self.stopping.wait(_TROUBLE_SECONDS)
         self.spool.finish_removals()
+
+    def _wait_for_work(self) -> None:
+        """Return when there may be something to claim; what comes soon after is claimed together, by one cleaner."""
+        until = time.monotonic() + _LOOK_SECONDS
+        while (left := until - time.monotonic()) > 0 and self.work.wait(left):
+            wait = self.company.wait_for(_GATHER_SECONDS, _BUSY_SECONDS)
+            if wait is not None:
+                self.stopping.wait(wait)
+                return
 
     def _clean_all(self, claimed: list[Claimed]) -> None:
         results: list[Result] = []
