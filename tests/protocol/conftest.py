@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from .receiving import Plain, Receiving
+from .receiving import Plain, Receiving, receiving
 
 TRANSPORTS = {"plain": Plain}
-MEMORY = Path("/dev/shm")  # thousands of instances are synced here, and no test is about what a sync is good for
 
 
 @pytest.fixture(scope="session", params=TRANSPORTS.values(), ids=TRANSPORTS.keys())
@@ -23,15 +19,9 @@ def transport(request: pytest.FixtureRequest) -> Plain:
 
 
 @pytest.fixture(scope="session")
-def _receiver(transport: Plain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiving]:
-    with tempfile.TemporaryDirectory(
-        dir=MEMORY if os.access(MEMORY, os.W_OK) else tmp_path_factory.getbasetemp()
-    ) as name:
-        receiving = Receiving(Path(name), transport)
-        try:
-            yield receiving
-        finally:
-            receiving.close()
+def _receiver(transport: Plain) -> Iterator[Receiving]:
+    with receiving(transport) as made:
+        yield made
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ import os
 import socket
 import stat
 import struct
+import tempfile
 import termios
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -206,6 +208,20 @@ class Receiving:
         self.over()
         self.kept()
         assert self.faults() == []
+
+
+MEMORY = Path("/dev/shm")  # thousands of instances are synced there, and no test is about what a sync is good for
+
+
+@contextlib.contextmanager
+def receiving(transport: Plain) -> Iterator[Receiving]:
+    """A receiver in a folder that goes with it."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as name:
+        receiver = Receiving(Path(name), transport)
+        try:
+            yield receiver
+        finally:
+            receiver.close()
 
 
 DELIVERED = ("1.2.9", DATA)
