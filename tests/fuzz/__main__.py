@@ -117,10 +117,13 @@ TARGETS = {"dul": _dul, "header": _header}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
-    parser.add_argument("target", nargs="*", choices=[[], *TARGETS], help="what to look at; both by default")
+    parser.add_argument("target", nargs="*", metavar="dul|header", help="what to look at; both by default")
     parser.add_argument("--seconds", type=float, default=60, metavar="N", help="how long, for each (60)")
     parser.add_argument("--seed", type=int, default=None, metavar="N", help="the first round's seed; random by default")
     arguments = parser.parse_args()
+    unknown = set(arguments.target) - set(TARGETS)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     number = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
     for name in arguments.target or TARGETS:
         tried = TARGETS[name](arguments.seconds, number)

@@ -37,7 +37,7 @@ _NEW = select(instances).where(instances.c.seq > bindparam("last")).order_by(ins
 
 
 class Plain:
-    """TCP alone. Another transport says what the node's configuration needs for it, and how a peer connects."""
+    """TCP alone. Another transport says what the node's two sides need for it, and how peers connect and accept."""
 
     name = "plain"
 
@@ -45,8 +45,16 @@ class Plain:
         """What is to stand in the section `node` of the configuration."""
         return {}
 
+    def options(self) -> dict[str, Any]:
+        """What `associate` is to be told beside the address."""
+        return {}
+
     def connect(self, port: int) -> socket.socket:
-        connected = socket.create_connection((LOCALHOST, port), PATIENCE)
+        """A peer's connection to the node."""
+        return self.accept(socket.create_connection((LOCALHOST, port), PATIENCE))
+
+    def accept(self, connected: socket.socket) -> socket.socket:
+        """A peer's end of a connection that the node has opened."""
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connected
 

@@ -16,7 +16,7 @@ from node.dicomnet import RequestedAssociation, StoreResult, Timeouts, associate
 from node.errors import AssociationRejected, NetworkError, PeerAborted, ProtocolError
 from tests.dicomnet.peers import LOCALHOST, PATIENCE, listen
 
-from .receiving import Peer, Segments
+from .receiving import Peer, Plain, Segments
 from .wire import (
     ABORT,
     C_ECHO,
@@ -75,7 +75,7 @@ HALVES = command(RESPONSE[:50], last=False), command(RESPONSE[50:])
 
 
 @contextmanager
-def acceptor(script: Callable[[Peer], object]) -> Iterator[int]:
+def acceptor(transport: Plain, script: Callable[[Peer], object]) -> Iterator[int]:
     """Accept connections one after another and do with each what `script` says; its failure is the test's."""
     failures: list[BaseException] = []
 
@@ -85,9 +85,8 @@ def acceptor(script: Callable[[Peer], object]) -> Iterator[int]:
                 accepted = listener.accept()[0]
             except OSError:
                 return
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
-                with Peer(accepted) as peer:
+                with Peer(transport.accept(accepted)) as peer:
                     script(peer)
             except BaseException as error:  # noqa: BLE001 - raised in the test's thread below
                 failures.append(error)
@@ -105,9 +104,15 @@ def acceptor(script: Callable[[Peer], object]) -> Iterator[int]:
         raise failures[0]
 
 
-def connect(port: int) -> RequestedAssociation:
+def connect(transport: Plain, port: int) -> RequestedAssociation:
     return associate(
-        LOCALHOST, port, calling_ae_title="NODE", called_ae_title="DEST", contexts=CONTEXTS, timeouts=PATIENT
+        LOCALHOST,
+        port,
+        calling_ae_title="NODE",
+        called_ae_title="DEST",
+        contexts=CONTEXTS,
+        timeouts=PATIENT,
+        **transport.options(),
     )
 
 
@@ -176,7 +181,7 @@ RESPONSES = {
 
 
 @pytest.mark.parametrize("answer", RESPONSES.values(), ids=RESPONSES.keys())
-def test_a_response_is_understood_however_it_is_cut(file: int, answer: bytes) -> None:
+def test_a_response_is_understood_however_it_is_cut(transport: Plain, file: int, answer: bytes) -> None:
     def script(peer: Peer) -> None:
         peer.receive()
         peer.send(ACCEPT)
@@ -184,14 +189,14 @@ def test_a_response_is_understood_however_it_is_cut(file: int, answer: bytes) ->
         peer.send(answer)
         released(peer)
 
-    with acceptor(script) as port:
-        association = connect(port)
+    with acceptor(transport, script) as port:
+        association = connect(transport, port)
         assert sent(association, file) == StoreResult(0xA700, COMPLAINT.decode().strip())
         assert association.usable
         association.release()
 
 
-def test_answers_may_be_parted_at_any_byte(file: int) -> None:
+def test_answers_may_be_parted_at_any_byte(transport: Plain, file: int) -> None:
     whole = p_data(command(RESPONSE))
 
     def script(peer: Peer) -> None:
@@ -204,15 +209,15 @@ def test_answers_may_be_parted_at_any_byte(file: int) -> None:
             segments.send(answer[:place], answer[place:])
         released(peer)
 
-    with acceptor(script) as port:
-        association = connect(port)
+    with acceptor(transport, script) as port:
+        association = connect(transport, port)
         for _ in range(1, len(whole)):
             assert sent(association, file).status == 0xA700
         association.release()
 
 
 @pytest.mark.parametrize("max_pdu", [8, 12, 128, 4096, 0, None, 0x80000000, 0xFFFFFFFF])
-def test_requests_keep_to_what_the_peer_takes(file: int, max_pdu: int | None) -> None:
+def test_requests_keep_to_what_the_peer_takes(transport: Plain, file: int, max_pdu: int | None) -> None:
     sizes: list[int] = []
 
     def script(peer: Peer) -> None:
@@ -230,8 +235,8 @@ def test_requests_keep_to_what_the_peer_takes(file: int, max_pdu: int | None) ->
         peer.send(p_data(command(RESPONSE)))
         released(peer)
 
-    with acceptor(script) as port:
-        association = connect(port)
+    with acceptor(transport, script) as port:
+        association = connect(transport, port)
         sent(association, file)
         association.release()
     assert max(sizes) <= (max_pdu or max(sizes))
@@ -274,7 +279,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_answer_settles_nothing_and_is_aborted(file: int, what: str) -> None:
+def test_a_broken_answer_settles_nothing_and_is_aborted(transport: Plain, file: int, what: str) -> None:
     answer, reason = BROKEN[what]
     heard: list[tuple[int, bytes]] = []
 
@@ -286,8 +291,8 @@ def test_a_broken_answer_settles_nothing_and_is_aborted(file: int, what: str) ->
         heard.append(peer.receive())
         assert peer.at_end()
 
-    with acceptor(script) as port:
-        association = connect(port)
+    with acceptor(transport, script) as port:
+        association = connect(transport, port)
         with pytest.raises(ProtocolError):
             sent(association, file)
         assert association.sent_completely
@@ -315,7 +320,9 @@ NEGOTIATIONS = {
 
 
 @pytest.mark.parametrize(("answer", "reason"), NEGOTIATIONS.values(), ids=NEGOTIATIONS.keys())
-def test_a_broken_answer_to_the_request_for_an_association_is_aborted(answer: bytes, reason: int) -> None:
+def test_a_broken_answer_to_the_request_for_an_association_is_aborted(
+    transport: Plain, answer: bytes, reason: int
+) -> None:
     heard: list[tuple[int, bytes]] = []
 
     def script(peer: Peer) -> None:
@@ -324,19 +331,19 @@ def test_a_broken_answer_to_the_request_for_an_association_is_aborted(answer: by
         heard.append(peer.receive())
         assert peer.at_end()
 
-    with acceptor(script) as port, pytest.raises(ProtocolError):
-        connect(port)
+    with acceptor(transport, script) as port, pytest.raises(ProtocolError):
+        connect(transport, port)
     assert heard == [(7, bytes((0, 0, 2, reason)))]
 
 
-def test_a_context_that_was_not_asked_for_is_not_taken() -> None:
+def test_a_context_that_was_not_asked_for_is_not_taken(transport: Plain) -> None:
     def script(peer: Peer) -> None:
         peer.receive()
         peer.send(associate_ac((1, 0, EXPLICIT), (77, 0, IMPLICIT), (2, 0, IMPLICIT)))
         released(peer)
 
-    with acceptor(script) as port:
-        association = connect(port)
+    with acceptor(transport, script) as port:
+        association = connect(transport, port)
         assert association.accepted == {1: (CT, EXPLICIT)}
         association.release()
 
@@ -356,7 +363,7 @@ def resets(peer: Peer) -> None:
 
 @pytest.mark.parametrize("way", [aborts, closes, resets], ids=lambda way: way.__name__)
 def test_a_peer_that_goes_at_any_byte_of_its_answer_has_answered_nothing(
-    file: int, way: Callable[[Peer], None]
+    transport: Plain, file: int, way: Callable[[Peer], None]
 ) -> None:
     answer = p_data(*HALVES)
     counts = iter(range(0, len(answer) - (len(ABORT) if way is aborts else 0), 2))
@@ -368,9 +375,9 @@ def test_a_peer_that_goes_at_any_byte_of_its_answer_has_answered_nothing(
         peer.send(answer[: next(counts)])
         way(peer)
 
-    with acceptor(script) as port:
+    with acceptor(transport, script) as port:
         for _ in range(0, len(answer) - (len(ABORT) if way is aborts else 0), 2):
-            association = connect(port)
+            association = connect(transport, port)
             with pytest.raises(NetworkError) as caught:
                 sent(association, file)
             assert isinstance(caught.value, PeerAborted | ProtocolError)
@@ -379,7 +386,9 @@ def test_a_peer_that_goes_at_any_byte_of_its_answer_has_answered_nothing(
 
 
 @pytest.mark.parametrize("way", [aborts, closes, resets], ids=lambda way: way.__name__)
-def test_a_peer_that_goes_at_any_byte_of_its_accept_has_accepted_nothing(way: Callable[[Peer], None]) -> None:
+def test_a_peer_that_goes_at_any_byte_of_its_accept_has_accepted_nothing(
+    transport: Plain, way: Callable[[Peer], None]
+) -> None:
     counts = iter(range(0, len(ACCEPT) - 10, 4))
 
     def script(peer: Peer) -> None:
@@ -387,18 +396,18 @@ def test_a_peer_that_goes_at_any_byte_of_its_accept_has_accepted_nothing(way: Ca
         peer.send(ACCEPT[: next(counts)])
         way(peer)
 
-    with acceptor(script) as port:
+    with acceptor(transport, script) as port:
         for _ in range(0, len(ACCEPT) - 10, 4):
             with pytest.raises(NetworkError) as caught:
-                connect(port)
+                connect(transport, port)
             assert isinstance(caught.value, PeerAborted | ProtocolError)
 
 
-def test_a_rejection_keeps_its_three_numbers() -> None:
+def test_a_rejection_keeps_its_three_numbers(transport: Plain) -> None:
     def script(peer: Peer) -> None:
         peer.receive()
         peer.send(pdu(3, b"\0\2\3\2"))
 
-    with acceptor(script) as port, pytest.raises(AssociationRejected) as caught:
-        connect(port)
+    with acceptor(transport, script) as port, pytest.raises(AssociationRejected) as caught:
+        connect(transport, port)
     assert (caught.value.result, caught.value.source, caught.value.reason) == (2, 3, 2)
