@@ -21,10 +21,13 @@ from time import monotonic
 
 from node.dicomnet.pdus import (
     ABORT,
+    ASSOCIATE_RJ,
     P_DATA,
     REASON_INVALID_PARAMETER,
     REASON_UNEXPECTED_PDU,
     REASON_UNRECOGNIZED_PDU,
+    RELEASE_RP,
+    RELEASE_RQ,
 )
 from node.errors import NetworkError, PeerAborted, PeerTimeout, ProtocolError, SpoolError
 
@@ -33,6 +36,7 @@ BUFFER = 256 << 10
 LINGER = 1.0  # seconds in which the peer may read our last PDU and close
 
 _HEADER = struct.Struct(">BxL")
+_FOUR_BYTES = frozenset({ASSOCIATE_RJ, RELEASE_RQ, RELEASE_RP, ABORT})  # PS3.8 9.3.4, 9.3.6 to 9.3.8
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 _BROKEN = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
@@ -141,8 +145,8 @@ class Connection:
                 raise ProtocolError("a P-DATA-TF PDU is longer than was agreed", REASON_INVALID_PARAMETER)
         elif not 1 <= kind <= ABORT:
             raise ProtocolError("a PDU of an unknown type", REASON_UNRECOGNIZED_PDU)
-        elif length > CONTROL_LIMIT:
-            raise ProtocolError("a PDU is too long", REASON_INVALID_PARAMETER)
+        elif length > CONTROL_LIMIT or (kind in _FOUR_BYTES and length != 4):
+            raise ProtocolError("a PDU has a length that its type does not allow", REASON_INVALID_PARAMETER)
 
     def _fill(self, count: int, deadline: float) -> None:
         """Have at least `count` unread bytes in the buffer."""

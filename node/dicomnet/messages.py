@@ -1,6 +1,7 @@
 """DIMSE messages on an established association: PDVs in, command sets assembled, P-DATA-TF out (PS3.8 9.3.5, Annex E).
 
-Guarantees that PDVs may be cut anywhere: several in a PDU, command and data in one, fragments of one byte or none.
+Guarantees that PDVs may be cut anywhere: several in a PDU, command and data in one, fragments of one byte or none; and
+that none is used of a PDU in which a length lies.
 Refuses (ProtocolError) a length that lies, a context that was not accepted, a command in the middle of a data set or
 the reverse, and a command set above 64 KiB.
 """
@@ -71,7 +72,7 @@ class MessageReader:
         """
         pdv = self._next(self._idle)
         context_id = pdv.context_id
-        if pdv.last and pdv.command:
+        if pdv.last and pdv.command and len(pdv.data) <= COMMAND_LIMIT:
             return context_id, dimse.decode(pdv.data)
         collected = bytearray()
         while True:
@@ -104,12 +105,8 @@ class MessageReader:
     def _next(self, wait: float) -> Pdv:
         while not self._rest:
             self._rest = self._p_data(wait)
-        if len(self._rest) < _PDV.size:
-            raise ProtocolError("a presentation data value is truncated", REASON_INVALID_PARAMETER)
         length, context_id, control = _PDV.unpack_from(self._rest)
         end = length + 4
-        if length < 2 or end > len(self._rest):
-            raise ProtocolError("the length of a presentation data value is wrong", REASON_INVALID_PARAMETER)
         if context_id not in self._contexts:
             raise ProtocolError("a presentation context that was not accepted", REASON_INVALID_PARAMETER)
         data = self._rest[_PDV.size : end]
@@ -119,12 +116,25 @@ class MessageReader:
     def _p_data(self, wait: float) -> memoryview:
         kind, body = self._connection.read_pdu(wait, self._transfer)
         if kind == P_DATA:
+            _check_lengths(body)
             return body
         if kind == ABORT:
             raise AbortReceived
         if kind == RELEASE_RQ:
             raise ReleaseRequested
         raise ProtocolError("a PDU that has no place in an established association", REASON_UNEXPECTED_PDU)
+
+
+def _check_lengths(body: memoryview) -> None:
+    """Refuse a P-DATA-TF that its PDVs do not fill exactly: which of its lengths lies is not known, so none is used."""
+    place, end = 0, len(body)
+    while place < end:
+        if place + _PDV.size > end:
+            raise ProtocolError("a presentation data value is truncated", REASON_INVALID_PARAMETER)
+        length = _PDV.unpack_from(body, place)[0]
+        place += 4 + length
+        if length < 2 or place > end:
+            raise ProtocolError("the length of a presentation data value is wrong", REASON_INVALID_PARAMETER)
 
 
 def largest_fragment(peer_max_pdu: int) -> int:
