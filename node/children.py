@@ -18,7 +18,7 @@ from node.shared import Stop
 LOGGER = logging.getLogger("node.children")
 
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what the parent waits for
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 Work = Callable[[Stop], None]
 
@@ -82,6 +82,7 @@ def _be_a_child(parent: int, label: str, logs: LogSettings, work: Work) -> NoRet
     code = 1
     try:
         _die_with(parent)
+        _be_called(label)
         stop = Stop()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         signal.signal(signal.SIGUSR1, lambda *_: stop.when_done())
@@ -103,3 +104,8 @@ def _die_with(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # it was gone before it could be bound to
+
+
+def _be_called(label: str) -> None:
+    """Let ps, top and /proc/PID/comm show the role; without it all of them bear the supervisor's name."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, label.encode())

@@ -154,7 +154,11 @@ class RunningNode:
 
     def status(self) -> dict[str, Any]:
         with self.ledger() as ledger:
-            status = ledger.status()
+            return self._status(ledger)
+
+    @staticmethod
+    def _status(ledger: Ledger) -> dict[str, Any]:
+        status = ledger.status()
         parts = ("in_flight", "delivered", "held", "excluded", "discarded")
         assert status["received"] == sum(status[part] for part in parts), "the equation holds at all times"
         return status
@@ -169,13 +173,14 @@ class RunningNode:
     def wait_status(self, holds: Callable[[dict[str, Any]], bool], what: str, seconds: float = SECONDS) -> Any:
         last: dict[str, Any] = {}
 
-        def look() -> dict[str, Any] | None:
+        def look(ledger: Ledger) -> dict[str, Any] | None:
             nonlocal last
-            last = self.status()
+            last = self._status(ledger)
             return last if holds(last) else None
 
         try:
-            return wait_for(look, what, seconds)
+            with self.ledger() as ledger:
+                return wait_for(lambda: look(ledger), what, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}; status {last}\n{self.log()[-3000:]}") from None
 

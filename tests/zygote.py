@@ -1,13 +1,14 @@
 """Commands of the node in processes of their own, without the second that each would spend on imports.
 
-A helper process imports the package once and forks for each command. The fork has its own standard streams, folder and
-environment and runs what `python -m node …` runs; only the start of the interpreter is left out, which the tests of the
-shipped commands (`tests/cli/test_wheel.py`, `tests/process/test_start.py`) do not leave out.
+A helper process imports the package once, reads its tables, and forks for each command. The fork has its own standard
+streams, folder and environment and runs what `python -m node …` runs; only the start of the interpreter is left out,
+which the tests of the shipped commands (`tests/cli/test_wheel.py`, `tests/process/test_start.py`) do not leave out.
 """
 
 from __future__ import annotations
 
 import array
+import gc
 import importlib
 import json
 import os
@@ -205,18 +206,37 @@ def _run(args: list[str]) -> int:
 def _import_all() -> None:
     """What the commands import, and the children of a node."""
     for name in (
+        "encodings.ascii",
+        "encodings.idna",
+        "encodings.utf_8_sig",
+        "importlib.readers",
         "node.cli",
+        "node.cli.faults",
         "node.cleaner.worker",
         "node.forwarder.worker",
         "node.ledger.migrate",
         "node.rebuild",
         "node.receiver.worker",
+        "node.recipe.siblings",
         "node.sink",
         "node.supervisor",
     ):
         importlib.import_module(name)
 
 
+def _read_tables() -> None:
+    """Fill what the package reads from files once for a process, and keeps: tables, words, compiled patterns."""
+    from node.recipe import load_recipe, shipped_recipe
+
+    text = shipped_recipe("research")
+    assert text is not None
+    load_recipe([text])
+    # Nothing of all that is garbage; a fork that looked for some would write to every page of it.
+    gc.collect()
+    gc.freeze()
+
+
 if __name__ == "__main__":
     _import_all()
+    _read_tables()
     serve(socket.socket(fileno=array.array("i", [int(sys.argv[1])])[0]))

@@ -19,10 +19,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tests.bench.systems import TOKEN, Archive, Node, Series, Target, big_instance, median, orthanc, send, work_folder
+from tests.bench.rig import Load, Measured, Rig, median_cost
+from tests.bench.systems import Archive, Node, Series, Target, big_instance, median, orthanc, send, work_folder
 from tests.ledger.support import fill
 from tests.support import free_port
 
@@ -33,27 +34,23 @@ _KNOWN, _WAITING = 1_000_000, 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What senders send, and what the node is to reach: of direct, of Orthanc, core-milliseconds an instance."""
+class Goal:
+    """A load, and what the node is to reach with it: of direct, of Orthanc, core-milliseconds an instance."""
 
     name: str
     about: str
-    count: int
-    rows: int
+    load: Load
     goal: float
-    senders: int = 1
-    nagle: bool = False
-    one_each: bool = False
     of_orthanc: float = 0.0
     core_ms: float = 0.0
 
 
-LOADS = (
-    Load("slices", "CT slices of 525 kB, one sender", 500, 512, 0.60, of_orthanc=8),
-    Load("slices-8", "CT slices of 525 kB, 8 senders", 500, 512, 0.45, senders=8, core_ms=2.5),
-    Load("small", "instances of 16 kB, one sender", 2000, 64, 0.50),
-    Load("nagle", "instances of 16 kB, DCMTK's defaults", 300, 64, 8, nagle=True),
-    Load("one-each", "CT slices of 525 kB, an association for each", 700, 512, 0.5, one_each=True),
+GOALS = (
+    Goal("slices", "CT slices of 525 kB, one sender", Load(500, 512), 0.60, of_orthanc=8),
+    Goal("slices-8", "CT slices of 525 kB, 8 senders", Load(500, 512, senders=8), 0.45, core_ms=2.5),
+    Goal("small", "instances of 16 kB, one sender", Load(2000, 64), 0.50),
+    Goal("nagle", "instances of 16 kB, DCMTK's defaults", Load(300, 64, nagle=True), 8),
+    Goal("one-each", "CT slices of 525 kB, an association for each", Load(700, 512, one_each=True), 0.5),
 )
 
 
@@ -72,26 +69,28 @@ class Bench:
     """One run."""
 
     def __init__(self, folder: Path, options: argparse.Namespace, stack: ExitStack) -> None:
-        self._folder = folder
         self._options = options
         self._stack = stack
-        self._port = options.dest or free_port()
-        self._numbers = iter(range(1_000_000))
-        self.complete = True
+        self._rig = Rig(folder, options.dest or free_port(), stack, options.node)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was lost and no planted name arrived."""
+        return self._rig.complete
 
     def figures(self) -> Iterator[Figure]:
         """Measure what was asked for."""
-        chosen = self._options.only or [*(load.name for load in LOADS), "idle", "memory", "backlog"]
-        if any(load.name in chosen for load in LOADS) or "idle" in chosen:
-            node = self._node(self._port)
+        chosen = self._options.only or [*(goal.name for goal in GOALS), "idle", "memory", "backlog"]
+        if any(goal.name in chosen for goal in GOALS) or "idle" in chosen:
+            node = self._rig.node(self._rig.port)
             print(node.settings, file=sys.stderr)
             node.start()
             peer = None
-            for load in LOADS:
-                if load.name in chosen:
-                    if load.of_orthanc and self._options.orthanc and peer is None:
-                        peer = self._stack.enter_context(orthanc(self._folder / "orthanc", self._port))
-                    yield from self._of(load, node, peer)
+            for goal in GOALS:
+                if goal.name in chosen:
+                    if goal.of_orthanc and self._options.orthanc and peer is None:
+                        peer = self._stack.enter_context(orthanc(self._rig.folder / "orthanc", self._rig.port))
+                    yield from self._of(goal, node, peer)
             if "idle" in chosen:
                 yield from _idle(node)
             node.stop()
@@ -99,72 +98,31 @@ class Bench:
             if name in chosen and not self._options.node:
                 yield from measure()
 
-    def _node(self, port: int) -> Node:
-        folder = self._folder / f"node{next(self._numbers)}"
-        folder.mkdir()
-        node = Node(folder, port, self._options.node)
-        self._stack.callback(node.stop)
-        return node
-
-    def _of(self, load: Load, node: Node, peer: Target | None) -> Iterator[Figure]:
-        systems = {"direct": Target("127.0.0.1", self._port, "ARCHIVE"), "node": node.target}
-        if load.of_orthanc and peer is not None:
+    def _of(self, goal: Goal, node: Node, peer: Target | None) -> Iterator[Figure]:
+        systems: dict[str, Target | Node] = {"direct": self._rig.direct, "node": node}
+        if goal.of_orthanc and peer is not None:
             systems["orthanc"] = peer
-        rates: dict[str, list[float]] = {name: [] for name in systems}
-        spreads, cores = [], []
+        load = replace(goal.load, count=max(goal.load.senders, int(goal.load.count * self._options.scale)))
+        found: dict[str, list[Measured]] = {name: [] for name in systems}
         for number in range(self._options.rounds):
             for name, target in systems.items():
-                before = node.cpu()
-                rate, spread = self._measure(load, name, target)
-                print(f"{load.name} round {number + 1} {name:8} {rate:7.1f}/s", file=sys.stderr)
-                rates[name].append(rate)
-                if name == "node":
-                    spreads.append(spread)
-                    cores.append(1000 * (node.cpu() - before) / self._count(load))
-        yield from _ratios(load, rates)
+                one = self._rig.measure(load, name, target)
+                print(f"{goal.name} round {number + 1} {name:8} {one.rate:7.1f}/s", file=sys.stderr)
+                found[name].append(one)
+        yield from _ratios(goal, {name: [one.rate for one in some] for name, some in found.items()})
         if load.senders > 1:
-            yield Figure(f"{load.name}: slowest / fastest", "senders", median(spreads), "≤ 2", median(spreads) <= 2)
-        if load.core_ms and node.is_ours:
-            cost, goal = median(cores), f"≤ {load.core_ms:g}"
-            yield Figure(f"{load.name}: core-milliseconds", "of the node, each", cost, goal, cost <= load.core_ms)
-
-    def _count(self, load: Load) -> int:
-        return max(load.senders, int(load.count * self._options.scale))
-
-    def _measure(self, load: Load, name: str, target: Target) -> tuple[float, float]:
-        """Return instances per second, and how far the senders lay apart."""
-        count, number = self._count(load), next(self._numbers)
-        source = self._folder / f"series{number}"
-        series = Series(source, count, load.rows)
-        archive = Archive(self._folder / f"archive{number}", self._port)
-        try:
-            start = time.monotonic()
-            sent = send(series.files, target, senders=load.senders, nagle=load.nagle, one_each=load.one_each)
-            seconds = archive.wait_for(count, _PATIENCE) - start
-            time.sleep(0.5)
-            self._check(archive, count, name)
-        finally:
-            archive.close()
-            shutil.rmtree(source)
-            shutil.rmtree(archive.folder)
-        return count / seconds, sent.spread
-
-    def _check(self, archive: Archive, count: int, name: str) -> None:
-        arrived = archive.arrived()
-        if arrived != count:
-            print(f"{name}: {arrived} of {count} instances arrived", file=sys.stderr)
-            self.complete = self.complete and name != "node"
-        if name == "node" and archive.shows(TOKEN):
-            print("node: a planted name arrived", file=sys.stderr)
-            self.complete = False
+            spread = median([one.spread for one in found["node"]])
+            yield Figure(f"{goal.name}: slowest / fastest", "senders", spread, "≤ 2", spread <= 2)
+        if node.is_ours:
+            yield from _costs(goal, found["node"])
 
     def _memory(self) -> Iterator[Figure]:
         """One large instance: how far the memory of the whole tree of processes rises above what it is at rest."""
         port = free_port()
-        node = self._node(port)
+        node = self._rig.node(port)
         node.start()
-        archive = Archive(self._folder / "large", port, ("+B",))
-        file = big_instance(self._folder / "large.dcm", int(_BIG * self._options.scale))
+        archive = Archive(self._rig.folder / "large", port, ("+B",))
+        file = big_instance(self._rig.folder / "large.dcm", int(_BIG * self._options.scale))
         try:
             time.sleep(2)
             rest, peak, size = node.memory(), 0, file.stat().st_size - _HEADERS
@@ -175,7 +133,7 @@ class Bench:
                 peak = max(peak, node.memory())
                 time.sleep(0.05)
             sender.join()
-            self._check(archive, 1, "node")
+            self._rig.check(archive, 1, "node")
         finally:
             archive.close()
             node.stop()
@@ -186,7 +144,7 @@ class Bench:
     def _backlog(self) -> Iterator[Figure]:
         """Reception with a long history and many that wait for a destination that is down, beside an empty node."""
         port = free_port()
-        nodes = {"empty": self._node(port), "full": self._node(port)}
+        nodes = {"empty": self._rig.node(port), "full": self._rig.node(port)}
         rates: dict[str, list[float]] = {"empty": [], "full": []}
         nodes["full"].start()
         nodes["full"].stop()
@@ -195,7 +153,7 @@ class Bench:
         starts = {name: node.start() for name, node in nodes.items()}
         for _ in range(self._options.rounds):
             for name, node in nodes.items():
-                source = self._folder / f"series{next(self._numbers)}"
+                source = self._rig.new("series")
                 series = Series(source, 500, 64)
                 rates[name].append(len(series.files) / send(series.files, node.target).seconds)
                 shutil.rmtree(source)
@@ -205,27 +163,42 @@ class Bench:
         yield Figure("backlog: restart", "seconds to the first answer", starts["full"], "≤ 5", starts["full"] <= 5)
 
 
-def _ratios(load: Load, rates: dict[str, list[float]]) -> Iterator[Figure]:
-    for other, goal in (("direct", load.goal), ("orthanc", load.of_orthanc)):
+def _ratios(goal: Goal, rates: dict[str, list[float]]) -> Iterator[Figure]:
+    for other, least in (("direct", goal.goal), ("orthanc", goal.of_orthanc)):
         if other in rates:
             ratio = median([ours / theirs for ours, theirs in zip(rates["node"], rates[other], strict=True)])
-            yield Figure(f"{load.name}: node / {other}", load.about, ratio, f"≥ {goal:g}", ratio >= goal)
+            yield Figure(f"{goal.name}: node / {other}", goal.about, ratio, f"≥ {least:g}", ratio >= least)
+
+
+def _costs(goal: Goal, rounds: list[Measured]) -> Iterator[Figure]:
+    if goal.core_ms:
+        cost = median([one.core_ms for one in rounds])
+        most = f"≤ {goal.core_ms:g}"
+        yield Figure(f"{goal.name}: core-milliseconds", "of the node, each", cost, most, cost <= goal.core_ms)
+    for role, one in median_cost(rounds).items():
+        about = f"each: {one.user:.2f} in the program, {one.system:.2f} in the kernel"
+        yield Figure(f"{goal.name}: {role}, core-ms", about, one.total, "", met=False)
 
 
 def _idle(node: Node) -> Iterator[Figure]:
     if not node.is_ours:
         return
     time.sleep(3)
-    before, start = node.cpu(), time.monotonic()
+    before, start = _used(node), time.monotonic()
     time.sleep(20)
-    share = 100 * (node.cpu() - before) / (time.monotonic() - start)
+    share = (_used(node) - before) / 10 / (time.monotonic() - start)
     yield Figure("idle", "percent of one core", share, "≤ 1", share <= 1)
+
+
+def _used(node: Node) -> float:
+    """Milliseconds of one core, of all roles."""
+    return sum(one.total for one in node.cpu().values())
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; 1 where an instance was lost or a planted name arrived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=[*(one.name for one in LOADS), "idle", "memory", "backlog"])
+    parser.add_argument("--only", action="append", choices=[*(one.name for one in GOALS), "idle", "memory", "backlog"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="of all counts and sizes")
     parser.add_argument("--orthanc", action="store_true", help="beside Orthanc too")

@@ -28,6 +28,8 @@ TOKEN = "BENCHTOKEN"
 _CT = Path(pydicom.__file__).parent / "data/test_files/CT_small.dcm"
 _BIG_PDU = "131072"
 RECIPE = "ps3.15-basic"
+# What a process of the node is called, and its role's name in a table.
+ROLES = {"receiver": "receivers", "cleaner": "cleaners", "forwarder": "forwarder", "keeper": "keeper"}
 
 
 class Series:
@@ -166,6 +168,24 @@ class Archive:
         time.sleep(0.3)
 
 
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """Milliseconds of one core, in the program and in the kernel."""
+
+    user: float = 0.0
+    system: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Both."""
+        return self.user + self.system
+
+    def since(self, before: Cpu | None, count: int) -> Cpu:
+        """What was used since, for each of `count` instances."""
+        before = before or Cpu()
+        return Cpu((self.user - before.user) / count, (self.system - before.system) / count)
+
+
 class Node:
     """The node, started here or by somebody else; only of its own processes it is known what they cost."""
 
@@ -211,32 +231,43 @@ class Node:
         """Whether it was started here."""
         return self._running is not None
 
-    def cpu(self) -> float:
-        """Seconds of one core that its processes have used, user and system; 0 of somebody else's."""
-        ticks = 0
-        for pid in self._pids():
+    def cpu(self) -> dict[str, Cpu]:
+        """Milliseconds of one core that its processes have used, by role; nothing of somebody else's.
+
+        A child of the supervisor is called after its role; what a child starts counts for it.
+        """
+        used: dict[str, Cpu] = {}
+        for pid, role in self._roles().items():
             with contextlib.suppress(OSError):
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+                user, system = (1000 * int(one) / os.sysconf("SC_CLK_TCK") for one in fields[11:13])
+                before = used.get(role, Cpu())
+                used[role] = Cpu(before.user + user, before.system + system)
+        return {role: used[role] for role in (*ROLES.values(), "supervisor") if role in used}
 
     def memory(self) -> int:
         """Bytes of its processes, shared ones counted in parts (PSS)."""
         total = 0
-        for pid in self._pids():
+        for pid in self._roles():
             with contextlib.suppress(OSError):
                 for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                     if line.startswith("Pss:"):
                         total += int(line.split()[1]) << 10
         return total
 
-    def _pids(self) -> list[int]:
+    def _roles(self) -> dict[int, str]:
+        """Its processes, and the role of each."""
         if self._running is None or self._running.process is None:
-            return []
-        found = [self._running.process.pid]
-        for one in found:
-            for task in Path(f"/proc/{one}/task").glob("*/children"):
-                found += [int(child) for child in task.read_text().split()]
+            return {}
+        found = {self._running.process.pid: "supervisor"}
+        waiting = list(found)
+        for parent in waiting:
+            for task in Path(f"/proc/{parent}/task").glob("*/children"):
+                for child in map(int, task.read_text().split()):
+                    with contextlib.suppress(OSError):
+                        name = Path(f"/proc/{child}/comm").read_text().rstrip("0123456789\n")
+                        found[child] = ROLES.get(name, found[parent])
+                        waiting.append(child)
         return found
 
 

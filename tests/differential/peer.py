@@ -8,6 +8,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import pydicom
@@ -17,6 +18,7 @@ from pydicom.filereader import dcmread, read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
+from node.errors import HoldInstance
 from node.part10 import read_file_meta
 from node.recipe import EncodedDataset, Recipe, RecipeText, load_recipe
 from node.recipe.dictionary import STRUCTURAL_UIDS, show
@@ -62,7 +64,9 @@ def by_deid(data: bytes, text: str, folder: Path, variables: Mapping[str, object
             for name, value in variables.items():
                 parser.define(name, value)
             parser.parse()
-            return found(_again(parser.dicom, syntax)), found(_again(parser.dicom.file_meta, EXPLICIT_LE))
+            return _found_in(_written(parser.dicom, syntax), syntax), _found_in(
+                _written(parser.dicom.file_meta, EXPLICIT_LE), EXPLICIT_LE
+            )
         except (Exception, SystemExit) as error:
             raise DeidFailed(type(error).__name__) from error
         finally:
@@ -92,6 +96,18 @@ def filtered_by_ours(data: bytes, text: str) -> dict[str, object]:
         return ours(text).detect(EncodedDataset.scan(data, start, lookup(meta.transfer_syntax_uid))).as_dict()
 
 
+def changes(data: bytes, recipe: Recipe, variables: Mapping[str, object]) -> bool:
+    """Whether ours changes anything, or holds the file."""
+    meta, start = read_file_meta(data)
+    dataset = EncodedDataset.scan(data, start, lookup(meta.transfer_syntax_uid))
+    head = EncodedDataset.scan(data[132:start], 0, EXPLICIT_LE, meta=True)
+    try:
+        result = recipe.apply(dataset, Keys(), variables, meta=head)
+    except HoldInstance:
+        return True
+    return result.tobytes() != data[start:] or result.meta.tobytes() != data[132:start]
+
+
 def by_ours(data: bytes, recipe: Recipe, variables: Mapping[str, object]) -> tuple[Found, Found]:
     """Return data set and file meta information as ours leaves them."""
     meta, start = read_file_meta(data)
@@ -100,7 +116,7 @@ def by_ours(data: bytes, recipe: Recipe, variables: Mapping[str, object]) -> tup
     head = EncodedDataset.scan(data[132:start], 0, EXPLICIT_LE, meta=True)
     result = recipe.apply(dataset, Keys(), variables, meta=head)
     with _quiet():
-        return found(_read(result.tobytes(), syntax)), found(_read(result.meta.tobytes(), EXPLICIT_LE))
+        return _found_in(result.tobytes(), syntax), _found_in(result.meta.tobytes(), EXPLICIT_LE)
 
 
 def ours(text: str) -> Recipe:
@@ -122,11 +138,17 @@ def _quiet() -> Iterator[None]:
             logging.disable(logging.NOTSET)
 
 
-def _again(dataset: Dataset, syntax: Syntax) -> Dataset:
+def _written(dataset: Dataset, syntax: Syntax) -> bytes:
     stream = DicomBytesIO()
     stream.is_implicit_VR, stream.is_little_endian = syntax.implicit_vr, syntax.little_endian
     write_dataset(stream, Dataset(dataset))
-    return _read(stream.getvalue(), syntax)
+    return stream.getvalue()
+
+
+@lru_cache(maxsize=16)
+def _found_in(data: bytes, syntax: Syntax) -> Found:
+    """Decode it; the same bytes are the same data set, and the two sides often have the same."""
+    return found(_read(data, syntax))
 
 
 def _read(data: bytes, syntax: Syntax) -> Dataset:
