@@ -17,6 +17,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -31,6 +32,7 @@ STDERR = 2
 
 _FIELDS = "node_fields"
 _PACKAGE = Path(__file__).resolve().parent.parent
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def setup_logging(format: Literal["human", "json"], level: str, role: str) -> None:  # noqa: A002 — the configuration's word
@@ -54,6 +56,8 @@ def setup_logging(format: Literal["human", "json"], level: str, role: str) -> No
     logging.getLogger(OWN).setLevel(LEVELS[level])
     # A handler that fails prints the record with its arguments; losing a line is better.
     logging.raiseExceptions = False
+    # None of them is in a line, and finding them out for each takes longer than the rest.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     _catch_the_rest(logging.getLogger(OWN))
 
 
@@ -62,9 +66,16 @@ def event(logger: logging.Logger, name: str, level: int = logging.INFO, **fields
 
     `exc_info=…` adds an exception, as it does in the standard library.
     """
-    if logger.isEnabledFor(level):
-        exception: Any = fields.pop("exc_info", None)
+    if not logger.isEnabledFor(level):
+        return
+    if "exc_info" in fields:
+        exception: Any = fields.pop("exc_info")
         logger.log(level, "%s", name, extra={_FIELDS: fields}, exc_info=exception)
+        return
+    # Made directly: the standard library's own way looks for the caller's line, which the node's lines do not name.
+    record = logging.LogRecord(logger.name, level, "", 0, "%s", (name,), None)
+    setattr(record, _FIELDS, fields)
+    logger.handle(record)
 
 
 def clean_text(text: object, limit: int = MAX_TEXT) -> str:
@@ -156,9 +167,14 @@ def _message(record: logging.LogRecord) -> str:
         return str(record.msg)
 
 
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    seconds, milliseconds = divmod(int(record.created * 1000), 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
 
 
 def _human_line(record: logging.LogRecord, role: str, text: str, fields: dict[str, object]) -> str:
@@ -184,7 +200,7 @@ def _json_line(record: logging.LogRecord, role: str, text: str, fields: dict[str
     }
     for key, value in fields.items():
         entry[f"{key}_" if key in entry else key] = value if _is_plain(value) else clean_text(value)
-    return json.dumps(entry, ensure_ascii=False, allow_nan=False)
+    return _JSON.encode(entry)
 
 
 def _is_plain(value: object) -> bool:
