@@ -8,6 +8,7 @@ Guarantees
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -27,6 +28,7 @@ LOGGER = logging.getLogger("node.receiver")
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
+_WRITE_BACK = 4 << 20  # bytes; with smaller steps, and for smaller instances, it costs more than it gains
 _STORED = StoreAnswer(SUCCESS)
 
 
@@ -42,7 +44,18 @@ class Intake:
 class SpoolWriter:
     """Writes the data set of one C-STORE-RQ behind its envelope."""
 
-    __slots__ = ("_digest", "_file", "_id", "_intake", "_origin", "_received_at", "_request", "_size", "_trouble")
+    __slots__ = (
+        "_digest",
+        "_file",
+        "_id",
+        "_intake",
+        "_on_its_way",
+        "_origin",
+        "_received_at",
+        "_request",
+        "_size",
+        "_trouble",
+    )
 
     def __init__(self, intake: Intake, origin: Origin, request: StoreRequest) -> None:
         self._intake = intake
@@ -51,7 +64,7 @@ class SpoolWriter:
         self._id = new_id()
         self._received_at = time.time()
         self._digest = hashlib.sha256()
-        self._size = 0
+        self._size = self._on_its_way = 0
         self._trouble: SpoolError | None = None
         envelope = origin.envelope(request, self._received_at)
         self._file = intake.spool.create(self._id, "part")
@@ -63,6 +76,8 @@ class SpoolWriter:
             self._digest.update(fragment)
             self._size += len(fragment)
             self._write(fragment)
+            if self._size - self._on_its_way >= _WRITE_BACK:
+                self._start_writing_back()
 
     def finish(self) -> StoreAnswer:
         """Make file, name and row durable, and return what to answer."""
@@ -127,6 +142,17 @@ class SpoolWriter:
                 written = os.write(self._file, data)
         except OSError as error:
             self._trouble = as_spool_error(error, self._intake.spool.incoming)
+
+    def _start_writing_back(self) -> None:
+        """Let the kernel begin with what came since the last time, so that the final sync has less to wait for.
+
+        It drops pages only that are written already; each range is named once, when it is new, so that the cleaner
+        still finds the whole file in memory. Errors are the final sync's to tell.
+        """
+        with contextlib.suppress(OSError):
+            came = self._size - self._on_its_way
+            os.posix_fadvise(self._file, self._on_its_way, came, os.POSIX_FADV_DONTNEED)
+        self._on_its_way = self._size
 
     def _refuse(self, why: str) -> StoreAnswer:
         event(
