@@ -20,6 +20,7 @@ IMPLEMENTATION_VERSION_NAME = ("DEIDNODE_" + __version__.replace(".", ""))[:16]
 
 _PREFIX = b"\0" * 128 + b"DICM"
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+_GROUP_LENGTH = struct.Struct("<HH2sHL")
 _VERSION_ELEMENT = struct.pack("<HH2sxxL", 2, 1, b"OB", 2) + b"\x00\x01"
 
 
@@ -84,30 +85,50 @@ _IMPLEMENTATION = _short(0x12, b"UI", IMPLEMENTATION_CLASS_UID, b"\0") + _short(
 _PRIVATE_CREATOR = _short(0x100, b"UI", IMPLEMENTATION_CLASS_UID, b"\0")
 
 
+class MetaTemplate:
+    """The head of files that differ in SOP Instance UID and private information alone: the rest is encoded once.
+
+    Parameters
+    ----------
+    meta
+        What the files have in common; its `sop_instance_uid` and `private_information` are not looked at.
+
+    Raises
+    ------
+    DatasetError
+        A value is not ASCII.
+    """
+
+    def __init__(self, meta: FileMeta) -> None:
+        self._before = _VERSION_ELEMENT + _short(0x02, b"UI", meta.sop_class_uid, b"\0")
+        self._after = b"".join(
+            (
+                _short(0x10, b"UI", meta.transfer_syntax_uid, b"\0"),
+                _IMPLEMENTATION,
+                _short(0x16, b"AE", meta.source_ae_title, b" "),
+                _short(0x17, b"AE", meta.sending_ae_title, b" "),
+                _short(0x18, b"AE", meta.receiving_ae_title, b" "),
+                _long(0x26, b"UR", _ascii(0x26, meta.source_address), b" "),
+                _long(0x27, b"UR", _ascii(0x27, meta.sending_address), b" "),
+                _long(0x28, b"UR", _ascii(0x28, meta.receiving_address), b" "),
+            )
+        )
+
+    def encode(self, sop_instance_uid: str, private_information: bytes) -> bytes:
+        """Return the head of one file, as `encode_file_meta` does."""
+        body = self._before + _short(0x03, b"UI", sop_instance_uid, b"\0") + self._after
+        if private_information:
+            body += _PRIVATE_CREATOR + _long(0x102, b"OB", private_information, b"\0")
+        return _PREFIX + _GROUP_LENGTH.pack(2, 0, b"UL", 4, len(body)) + body
+
+
 def encode_file_meta(meta: FileMeta) -> bytes:
     """Return preamble, prefix and file meta information; the data set follows directly.
 
     Always Explicit VR Little Endian (PS3.10 7.1). Elements with an empty value are left out. Raises DatasetError for a
     value that is not ASCII.
     """
-    body = b"".join(
-        (
-            _VERSION_ELEMENT,
-            _short(0x02, b"UI", meta.sop_class_uid, b"\0"),
-            _short(0x03, b"UI", meta.sop_instance_uid, b"\0"),
-            _short(0x10, b"UI", meta.transfer_syntax_uid, b"\0"),
-            _IMPLEMENTATION,
-            _short(0x16, b"AE", meta.source_ae_title, b" "),
-            _short(0x17, b"AE", meta.sending_ae_title, b" "),
-            _short(0x18, b"AE", meta.receiving_ae_title, b" "),
-            _long(0x26, b"UR", _ascii(0x26, meta.source_address), b" "),
-            _long(0x27, b"UR", _ascii(0x27, meta.sending_address), b" "),
-            _long(0x28, b"UR", _ascii(0x28, meta.receiving_address), b" "),
-            _PRIVATE_CREATOR if meta.private_information else b"",
-            _long(0x102, b"OB", meta.private_information, b"\0"),
-        )
-    )
-    return _PREFIX + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(body)) + body
+    return MetaTemplate(meta).encode(meta.sop_instance_uid, meta.private_information)
 
 
 def read_file_meta(head: bytes | memoryview) -> tuple[FileMeta, int]:

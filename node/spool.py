@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from node.errors import NoRoom, SpoolError
+from node.grouping import Group
 from node.removal import Remover
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -52,7 +53,7 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """Put a folder's entries on stable storage; without it a power cut may undo a rename."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -71,6 +72,10 @@ class Spool:
         self.originals = root / "originals"
         self.cleaned = root / "cleaned"
         self._room_until = 0.0
+        self._spare = 0
+        self._incoming_folder = str(self.incoming)
+        self._originals_folder = str(self.originals)
+        self._entries: Group[str] = Group(_sync_folders, lambda: SpoolError("a folder's sync was interrupted"))
         self._remover = Remover(self._is_tight)
 
     def prepare(self) -> None:
@@ -90,10 +95,12 @@ class Spool:
 
     def check_room(self, size: int = 0) -> None:
         """Raise NoRoom when `size` more bytes would leave less free space than the floor."""
-        if size == 0 and time.monotonic() < self._room_until:
+        # Far from the floor a look counts for any size: in that time nobody can write so much.
+        if (size == 0 or size < self._spare - _TIGHT) and time.monotonic() < self._room_until:
             return
         disk = os.statvfs(self.root)
-        if disk.f_bavail * disk.f_frsize - size < self.min_free or disk.f_favail == 0 < disk.f_files:
+        self._spare = disk.f_bavail * disk.f_frsize - self.min_free
+        if self._spare < size or disk.f_favail == 0 < disk.f_files:
             self._room_until = 0.0
             raise NoRoom("less free space than min_free_disk", self.root)
         self._room_until = time.monotonic() + _ROOM_SEEN_FOR
@@ -114,7 +121,8 @@ class Spool:
 
     def abandon(self, name: str, suffix: str) -> None:
         """Remove a file that never came to be."""
-        self._incoming(name, suffix).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._incoming(name, suffix))
 
     @staticmethod
     def draft() -> str:
@@ -122,8 +130,20 @@ class Spool:
         return f"{os.getpid()}.clean"
 
     def publish_original(self, descriptor: int, name: str) -> None:
-        """Make a received file durable and put it in place in `originals/`, in that order."""
-        self._publish([(descriptor, self._incoming(name, "part"), self.original(name))])
+        """Make a received file durable and put it in place in `originals/`, in that order.
+
+        Threads that put files into place while a folder is being synced share its next sync. Raises SpoolError; then
+        the file lies in either folder.
+        """
+        folder = f"{self._originals_folder}/{_fan(name)}"
+        try:
+            # The file before its name: a name must never stand for bytes that a power cut can take away.
+            os.fdatasync(descriptor)
+            os.rename(self._incoming(name, "part"), f"{folder}/{name}.dcm")
+        except OSError as error:
+            raise as_spool_error(error, Path(folder)) from None
+        # The name before the ledger: a row must never point at a file that is not there after a power cut.
+        self._entries.join(folder)
 
     def publish_cleaned(self, drafts: Mapping[str, int]) -> None:
         """Make cleaned files durable and put them in place in `cleaned/`, in that order; names with descriptors."""
@@ -186,7 +206,7 @@ class Spool:
         return removed
 
     @staticmethod
-    def _publish(files: Sequence[tuple[int, Path, Path]]) -> None:
+    def _publish(files: Sequence[tuple[int, str, Path]]) -> None:
         try:
             # The file before its name: a name must never stand for bytes that a power cut can take away.
             for descriptor, _, _ in files:
@@ -199,15 +219,13 @@ class Spool:
         except OSError as error:
             raise as_spool_error(error, files[0][2].parent) from None
 
-    def _incoming(self, name: str, suffix: str) -> Path:
+    def _incoming(self, name: str, suffix: str) -> str:
         if not is_id(name):
             raise SpoolError("not an id of this node")
-        return self.incoming / f"{name}.{suffix}"
+        return f"{self._incoming_folder}/{name}.{suffix}"
 
     def _placed(self, folder: Path, name: str) -> Path:
-        if not is_id(name):
-            raise SpoolError("not an id of this node")
-        return folder / name[7:9] / f"{name}.dcm"
+        return folder / _fan(name) / f"{name}.dcm"
 
     @staticmethod
     def _list(folder: Path) -> Iterator[tuple[str, float]]:
@@ -226,6 +244,21 @@ class Spool:
                     except FileNotFoundError:
                         continue
                     yield name, modified
+
+
+def _fan(name: str) -> str:
+    """Return the name of the folder for an instance, which its id gives."""
+    if not is_id(name):
+        raise SpoolError("not an id of this node")
+    return name[7:9]
+
+
+def _sync_folders(folders: Sequence[str]) -> None:
+    for folder in set(folders):
+        try:
+            sync_folder(folder)
+        except OSError as error:
+            raise as_spool_error(error, Path(folder)) from None
 
 
 def as_spool_error(error: OSError, path: Path) -> SpoolError:

@@ -15,7 +15,7 @@ LAYERS = (
     ("log",),
     ("identity",),
     ("config",),
-    ("part10", "syntaxes", "shared", "removal", "reloading"),
+    ("part10", "syntaxes", "shared", "grouping", "removal", "reloading"),
     ("spool",),
     ("deflated",),
     ("standard", "vocabulary"),

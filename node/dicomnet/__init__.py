@@ -1,6 +1,6 @@
-"""What the node adds to pynetdicom: the upper layer without a thread, and C-STORE's data transfer in both directions.
+"""The node's DICOM network: the upper layer without a thread of its own, C-STORE's transfer both ways.
 
-pynetdicom encodes and decodes the PDUs that open and close an association; sockets, loops and DIMSE messages are here.
+PDUs, sockets, loops and DIMSE messages are here; of the standard's other services C-ECHO alone.
 """
 
 from node.dicomnet.acceptor import AssociationServer

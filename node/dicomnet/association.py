@@ -8,16 +8,15 @@ peer which comes back at once finds its place free). Whatever the peer does wron
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from node.dicomnet import dimse
 from node.dicomnet.dul import AbortReceived, Connection, Stopped
 from node.dicomnet.messages import MessageReader, ReleaseRequested, encode_command, largest_fragment
-from node.dicomnet.negotiation import VERIFICATION, answer, answer_roles
+from node.dicomnet.negotiation import VERIFICATION, answer_roles, negotiate
 from node.dicomnet.pdus import (
     ABORT,
-    ACCEPTED,
     ASSOCIATE_RQ,
     DICOM_APPLICATION_CONTEXT,
     REASON_INVALID_PARAMETER,
@@ -81,7 +80,7 @@ class AcceptedAssociation:
         self._identifier = identifier
         self._on_associated = on_associated
         self._peer: Peer | None = None
-        self._contexts: dict[int, tuple[str, str]] = {}
+        self._contexts: Mapping[int, tuple[str, str]] = {}
         self._fragment = 0
 
     @property
@@ -161,17 +160,11 @@ class AcceptedAssociation:
         if rejection is not None:
             return rejection
         self._peer = peer
-        answers = answer(request.contexts)
-        proposed = {context.context_id: context for context in request.contexts}
-        refused = [proposed[a.context_id] for a in answers if a.result != ACCEPTED]
+        answers, self._contexts, refused = negotiate(request.contexts)
         if refused:
             self._policy.refused_contexts(peer, [(c.abstract_syntax, list(c.transfer_syntaxes)) for c in refused])
-        self._contexts = {
-            a.context_id: (proposed[a.context_id].abstract_syntax, a.transfer_syntax)
-            for a in answers
-            if a.result == ACCEPTED
-        }
-        roles = answer_roles(request.roles, frozenset(abstract for abstract, _ in self._contexts.values()))
+        accepted = frozenset(abstract for abstract, _ in self._contexts.values()) if request.roles else frozenset()
+        roles = answer_roles(request.roles, accepted)
         self._connection.send(encode_accept(request, answers, self._limits.max_pdu, roles), self._limits.transfer)
         return None
 

@@ -7,7 +7,7 @@ lengths lie is a ProtocolError. Command sets are always Implicit VR Little Endia
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from node.dicomnet.pdus import REASON_INVALID_PARAMETER
 from node.errors import ProtocolError
@@ -25,7 +25,13 @@ CANNOT_UNDERSTAND = 0xC000
 """Statuses (PS3.7 Annex C, PS3.4 B.2.3)."""
 
 _ELEMENT = struct.Struct("<HHL")
-_UIDS = {0x0002: "affected_sop_class_uid", 0x0003: "requested_sop_class_uid", 0x1000: "affected_sop_instance_uid"}
+_RESPONSE = struct.Struct("<" + "HHLH" * 4)  # four elements with a number each
+_TEXTS = {
+    0x0002: "affected_sop_class_uid",
+    0x0003: "requested_sop_class_uid",
+    0x0902: "error_comment",
+    0x1000: "affected_sop_instance_uid",
+}
 _NUMBERS = {
     0x0100: "command_field",
     0x0110: "message_id",
@@ -37,8 +43,7 @@ _ERROR_COMMENT = 0x0902
 _COMMENT_LENGTH = 64  # LO
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What the node reads of a command set; None where an element is absent or empty."""
 
     command_field: int | None = None
@@ -59,37 +64,24 @@ class Command:
 
 def decode(data: bytes | bytearray | memoryview) -> Command:
     """Decode a command set; raises ProtocolError where its elements do not fill it exactly."""
-    numbers: dict[str, int] = {}
-    texts: dict[str, str] = {}
-    position, end = 0, len(data)
-    while position < end:
-        if position + _ELEMENT.size > end:
+    found: dict[str, Any] = {}
+    start, end = 0, len(data)
+    while start < end:
+        value = start + _ELEMENT.size
+        if value > end:
             raise ProtocolError("a command set is truncated", REASON_INVALID_PARAMETER)
-        group, element, length = _ELEMENT.unpack_from(data, position)
-        position += _ELEMENT.size
-        if position + length > end:
+        group, element, length = _ELEMENT.unpack_from(data, start)
+        start = value + length
+        if start > end:
             raise ProtocolError("a length in a command set goes beyond its end", REASON_INVALID_PARAMETER)
-        value = bytes(data[position : position + length])
-        position += length
         if group != 0:
             continue
-        if element in _NUMBERS and length >= 2:
-            numbers[_NUMBERS[element]] = int.from_bytes(value[:2], "little")
-        elif element in _UIDS:
-            texts[_UIDS[element]] = value.decode("latin-1").rstrip("\0 ")
-        elif element == _ERROR_COMMENT:
-            texts["error_comment"] = value.decode("latin-1").rstrip("\0 ")
-    return Command(
-        command_field=numbers.get("command_field"),
-        message_id=numbers.get("message_id"),
-        message_id_responded_to=numbers.get("message_id_responded_to"),
-        data_set_type=numbers.get("data_set_type"),
-        status=numbers.get("status"),
-        affected_sop_class_uid=texts.get("affected_sop_class_uid", ""),
-        requested_sop_class_uid=texts.get("requested_sop_class_uid", ""),
-        affected_sop_instance_uid=texts.get("affected_sop_instance_uid", ""),
-        error_comment=texts.get("error_comment", ""),
-    )
+        if element in _NUMBERS:
+            if length >= 2:
+                found[_NUMBERS[element]] = data[value] | data[value + 1] << 8
+        elif element in _TEXTS:
+            found[_TEXTS[element]] = str(data[value:start], "latin-1").rstrip("\0 ")
+    return Command(**found)
 
 
 def _number(element: int, value: int) -> bytes:
@@ -139,12 +131,15 @@ def encode_response(request: Command, status: int, comment: str = "") -> bytes:
     """
     text = comment.encode("ascii", "replace")[:_COMMENT_LENGTH]
     text += b" " * (len(text) % 2)
+    field = (request.command_field or 0) | RESPONSE
     return _command_set(
         _uid(0x0002, request.affected_sop_class_uid or request.requested_sop_class_uid),
-        _number(0x0100, (request.command_field or 0) | RESPONSE),
-        _number(0x0120, request.message_id or 0),
-        _number(0x0800, NO_DATA_SET),
-        _number(0x0900, status),
+        _RESPONSE.pack(
+            *(0, 0x0100, 2, field),
+            *(0, 0x0120, 2, request.message_id or 0),
+            *(0, 0x0800, 2, NO_DATA_SET),
+            *(0, 0x0900, 2, status),
+        ),
         _ELEMENT.pack(0, _ERROR_COMMENT, len(text)) + text if text else b"",
         _uid(0x1000, request.affected_sop_instance_uid),
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from node.dicomnet import dimse
@@ -35,20 +34,11 @@ _PDV = struct.Struct(">LBB")
 _PDV_PDU = struct.Struct(">BxLLBB")
 _PDV_OVERHEAD = _PDV.size  # what a PDV's item takes of the peer's maximum PDU length, beside the fragment
 _COMMAND, _LAST = 1, 2  # message control header (PS3.8 E.2)
+_WHOLE_COMMAND = _COMMAND | _LAST
 
 
 class ReleaseRequested(Exception):
     """The peer asks for the release of the association, between two messages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pdv:
-    """A presentation data value; `data` is valid until the next one is asked for."""
-
-    context_id: int
-    command: bool
-    last: bool
-    data: memoryview
 
 
 class MessageReader:
@@ -70,48 +60,48 @@ class MessageReader:
 
         Raises ReleaseRequested, PeerAborted, PeerTimeout, ProtocolError, Stopped.
         """
-        pdv = self._next(self._idle)
-        context_id = pdv.context_id
-        if pdv.last and pdv.command and len(pdv.data) <= COMMAND_LIMIT:
-            return context_id, dimse.decode(pdv.data)
+        context_id, control, data = self._next(self._idle)
+        if control & _WHOLE_COMMAND == _WHOLE_COMMAND and len(data) <= COMMAND_LIMIT:
+            return context_id, dimse.decode(data)
         collected = bytearray()
+        of = context_id
         while True:
-            if not pdv.command or pdv.context_id != context_id:
+            if not control & _COMMAND or of != context_id:
                 raise ProtocolError("a data set fragment where a command belongs", REASON_UNEXPECTED_PARAMETER)
-            collected += pdv.data
+            collected += data
             if len(collected) > COMMAND_LIMIT:
                 raise ProtocolError("a command set is too long", REASON_INVALID_PARAMETER)
-            if pdv.last:
+            if control & _LAST:
                 return context_id, dimse.decode(collected)
-            pdv = self._in_message()
+            of, control, data = self._in_message()
 
     def fragments(self, context_id: int) -> Iterator[memoryview]:
         """Yield the fragments of the data set that follows, to its last; each is valid until the next."""
-        last = False
-        while not last:
-            pdv = self._in_message()
-            if pdv.command or pdv.context_id != context_id:
+        control = 0
+        while not control & _LAST:
+            of, control, data = self._in_message()
+            if control & _COMMAND or of != context_id:
                 raise ProtocolError("a command fragment where a data set belongs", REASON_UNEXPECTED_PARAMETER)
-            last = pdv.last
-            if pdv.data:
-                yield pdv.data
+            if data:
+                yield data
 
-    def _in_message(self) -> Pdv:
+    def _in_message(self) -> tuple[int, int, memoryview]:
         try:
             return self._next(self._transfer)
         except ReleaseRequested:
             raise ProtocolError("an A-RELEASE-RQ in the middle of a message", REASON_UNEXPECTED_PDU) from None
 
-    def _next(self, wait: float) -> Pdv:
+    def _next(self, wait: float) -> tuple[int, int, memoryview]:
+        """Return context id, message control header and data of the next PDV, valid until the one after it."""
         while not self._rest:
             self._rest = self._p_data(wait)
-        length, context_id, control = _PDV.unpack_from(self._rest)
+        rest = self._rest
+        length, context_id, control = _PDV.unpack_from(rest)
         end = length + 4
         if context_id not in self._contexts:
             raise ProtocolError("a presentation context that was not accepted", REASON_INVALID_PARAMETER)
-        data = self._rest[_PDV.size : end]
-        self._rest = self._rest[end:]
-        return Pdv(context_id, bool(control & _COMMAND), bool(control & _LAST), data)
+        self._rest = rest[end:]
+        return context_id, control, rest[_PDV_OVERHEAD:end]
 
     def _p_data(self, wait: float) -> memoryview:
         kind, body = self._connection.read_pdu(wait, self._transfer)
@@ -158,6 +148,8 @@ def fragment_header(context_id: int, length: int, *, command: bool, last: bool) 
 
 def encode_command(context_id: int, command_set: bytes, fragment: int) -> bytes:
     """Encode a command set as P-DATA-TF PDUs of at most `fragment` bytes of it each."""
+    if len(command_set) <= fragment:
+        return fragment_header(context_id, len(command_set), command=True, last=True) + command_set
     pdus = []
     for offset in range(0, len(command_set), fragment):
         piece = command_set[offset : offset + fragment]

@@ -8,9 +8,10 @@ that nothing is known of, lossy ones last. A requestor may be SCU and nothing el
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from pydicom.uid import UID
 
@@ -29,6 +30,7 @@ VERIFICATION = "1.2.840.10008.1.1"
 _STANDARD = "1.2.840.10008."
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _NOT_STORAGE_BUT_NAMED_SO = frozenset({"1.2.840.10008.1.3.10", "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.2"})
+_MOST_REMEMBERED = 4096  # transfer syntaxes in a proposal above which its answer is not remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,39 @@ def choose(abstract_syntax: str, proposed: Sequence[str]) -> Choice:
     if not offered:
         return Choice(TRANSFER_SYNTAXES_REFUSED)
     return Choice(ACCEPTED, min(offered, key=_rank))
+
+
+class Negotiated(NamedTuple):
+    """What came of the proposed presentation contexts; shared by all associations that propose the same.
+
+    `accepted` gives abstract and transfer syntax by the context's id, `refused` what was proposed in vain.
+    """
+
+    answers: tuple[AnsweredContext, ...]
+    accepted: Mapping[int, tuple[str, str]]
+    refused: tuple[ProposedContext, ...]
+
+
+def negotiate(contexts: tuple[ProposedContext, ...]) -> Negotiated:
+    """Answer all proposed presentation contexts, in their order; their ids must be distinct.
+
+    A sender with an association for each instance proposes the same each time: a few results are remembered.
+    """
+    few = sum(len(context.transfer_syntaxes) for context in contexts) <= _MOST_REMEMBERED
+    return _remembered(contexts) if few else _negotiate(contexts)
+
+
+def _negotiate(contexts: tuple[ProposedContext, ...]) -> Negotiated:
+    answers = answer(contexts)
+    pairs = list(zip(contexts, answers, strict=True))
+    return Negotiated(
+        tuple(answers),
+        {a.context_id: (c.abstract_syntax, a.transfer_syntax) for c, a in pairs if a.result == ACCEPTED},
+        tuple(c for c, a in pairs if a.result != ACCEPTED),
+    )
+
+
+_remembered = lru_cache(maxsize=32)(_negotiate)
 
 
 def answer(contexts: Sequence[ProposedContext]) -> list[AnsweredContext]:

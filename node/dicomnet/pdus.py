@@ -3,13 +3,17 @@
 Guarantees that whatever PS3.8 tells a receiver to ignore (items of unknown types, reserved fields, padding of AE
 titles) is ignored, and that an undecodable PDU is a ProtocolError. pynetdicom refuses some of it and logs values, so
 only the items that the node acts on are shown to it; the user identity a requestor may send is not even decoded.
+
+A sender with an association for each instance proposes the same each time: a few proposals and answers are remembered.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ
@@ -48,10 +52,11 @@ _APPLICATION_CONTEXT, _USER_INFORMATION = 0x10, 0x50
 _SYNTAXES = frozenset({0x30, 0x40})
 _USER_ITEMS = frozenset({0x51, 0x53, 0x54})
 _PRESENTATION_CONTEXTS = frozenset({0x20, 0x21})
+_REMEMBERED = 32 << 10  # bytes above which a proposal is not remembered; 128 usual contexts take 15 kB
+_PROPOSALS = 32  # how many are
 
 
-@dataclass(frozen=True, slots=True)
-class ProposedContext:
+class ProposedContext(NamedTuple):
     """A presentation context as a requestor proposes it."""
 
     context_id: int
@@ -59,8 +64,7 @@ class ProposedContext:
     transfer_syntaxes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnsweredContext:
+class AnsweredContext(NamedTuple):
     """A presentation context as an acceptor answers it; `transfer_syntax` means nothing unless `result` is 0."""
 
     context_id: int
@@ -148,16 +152,28 @@ def _title(raw: bytes) -> str:
 
 def decode_request(body: bytes) -> AssociateRequest:
     """Decode the body (without its six bytes of type and length) of A-ASSOCIATE-RQ; raises ProtocolError."""
+    if len(body) < _FIXED - 6:
+        raise ProtocolError("an association PDU is truncated", REASON_INVALID_PARAMETER)
+    titles, rest = body[4:36], body[:4] + bytes(_FIXED - 10) + body[_FIXED - 6 :]
+    request = _remembered_request(rest) if len(body) <= _REMEMBERED else _request(rest)
+    return replace(request, called_ae_title=_title(titles[:16]), calling_ae_title=_title(titles[16:]), ae_titles=titles)
+
+
+def _request(body: bytes) -> AssociateRequest:
+    """Decode a proposal but for its AE titles."""
     pdu = A_ASSOCIATE_RQ()
-    titles = body[4:36]
     try:
         pdu.decode(_plain(body, ASSOCIATE_RQ))
         user = pdu.user_information or UserInformationItem()
         return AssociateRequest(
-            called_ae_title=_title(titles[:16]),
-            calling_ae_title=_title(titles[16:]),
+            called_ae_title="",
+            calling_ae_title="",
             contexts=tuple(
-                ProposedContext(c.context_id or 0, str(c.abstract_syntax or ""), tuple(map(str, c.transfer_syntax)))
+                ProposedContext(
+                    c.context_id or 0,
+                    str(c.abstract_syntax or ""),
+                    tuple(str(syntax) for syntax in c.transfer_syntax if syntax),
+                )
                 for c in pdu.presentation_context
             ),
             max_pdu=user.maximum_length or 0,
@@ -165,13 +181,15 @@ def decode_request(body: bytes) -> AssociateRequest:
             asynchronous=user.async_ops_window is not None,
             application_context=str(pdu.application_context_name or ""),
             protocol_version=pdu.protocol_version,
-            ae_titles=titles,
         )
     except ProtocolError:
         raise
     # Boundary: pynetdicom's decoder on foreign bytes raises whatever they provoke, with values in the text.
     except Exception:  # noqa: BLE001
         raise ProtocolError("an A-ASSOCIATE-RQ cannot be decoded", REASON_INVALID_PARAMETER) from None
+
+
+_remembered_request = lru_cache(maxsize=_PROPOSALS)(_request)
 
 
 def decode_accept(body: bytes) -> AssociateAccept:
@@ -248,6 +266,14 @@ def encode_accept(
     request: AssociateRequest, contexts: Sequence[AnsweredContext], max_pdu: int, roles: Sequence[Role]
 ) -> bytes:
     """Encode A-ASSOCIATE-AC as the answer to `request`; an asynchronous window is answered with 1/1 (PS3.7 D.3.3.3)."""
+    encoded = bytearray(_accept(tuple(contexts), max_pdu, request.asynchronous, tuple(roles)))
+    encoded[_AE_TITLES] = request.ae_titles
+    return bytes(encoded)
+
+
+@lru_cache(maxsize=_PROPOSALS)
+def _accept(contexts: tuple[AnsweredContext, ...], max_pdu: int, asynchronous: bool, roles: tuple[Role, ...]) -> bytes:
+    """Encode an answer, without its AE titles."""
     pdu = A_ASSOCIATE_AC()
     pdu.reserved_aet = pdu.reserved_aec = "-"
     pdu.variable_items.append(ApplicationContextItem())
@@ -256,10 +282,8 @@ def encode_accept(
         item.presentation_context_id, item.result_reason = context.context_id, context.result
         item.transfer_syntax_sub_item = [_transfer_syntax(context.transfer_syntax)]
         pdu.variable_items.append(item)
-    pdu.variable_items.append(_user_information(max_pdu, request.asynchronous, roles))
-    encoded = bytearray(pdu.encode())
-    encoded[_AE_TITLES] = request.ae_titles
-    return bytes(encoded)
+    pdu.variable_items.append(_user_information(max_pdu, asynchronous, roles))
+    return bytes(pdu.encode())
 
 
 def encode_reject(result: int, source: int, reason: int) -> bytes:

@@ -7,7 +7,7 @@ Methods are called from the thread of the association, for several associations 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,7 @@ class Rejection:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StoreRequest:
+class StoreRequest(NamedTuple):
     """A C-STORE-RQ. The UIDs are those of the command, as they came but for padding: not checked, maybe empty."""
 
     sop_class_uid: str

@@ -7,23 +7,21 @@ Guarantees
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from node.errors import LedgerError, LedgerUncertain
+from node.errors import LedgerUncertain
+from node.grouping import Group
 from node.ledger.database import Database
 from node.ledger.schema import instances, refusals
 
-_NEW = insert(instances)
 
-
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One instance as it came: who sent it, what the command said, how many bytes, and their SHA-256."""
 
     id: str
@@ -41,41 +39,25 @@ class Received:
 
     def row(self) -> dict[str, object]:
         """The row's values; a new instance is received and at once due."""
-        return {
-            "id": self.id,
-            "received_at": self.received_at,
-            "changed_at": self.received_at,
-            "project": self.project,
-            "route": self.route,
-            "calling_ae_title": self.calling_ae_title,
-            "called_ae_title": self.called_ae_title,
-            "address": self.address,
-            "sop_class_uid": self.sop_class_uid,
-            "sop_instance_uid": self.sop_instance_uid,
-            "transfer_syntax_uid": self.transfer_syntax_uid,
-            "size": self.size,
-            "digest": self.digest,
-            "state": "received",
-            "outcome": "in_flight",
-            "due_at": self.received_at,
-        }
+        at = self.received_at
+        return {**self._asdict(), "changed_at": at, "state": "received", "outcome": "in_flight", "due_at": at}
 
 
-@dataclass(slots=True)
-class _Waiting:
-    received: Received
-    done: bool = False
-    error: LedgerError | None = None
+# The same row, of the instance itself: on the way of each instance no mapping is made of it.
+_NEW = (
+    f"INSERT INTO {instances.name} ({', '.join(Received._fields)}, changed_at, state, outcome, due_at) "  # noqa: S608 — the program's own names
+    f"VALUES ({', '.join(f'?{place + 1}' for place in range(len(Received._fields)))}, ?2, 'received', 'in_flight', ?2)"
+)
 
 
-@dataclass(slots=True)
 class GroupCommit:
     """Shares commits among the threads of a process: who gets the turn commits for all that wait."""
 
-    database: Database
-    _waiting: list[_Waiting] = field(default_factory=list)
-    _guard: threading.Lock = field(default_factory=threading.Lock)
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.group: Group[Received] = Group(
+            self._commit, lambda: LedgerUncertain("the ledger's commit was interrupted")
+        )
 
     def add(self, received: Received) -> None:
         """Write the row of an instance and return when it is durable.
@@ -87,28 +69,11 @@ class GroupCommit:
         LedgerUncertain
             The commit failed; there may be a row.
         """
-        mine = _Waiting(received)
-        with self._guard:
-            self._waiting.append(mine)
-        with self._turn:
-            if not mine.done:
-                with self._guard:
-                    batch, self._waiting = self._waiting, []
-                self._commit(batch)
-        if mine.error is not None:
-            raise type(mine.error)(*mine.error.args)
+        self.group.join(received)
 
-    def _commit(self, batch: list[_Waiting]) -> None:
-        error: LedgerError | None = LedgerUncertain("the ledger's commit was interrupted")
-        try:
-            with self.database.write(durable=True) as connection:
-                connection.execute(_NEW, [waiting.received.row() for waiting in batch])
-            error = None
-        except LedgerError as caught:
-            error = caught
-        finally:
-            for waiting in batch:
-                waiting.done, waiting.error = True, error
+    def _commit(self, batch: Sequence[Received]) -> None:
+        with self.database.write(durable=True) as connection:
+            connection.driver.executemany(_NEW, batch)
 
 
 def known_ids(database: Database, ids: Iterable[str]) -> set[str]:

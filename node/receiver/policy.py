@@ -18,7 +18,8 @@ from node.errors import LedgerError, NoRoom, SpoolError
 from node.ledger.database import Database
 from node.ledger.reception import Refusal, count_refusals
 from node.log import event
-from node.receiver.writer import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, Intake, Origin, SpoolWriter
+from node.receiver.origin import Origin
+from node.receiver.writer import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, Intake, SpoolWriter
 from node.routing import Rejection, Router
 from node.shared import Places
 
@@ -68,7 +69,7 @@ class NodePolicy:
         self._refusals = refusals
         self._places, self._slot = place
         self._listening = at
-        self._counts: dict[str, int] = {}
+        self._origins: dict[str, Origin | None] = {}  # of each admitted association; None where it only verifies
 
     def admit(self, peer: Peer, verification_only: bool) -> Rejection | None:
         """Return why the association is rejected, or None; then one of the node's places is taken for it."""
@@ -91,7 +92,7 @@ class NodePolicy:
                 why=rejection.text,
             )
             return rejection
-        self._counts[peer.association] = 0
+        self._origins[peer.association] = self._origin(peer)
         event(
             LOGGER,
             "association",
@@ -105,15 +106,15 @@ class NodePolicy:
 
     def begin(self, peer: Peer, request: StoreRequest) -> SpoolWriter | StoreAnswer:
         """Return a writer for an instance, or the answer that it gets instead."""
-        route = self._router.route(peer.called_ae_title, peer.calling_ae_title, peer.address)
+        origin = self._origins[peer.association]
         # Without a UID there is nothing to keep it under; the value may be anything and is not logged.
-        if route is None or not _UID.fullmatch(request.sop_instance_uid):
+        if origin is None or not _UID.fullmatch(request.sop_instance_uid):
             return self._not_understood(peer, "sop-instance-uid", "no valid SOP Instance UID")
         if not _CLASS_UID.fullmatch(request.sop_class_uid):
             return self._not_understood(peer, "sop-class-uid", "no valid SOP Class UID")
         try:
             self._intake.spool.check_room()
-            writer = SpoolWriter(self._intake, Origin(peer, self._listening, route.name, route.project), request)
+            writer = SpoolWriter(self._intake, origin, request)
         except (SpoolError, OSError) as error:
             why = str(error) if isinstance(error, SpoolError) else "the spool cannot be written"
             event(
@@ -127,8 +128,12 @@ class NodePolicy:
             )
             comment = "no room, send again later" if isinstance(error, NoRoom) else "out of resources"
             return StoreAnswer(OUT_OF_RESOURCES, comment)
-        self._counts[peer.association] = self._counts.get(peer.association, 0) + 1
+        origin.instances += 1
         return writer
+
+    def _origin(self, peer: Peer) -> Origin | None:
+        route = self._router.route(peer.called_ae_title, peer.calling_ae_title, peer.address)
+        return None if route is None else Origin(peer, self._listening, route.name, route.project)
 
     def _not_understood(self, peer: Peer, kind: str, why: str) -> StoreAnswer:
         self._refusals.count(_refusal(kind, peer))
@@ -159,6 +164,7 @@ class NodePolicy:
     def ended(self, peer: Peer, how: str) -> None:
         """The association is over: its place is free again."""
         self._places.give_back(self._slot)
+        origin = self._origins.pop(peer.association, None)
         level = logging.INFO if how == "released" else logging.WARNING
         event(
             LOGGER,
@@ -166,7 +172,7 @@ class NodePolicy:
             level=level,
             association=peer.association,
             how=how,
-            instances=self._counts.pop(peer.association, 0),
+            instances=0 if origin is None else origin.instances,
         )
 
 

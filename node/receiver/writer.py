@@ -8,18 +8,18 @@ Guarantees
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import logging
 import os
 import time
 from dataclasses import dataclass
 
-from node.dicomnet import Peer, StoreAnswer, StoreRequest
+from node.dicomnet import StoreAnswer, StoreRequest
 from node.errors import LedgerError, LedgerUncertain, SpoolError
 from node.ledger.reception import GroupCommit, Received, known_ids
 from node.log import event
-from node.part10 import FileMeta, encode_file_meta
+from node.receiver.origin import Origin
 from node.shared import Bell
 from node.spool import Spool, as_spool_error, new_id
 
@@ -28,16 +28,8 @@ LOGGER = logging.getLogger("node.receiver")
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an instance comes from and where it belongs: fixed with the association."""
-
-    peer: Peer
-    listening: str
-    route: str
-    project: str
+_WRITE_BACK = 4 << 20  # bytes; with smaller steps, and for smaller instances, it costs more than it gains
+_STORED = StoreAnswer(SUCCESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +44,19 @@ class Intake:
 class SpoolWriter:
     """Writes the data set of one C-STORE-RQ behind its envelope."""
 
+    __slots__ = (
+        "_digest",
+        "_file",
+        "_id",
+        "_intake",
+        "_on_its_way",
+        "_origin",
+        "_received_at",
+        "_request",
+        "_size",
+        "_trouble",
+    )
+
     def __init__(self, intake: Intake, origin: Origin, request: StoreRequest) -> None:
         self._intake = intake
         self._origin = origin
@@ -59,9 +64,9 @@ class SpoolWriter:
         self._id = new_id()
         self._received_at = time.time()
         self._digest = hashlib.sha256()
-        self._size = 0
+        self._size = self._on_its_way = 0
         self._trouble: SpoolError | None = None
-        envelope = self._envelope()
+        envelope = origin.envelope(request, self._received_at)
         self._file = intake.spool.create(self._id, "part")
         self._write(envelope)
 
@@ -71,6 +76,8 @@ class SpoolWriter:
             self._digest.update(fragment)
             self._size += len(fragment)
             self._write(fragment)
+            if self._size - self._on_its_way >= _WRITE_BACK:
+                self._start_writing_back()
 
     def finish(self) -> StoreAnswer:
         """Make file, name and row durable, and return what to answer."""
@@ -104,7 +111,7 @@ class SpoolWriter:
             size=self._size,
         )
         self._intake.received.ring()
-        return StoreAnswer(SUCCESS)
+        return _STORED
 
     def abandon(self) -> None:
         """The association ended in the middle: leave no trace."""
@@ -129,10 +136,23 @@ class SpoolWriter:
 
     def _write(self, data: bytes | memoryview) -> None:
         try:
-            while data:
-                data = data[os.write(self._file, data) :]
+            written = os.write(self._file, data)
+            while written < len(data):
+                data = data[written:]
+                written = os.write(self._file, data)
         except OSError as error:
             self._trouble = as_spool_error(error, self._intake.spool.incoming)
+
+    def _start_writing_back(self) -> None:
+        """Let the kernel begin with what came since the last time, so that the final sync has less to wait for.
+
+        It drops pages only that are written already; each range is named once, when it is new, so that the cleaner
+        still finds the whole file in memory. Errors are the final sync's to tell.
+        """
+        with contextlib.suppress(OSError):
+            came = self._size - self._on_its_way
+            os.posix_fadvise(self._file, self._on_its_way, came, os.POSIX_FADV_DONTNEED)
+        self._on_its_way = self._size
 
     def _refuse(self, why: str) -> StoreAnswer:
         event(
@@ -146,42 +166,20 @@ class SpoolWriter:
         )
         return StoreAnswer(OUT_OF_RESOURCES, "out of resources, send again later")
 
-    def _envelope(self) -> bytes:
-        peer, request = self._origin.peer, self._request
-        sender = f"dicom://{_host(peer.address)}:{peer.port}"
-        kept = {"received_at": self._received_at, "route": self._origin.route, "project": self._origin.project}
-        return encode_file_meta(
-            FileMeta(
-                request.sop_class_uid,
-                request.sop_instance_uid,
-                request.transfer_syntax_uid,
-                source_ae_title=peer.calling_ae_title,
-                sending_ae_title=peer.calling_ae_title,
-                receiving_ae_title=peer.called_ae_title,
-                source_address=sender,
-                sending_address=sender,
-                receiving_address=f"dicom://{self._origin.listening}",
-                private_information=json.dumps(kept, sort_keys=True).encode(),
-            )
-        )
-
     def _row(self) -> Received:
-        peer, request = self._origin.peer, self._request
+        origin, request = self._origin, self._request
+        peer = origin.peer
         return Received(
-            id=self._id,
-            received_at=self._received_at,
-            project=self._origin.project,
-            route=self._origin.route,
-            calling_ae_title=peer.calling_ae_title,
-            called_ae_title=peer.called_ae_title,
-            address=peer.address,
-            sop_class_uid=request.sop_class_uid,
-            sop_instance_uid=request.sop_instance_uid,
-            transfer_syntax_uid=request.transfer_syntax_uid,
-            size=self._size,
-            digest=self._digest.digest(),
+            self._id,
+            self._received_at,
+            origin.project,
+            origin.route,
+            peer.calling_ae_title,
+            peer.called_ae_title,
+            peer.address,
+            request.sop_class_uid,
+            request.sop_instance_uid,
+            request.transfer_syntax_uid,
+            self._size,
+            self._digest.digest(),
         )
-
-
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address

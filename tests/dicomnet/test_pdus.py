@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
+from node.dicomnet.negotiation import _remembered, choose, negotiate
 from node.dicomnet.pdus import (
     ACCEPTED,
+    TRANSFER_SYNTAXES_REFUSED,
     AnsweredContext,
     AssociateRequest,
     ProposedContext,
     Role,
+    _remembered_request,
     decode_accept,
     decode_request,
     encode_abort,
@@ -23,6 +26,7 @@ from node.dicomnet.pdus import (
     encode_request,
 )
 from node.errors import ProtocolError
+from node.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 from .peers import CT, EXPLICIT, IMPLICIT
 
@@ -86,6 +90,52 @@ def test_what_cannot_be_encoded_is_not_in_the_error(uid: str) -> None:
     assert "7" not in str(caught.value)
 
 
+def test_an_accept_of_128_contexts_is_read_by_pynetdicom_as_it_was_meant() -> None:
+    proposed = tuple(ProposedContext(2 * i + 1, f"1.2.840.10008.5.1.4.1.1.{i}", (IMPLICIT,)) for i in range(128))
+    request = decode_request(encode_request(AssociateRequest("CALLED", "CALLING", proposed, 16382))[6:])
+    assert request.contexts == proposed
+    answers = [AnsweredContext(c.context_id, c.context_id % 4, EXPLICIT) for c in proposed]
+    encoded = encode_accept(request, answers, 131072, ())
+    pdu = A_ASSOCIATE_AC()
+    pdu.decode(encoded)
+    read = [(c.context_id, c.result, c.transfer_syntax) for c in pdu.presentation_context]
+    assert read == [(a.context_id, a.result, a.transfer_syntax) for a in answers]
+    assert pdu.application_context_name == "1.2.840.10008.3.1.1.1"
+    assert pdu.user_information is not None
+    assert pdu.user_information.maximum_length == 131072
+    assert pdu.user_information.implementation_class_uid == IMPLEMENTATION_CLASS_UID
+    assert pdu.user_information.implementation_version_name == IMPLEMENTATION_VERSION_NAME
+    assert pdu.encode() == encoded
+
+
+def test_what_is_remembered_of_a_proposal_is_the_same_for_another_peer() -> None:
+    items = APPLICATION + CONTEXT + item(0x50, LENGTH)
+    first = decode_request(body_with(items))
+    second = decode_request(body_with(items, b"OTHER".ljust(16) + b"PEER".ljust(16)))
+    assert (second.called_ae_title, second.calling_ae_title) == ("OTHER", "PEER")
+    assert (second.contexts, second.max_pdu) == (first.contexts, first.max_pdu)
+    assert second.ae_titles != first.ae_titles
+    changed = decode_request(body_with(APPLICATION + CONTEXT + item(0x50, item(0x51, struct.pack(">L", 4098)))))
+    assert changed.max_pdu == 4098
+
+
+def test_a_long_proposal_is_decoded_like_a_short_one_and_not_remembered() -> None:
+    many = b"".join(item(0x40, b"1.2.%d" % n) for n in range(5000))
+    body = body_with(APPLICATION + item(0x20, b"\1\0\0\0" + item(0x30, CT.encode()) + many))
+    held = _remembered_request.cache_info().currsize
+    assert decode_request(body).contexts == (ProposedContext(1, CT, tuple(f"1.2.{n}" for n in range(5000))),)
+    assert _remembered_request.cache_info().currsize == held
+    kept = _remembered.cache_info().currsize
+    assert negotiate(decode_request(body).contexts).accepted == {1: (CT, "1.2.0")}
+    assert _remembered.cache_info().currsize == kept
+
+
+def test_an_empty_transfer_syntax_is_none() -> None:
+    empty = item(0x20, b"\1\0\0\0" + item(0x30, CT.encode()) + item(0x40, b""))
+    (context,) = decode_request(body_with(APPLICATION + empty)).contexts
+    assert choose(context.abstract_syntax, context.transfer_syntaxes).result == TRANSFER_SYNTAXES_REFUSED
+
+
 def test_unknown_items_and_sub_items_are_skipped() -> None:
     strange = item(0x77, b"???")
     context = item(0x20, b"\1\0\0\0" + strange + item(0x30, CT.encode()) + item(0x40, IMPLICIT.encode() + b"\0"))
@@ -112,6 +162,10 @@ def test_a_request_without_user_information_has_no_limit() -> None:
         body_with(item(0x20, b"\1\0\0\0" + item(0x30, b"\xff\xfe"))),
         body_with(item(0x50, item(0x51, b"\1"))),
         body_with(item(0x50, item(0x54, b"\0\xff1"))),
+        body_with(item(0x50, item(0x54, b"\0\x031.2\2\0"))),
+        body_with(item(0x50, item(0x53, b"\0\1"))),
+        body_with(item(0x20, b"")),
+        body_with(item(0x10, b"1" * 65)),
     ],
 )
 def test_a_malformed_request_is_a_protocol_error_without_its_values(body: bytes) -> None:

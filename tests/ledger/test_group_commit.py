@@ -55,7 +55,7 @@ def test_threads_that_wait_share_a_commit(database: Database) -> None:
         started = threading.Event()
 
         def release() -> None:
-            wait_for(lambda: len(commit._waiting) >= 14, "all but the first one wait")
+            wait_for(lambda: commit.group.waiting() >= 14, "all but the first one wait")
             started.set()
             fcntl.flock(turn, fcntl.LOCK_UN)
 

@@ -126,7 +126,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 def sent(association: RequestedAssociation, file: int) -> StoreResult:
-    return association.store(1, CT, "1.2.3", file, 0, len(DATA))
+    return association.store(1, CT, "1.2.3", file, [(0, len(DATA))])
 
 
 def take(peer: Peer) -> bytes:
