@@ -149,8 +149,6 @@ class Connection:
                 self._socket = plain
                 self._linger()
                 raise
-            except OSError:
-                raise PeerAborted("the connection was lost") from None
         self._torn = False
         return channel.peer_names()
 
@@ -349,7 +347,7 @@ class Connection:
         if self._torn:
             self.close()
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(NetworkError, OSError):
             # A peer that takes nothing gets nothing: the PDU is small, there is room for it, or the wait is hopeless.
             self._socket.send(last, socket.MSG_NOSIGNAL)
             self._linger()

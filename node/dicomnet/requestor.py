@@ -147,7 +147,7 @@ def _abort_on_failure(connection: Connection) -> Iterator[None]:
     """Close the connection on any failure, with A-ABORT where the peer may still be there."""
     try:
         yield
-    except PeerAborted:
+    except (PeerAborted, HandshakeFailed):
         connection.close()
         raise
     except ProtocolError as broken:

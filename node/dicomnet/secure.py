@@ -26,10 +26,15 @@ _VERIFY = {
     18: "was not issued by an authority that is trusted here: add the authority's certificate to tls.ca",
     62: "has not the name that is expected: set tls.name to a name that it has, or have it issued with this one",
 }
+_VERIFY[26] = "is not meant for this: its extended key usage must have clientAuth for a client, serverAuth for a server"
 _VERIFY |= dict.fromkeys((2, 19, 20, 21), _VERIFY[18]) | {64: _VERIFY[62]}
 _NO_VERSION = "it offers no version of TLS from 1.2 on"
 _NO_TLS = "it does not speak TLS"
 _NOT_OURS = "it does not accept this node's certificate"
+_ENDED = (
+    f"it ended the connection right after the handshake: perhaps {_NOT_OURS}, or it asks for one (tls.certificate, "
+    "tls.key)"
+)
 _REASONS = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it showed no certificate",
     "WRONG_VERSION_NUMBER": _NO_TLS,
@@ -40,7 +45,7 @@ _REASONS = {
     "NO_SHARED_CIPHER": "it offers no cipher suite that is allowed here",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "it refuses the handshake: perhaps it asks for a certificate (tls.certificate, "
     "tls.key), or there is no cipher suite in common",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it asks for a certificate: set tls.certificate and tls.key",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it asks for a certificate (tls.certificate, tls.key)",
     "TLSV1_ALERT_UNKNOWN_CA": f"{_NOT_OURS}: it does not trust the authority that issued it",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": f"{_NOT_OURS}: it has expired",
     "SSLV3_ALERT_BAD_CERTIFICATE": _NOT_OURS,
@@ -72,8 +77,9 @@ class SecureChannel:
         self._piece = memoryview(b"")  # made with the first file that is sent
         self._unsent = memoryview(b"")
         self._taken = 0  # bytes of the caller's that are encrypted, and not yet on their way
+        self._is_server = name is None
         # With TLS 1.3 a client learns that its certificate is refused only by what comes after the handshake.
-        self._heard = name is None
+        self._heard = self._is_server
 
     @property
     def waits_for(self) -> int:
@@ -83,22 +89,31 @@ class SecureChannel:
     def handshake(self) -> None:
         """Go on with the handshake; raises BlockingIOError until it is complete, HandshakeFailed, PeerAborted."""
         try:
+            while not self._shake():
+                self._flush()
+                if not self._take():
+                    raise ConnectionResetError
+            self._flush()
+        except BlockingIOError:
+            raise
+        except OSError:
+            if self._is_server:
+                raise PeerAborted("the connection was lost") from None
+            raise HandshakeFailed(
+                "TLS: the peer closed the connection in the handshake; perhaps it does not speak TLS"
+            ) from None
+
+    def _shake(self) -> bool:
+        """Do what can be done with what has come; whether that was all."""
+        try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            self._flush()
-            if not self._take():
-                raise self._closed_in_handshake() from None
-            raise BlockingIOError from None
+            return False
         except ssl.SSLError as error:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # the alert that tells the peer
                 self._flush()
             raise HandshakeFailed(f"TLS: {_reason(error)}") from None
-        self._flush()
-
-    def _closed_in_handshake(self) -> PeerAborted | HandshakeFailed:
-        if self._heard:
-            return PeerAborted("the peer closed the connection")
-        return HandshakeFailed("TLS: the peer closed the connection in the handshake; perhaps it does not speak TLS")
+        return True
 
     def peer_names(self) -> tuple[str, ...]:
         """Return the names in the peer's certificate: the subject's common names, then the alternative names."""
@@ -111,28 +126,28 @@ class SecureChannel:
 
     def recv_into(self, view: memoryview) -> int:
         """Fill `view` with what has come; 0 at the end of the stream."""
-        while (count := self._decrypt(view)) is None:
-            try:
+        try:
+            while (count := self._decrypt(view)) is None:
                 self._take()
-            except BlockingIOError:
-                raise
-            except OSError:
-                self._refused_unheard()
-                raise
-        if count:
-            self._heard = True
-        else:
-            self._refused_unheard()
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self._lost(error) from None
+        if not count and not self._heard:
+            raise self._lost(ConnectionResetError())
+        self._heard = True
         return count
 
     def send(self, data: memoryview | bytes, flags: int = 0) -> int:
         """Send some of `data`; after BlockingIOError it must be called with the same."""
-        if not self._taken:
-            try:
+        try:
+            if not self._taken:
                 self._taken = self._tls.write(memoryview(data)[:PIECE])
-            except ssl.SSLError:
-                raise ConnectionResetError from None
-        self._flush(flags)
+            self._flush(flags)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self._lost(error) from None
         taken, self._taken = self._taken, 0
         return taken
 
@@ -189,10 +204,9 @@ class SecureChannel:
             return got or None
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             return got
-        except ssl.SSLError as error:
+        except ssl.SSLError:
             if not got:
-                self._refused_unheard(_reason(error))
-                raise ConnectionResetError from None
+                raise
         return got
 
     def _read(self, view: memoryview) -> int:
@@ -205,14 +219,30 @@ class SecureChannel:
                 self._unsent = memoryview(self._out.read())
             self._unsent = self._unsent[self._plain.send(self._unsent, flags | socket.MSG_NOSIGNAL) :]
 
-    def _refused_unheard(self, reason: str = "") -> None:
-        if not self._heard:
-            said = reason or "it ended the connection right after the handshake; perhaps it does not accept this node"
-            raise HandshakeFailed(f"TLS: {said}") from None
+    def _lost(self, error: OSError) -> Exception:
+        """Return what the loss of the connection is: as long as nothing was heard, most probably a refusal."""
+        if self._heard:
+            return ConnectionResetError()
+        if not isinstance(error, ssl.SSLError):
+            error = self._last_word() or error
+        return HandshakeFailed(f"TLS: {_reason(error)}")
+
+    def _last_word(self) -> ssl.SSLError | None:
+        """Return the alert that came before the connection was lost, where there is one."""
+        try:
+            while self._take():
+                self._decrypt(memoryview(bytearray(1)))
+        except ssl.SSLError as alert:
+            return alert
+        except OSError:
+            pass
+        return None
 
 
-def _reason(error: ssl.SSLError) -> str:
+def _reason(error: OSError) -> str:
     """Say in plain words why TLS failed, and what to do about it."""
+    if not isinstance(error, ssl.SSLError):
+        return _ENDED
     if isinstance(error, ssl.SSLCertVerificationError):
         problem = _VERIFY.get(error.verify_code, f"is not accepted ({error.verify_message})")
         return f"its certificate {problem}"

@@ -35,6 +35,7 @@ from node.ledger.sending import Due, SendingLedger, Settlement, Verdict
 from node.log import event
 from node.shared import Stop
 from node.spool import Spool
+from node.tls import Security
 from node.transcode import transcode
 
 LOGGER = logging.getLogger("node.forwarder")
@@ -57,6 +58,7 @@ class Lane:
     owner: str
     stop: Stop
     wait: Callable[[float], None]
+    tls: Security | None = None
     _association: RequestedAssociation | None = None
     _proposed: set[Pair] = field(default_factory=set)
     _idle_since: float = 0.0
@@ -125,6 +127,7 @@ class Lane:
                 called_ae_title=self.destination.ae_title,
                 contexts=propose(wanted),
                 timeouts=Timeouts(timeout.connect, timeout.associate, timeout.response),
+                tls=self.tls,
             )
         except (NetworkError, ValueError) as error:
             self.gate.failed(_without_address(error))

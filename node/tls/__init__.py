@@ -7,6 +7,6 @@ read. Nothing here opens a socket; the transport is `node.dicomnet.secure`.
 """
 
 from node.tls.certificates import Files, Problem, days_left, problems
-from node.tls.security import Security
+from node.tls.security import WARN_DAYS, Security
 
-__all__ = ["Files", "Problem", "Security", "days_left", "problems"]
+__all__ = ["WARN_DAYS", "Files", "Problem", "Security", "days_left", "problems"]

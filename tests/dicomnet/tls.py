@@ -4,7 +4,7 @@
     node, scanner = authority.issue("node"), authority.issue("scanner")
     raw = speak_tls(RawPeer(port), authority, scanner)
 
-Nothing of the node's own TLS is used here.
+The peers use nothing of the node's own TLS.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from node.dicomnet import AcceptorTLS
+from node.tls import Files, Security
 
 from .peers import RawPeer
 
@@ -118,3 +122,27 @@ def speak_tls(peer: Raw, authority: Authority, own: Pair | None = None) -> Raw:
 def answer_tls(connected: socket.socket, authority: Authority, own: Pair) -> ssl.SSLSocket:
     """Let an accepted connection of a raw acceptor go on over TLS."""
     return server_context(authority, own).wrap_socket(connected, server_side=True)
+
+
+@dataclass
+class Refusals:
+    """Remembers what an acceptor was told of peers that it refused."""
+
+    came: list[str] = field(default_factory=list)
+
+    def __call__(self, _address: str, why: str) -> None:
+        self.came.append(why)
+
+
+def server_side(
+    authority: Authority, own: Pair, refused: Callable[[str, str], None] | None = None, **options: str
+) -> AcceptorTLS:
+    """The TLS of an acceptor of the node's; `options` are those of `Security.of_server`."""
+    security = Security.of_server("test", Files(own.certificate, own.key, authority.ca), **options)  # type: ignore[arg-type]
+    return AcceptorTLS(security, refused or Refusals())
+
+
+def client_side(authority: Authority, own: Pair | None, name: str = "127.0.0.1") -> Security:
+    """The TLS of a requestor of the node's."""
+    files = Files(None, None, authority.ca) if own is None else Files(own.certificate, own.key, authority.ca)
+    return Security.of_client("test", files, name)
