@@ -221,6 +221,8 @@ class SecureChannel:
 
     def _lost(self, error: OSError) -> Exception:
         """Return what the loss of the connection is: as long as nothing was heard, most probably a refusal."""
+        with contextlib.suppress(OSError):  # the alert that tells the peer, where it is this side that refuses
+            self._flush()
         if self._heard:
             return ConnectionResetError()
         if not isinstance(error, ssl.SSLError):
