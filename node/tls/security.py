@@ -1,8 +1,8 @@
 """The TLS of one listener or one destination: a context made of files, and made anew when they change.
 
-The profile is PS3.15 B.12 (BCP 195 by RFC 8996 and RFC 9325), and of the older B.10 what it has in common: TLS 1.2 and
-1.3 only, 1.3 where both have it; with 1.2 nothing but ECDHE with AES-GCM or ChaCha20-Poly1305; no compression, no renegotiation, no session
-tickets (which would outlive the certificates that they were given for).
+The profile is PS3.15 B.12 (BCP 195 by RFC 8996 and RFC 9325), and of the older B.10 what it has in common with it: TLS
+1.2 and 1.3 only, 1.3 where both sides have it; with 1.2 nothing but ECDHE with AES-GCM or ChaCha20-Poly1305; no
+compression, no renegotiation, no session tickets (which would outlive the certificates that they were given for).
 """
 
 from __future__ import annotations

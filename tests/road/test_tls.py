@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
@@ -180,6 +181,10 @@ def test_a_reload_takes_other_titles_and_files_but_no_other_place(
     assert expired.returncode == 1
     assert "[node.listeners.0.tls.certificate]" in expired.stderr
     assert "has expired" in expired.stderr
+    assert node.process is not None
+    node.process.send_signal(signal.SIGHUP)  # without the command, which looks beforehand
+    wait_for(lambda: '"event": "reload-fault"' in node.log() and "has expired" in node.log(), "the node refuses it too")
+    assert echo(node.port, *options(authority, scanner))
     assert node.stop() == 0
     # At the start it is a fault too, and other commands go on.
     started = node.cli("serve")
