@@ -17,9 +17,11 @@
     ├── FileError              a file that a person named cannot be read or written
     ├── FilesError             some of many files failed; the others are done
     ├── NotInstalled           a package is missing that only some installations need
+    ├── CertificateError       a certificate or a key for TLS cannot be used
     ├── HoldInstance           this instance must not go on; carries a reason of a closed list
     └── NetworkError           an association, seen from our side
         ├── ConnectionFailed   no TCP connection, or none in time
+        │   └── HandshakeFailed  no TLS: one side does not accept the other
         ├── AssociationRejected  A-ASSOCIATE-RJ
         ├── PeerAborted        A-ABORT, or the connection was lost
         ├── PeerTimeout        nothing came in time
@@ -172,6 +174,10 @@ class FilesError(NodeError):
         return FilesError, (self.done, self.failed)
 
 
+class CertificateError(NodeError):
+    """A certificate or a key for TLS cannot be used; the text names the file and what to do."""
+
+
 class NotInstalled(NodeError):
     """A package is missing that only some installations need."""
 
@@ -227,6 +233,10 @@ class NetworkError(NodeError):
 
 class ConnectionFailed(NetworkError):
     """No TCP connection to the peer."""
+
+
+class HandshakeFailed(ConnectionFailed):
+    """No TLS with the peer: one side does not accept the other's certificate, version or cipher suites."""
 
 
 class AssociationRejected(NetworkError):

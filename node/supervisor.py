@@ -1,7 +1,7 @@
 """The supervisor: starts the roles, replaces what dies, ends them in order.
 
 Guarantees
-    It binds and listens once; receivers inherit the listener. It holds no secret and no connection to the ledger, so
+    It binds and listens once; receivers inherit the listeners. It holds no secret and no connection to the ledger, so
     that a fork passes on neither. A child that dies is replaced, with back-off, and what it had claimed is free at
     once. No child outlives it. SIGTERM and SIGINT let open associations and the instance in hand end; SIGHUP takes a
     new configuration if it is valid, without closing an association. A start that cannot succeed is a StartError.
@@ -23,8 +23,8 @@ from pathlib import Path
 
 from node import __version__
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
-from node.config import Config, Endpoint, load_config
-from node.errors import NodeError, StartError
+from node.config import Config, Endpoint, certificate_faults, load_config
+from node.errors import ConfigError, NodeError, StartError
 from node.ledger.cleaning import free_leases, strike
 from node.ledger.database import Database
 from node.ledger.projects import refuse_changed
@@ -77,7 +77,7 @@ class Supervisor:
     config: Config
     recipes: dict[str, Recipe]
     spool: Spool
-    listener: socket.socket
+    listeners: tuple[socket.socket, ...]
     trial: socket.socket | None
     places: Places
     in_hand: Numbers
@@ -154,7 +154,7 @@ class Supervisor:
 
         if self.trial is not None:
             self.trial.close()
-        receive(self.config, self.spool, self.listener, (self.places, slot), self.received, stop)
+        receive(self.config, self.spool, self.listeners, (self.places, slot), self.received, stop)
 
     def _clean(self, role: Role, stop: Stop) -> None:
         from node.cleaner.cleaning import Cleaning
@@ -183,7 +183,7 @@ class Supervisor:
         trial = self.config.trial_destination
         assert self.trial is not None
         assert trial is not None
-        self.listener.close()
+        self._close_own()
         serve_sink(self.trial, trial.ae_title, trial.folder, stop)
 
     def _keep(self, stop: Stop) -> None:
@@ -198,8 +198,12 @@ class Supervisor:
                 swept = time.monotonic()
         database.close()
 
+    def _close_own(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+
     def _close_listeners(self) -> None:
-        self.listener.close()
+        self._close_own()
         if self.trial is not None:
             self.trial.close()
 
@@ -269,6 +273,7 @@ class Supervisor:
             config = load_config(self.config_path)
             recipes = compile_routes(config)
             _check_unchanged(self.config, config)
+            run_to_its_end(lambda: _check_certificates(config), self.config.node.log)
             run_to_its_end(lambda: _check_projects(config, date_modes(config, recipes)), self.config.node.log)
             self._take(config, recipes)
         except (NodeError, OSError) as error:
@@ -307,7 +312,7 @@ class Supervisor:
     def _end(self) -> None:
         event(LOGGER, "ending")
         # From now on a sender is refused at once, where it would wait in vain in the backlog.
-        self.listener.close()
+        self._close_own()
         drain = self.config.node.drain + _LAST_SECONDS
         for names, seconds in (
             (("receiver", _LEAVING), drain),
@@ -355,14 +360,14 @@ def serve(config_path: Path, config: Config) -> int:
     spool = make_spool(config)
     with contextlib.ExitStack() as open_ones:
         open_ones.callback(os.close, lock_spool(spool))
-        listener = open_ones.enter_context(_bind(config.node.listen, "node.listen"))
+        listeners = tuple(open_ones.enter_context(_bind(endpoint, key)) for endpoint, key in _endpoints(config))
         trial = None
         if config.trial_destination is not None and config.trial_destination.enabled:
             trial = open_ones.enter_context(_bind(config.trial_destination.listen, "trial_destination.listen"))
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         run_to_its_end(lambda: _open(config, spool, date_modes(config, recipes)), config.node.log)
         # Only now: whoever can connect finds a ledger.
-        for bound in (listener, trial):
+        for bound in (*listeners, trial):
             if bound is not None:
                 _listen(bound)
         workers = config.node.workers
@@ -371,7 +376,7 @@ def serve(config_path: Path, config: Config) -> int:
             config,
             recipes,
             spool,
-            listener,
+            listeners,
             trial,
             Places(config.node.max_associations, workers * 4),
             Numbers(workers),
@@ -388,6 +393,13 @@ def _open(config: Config, spool: Spool, modes: Mapping[str, str]) -> None:
     database.close()
 
 
+def _check_certificates(config: Config) -> None:
+    """Refuse certificates and keys that cannot be used; in a child too, as keys are loaded for it."""
+    faults = certificate_faults(config)
+    if faults:
+        raise ConfigError(faults)
+
+
 def _check_projects(config: Config, modes: Mapping[str, str]) -> None:
     """Refuse other forms of replacements than those handed out; where no connection to the ledger can be forked."""
     database = Database(config.node.ledger)
@@ -400,7 +412,8 @@ def _check_projects(config: Config, modes: Mapping[str, str]) -> None:
 def _announce(config: Config) -> None:
     """Tell the person at the console where things are."""
     node = config.node
-    lines = [f"deid-node {__version__} listens on {node.listen} as {node.ae_title}"]
+    places = ", ".join(f"{one.listen}{' (TLS)' * (one.tls is not None)}" for one in node.listening)
+    lines = [f"deid-node {__version__} listens on {places} as {node.ae_title}"]
     lines += [f"  forwards to {name}: {one.ae_title} at {one.address}" for name, one in config.destinations.items()]
     trial = config.trial_destination
     if trial is not None and trial.enabled:
@@ -424,6 +437,12 @@ def _bind(endpoint: Endpoint, key: str) -> socket.socket:
     return listener
 
 
+def _endpoints(config: Config) -> list[tuple[Endpoint, str]]:
+    """Return where the node listens, with the key that says so, in the order of `listening`."""
+    plain = [] if config.node.listen is None else [(config.node.listen, "node.listen")]
+    return plain + [(one.listen, f"node.listeners.{i}.listen") for i, one in enumerate(config.node.listeners)]
+
+
 def _listen(bound: socket.socket) -> None:
     try:
         bound.listen(256)
@@ -433,7 +452,9 @@ def _listen(bound: socket.socket) -> None:
 
 
 def _check_unchanged(old: Config, new: Config) -> None:
-    for key in ("listen", "spool", "ledger", "secret_file", "max_associations", "workers"):
+    if _endpoints(old) != _endpoints(new):
+        raise StartError("node.listen and node.listeners cannot listen elsewhere while the node runs: restart it")
+    for key in ("spool", "ledger", "secret_file", "max_associations", "workers"):
         if getattr(old.node, key) != getattr(new.node, key):
             raise StartError(f"node.{key} cannot change while the node runs: restart it")
     if old.trial_destination != new.trial_destination:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "node"
 LAYERS = (
     ("errors",),
     ("log",),
-    ("identity",),
+    ("identity", "tls"),
     ("config",),
     ("part10", "syntaxes", "shared", "grouping", "removal", "reloading"),
     ("spool",),

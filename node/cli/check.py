@@ -89,6 +89,7 @@ def _of_node(config: Config) -> list[Finding]:
         *_projects(config),
         *_folders(config),
         *_room(config),
+        *_certificates(config),
         *_destinations(config),
     ]
 
@@ -179,6 +180,19 @@ def _room(config: Config) -> Iterator[Finding]:
         yield Finding("warning", "spool", "less than min_free_disk is free: C-STORE would be answered A700H.")
 
 
+def _certificates(config: Config) -> Iterator[Finding]:
+    """Say for how long certificates are valid; what cannot be used at all is a fault of the configuration."""
+    from node.config import expiries
+    from node.tls import WARN_DAYS
+
+    for one in expiries(config):
+        about = f"certificate of {one.used_by}"
+        if one.days is not None:
+            kind: Literal["warning", "note"] = "warning" if one.days < WARN_DAYS else "note"
+            text = "has expired" if one.days < 0 else f"expires in {one.days} day{'s' * (one.days != 1)}"
+            yield Finding(kind, about, f"{one.file} {text}.")
+
+
 def _destinations(config: Config) -> list[Finding]:
     names = [name for name in config.destinations if not config.is_trial(name)]
     with ThreadPoolExecutor(ECHOES_AT_ONCE) as pool:
@@ -186,13 +200,16 @@ def _destinations(config: Config) -> list[Finding]:
 
 
 def _echo(config: Config, name: str) -> Finding:
+    from node.config import destination_security
     from node.dicomnet import echo
 
     destination = config.destinations[name]
+    tls = destination_security(name, destination)
     about = f"destination '{name}'"
     try:
         host, port = destination.address
-        echo(host, port, destination.calling_ae, destination.ae_title, min(ECHO_SECONDS, destination.timeout.associate))
+        seconds = min(ECHO_SECONDS, destination.timeout.associate)
+        echo(host, port, destination.calling_ae, destination.ae_title, seconds, tls)
     except NetworkError as error:
         return Finding("warning", about, f"{destination.address} does not answer C-ECHO: {error}")
     return Finding("note", about, f"{destination.address} answers.")

@@ -1,11 +1,11 @@
-"""Everything that is wrong in what a person wrote: the configuration, and the recipes that it names."""
+"""Everything that is wrong in what a person wrote: the configuration, the recipes and certificates that it names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from node.config import existing_recipes, load_config
+from node.config import certificate_faults, existing_recipes, load_config
 from node.errors import ConfigError, Fault, RecipeError
 from node.routing import compile_routes, recipe_faults
 
@@ -22,8 +22,9 @@ def load_all(path: Path) -> tuple[Config | None, list[Fault]]:
         config = load_config(path)
     except ConfigError as error:
         return None, [*error.faults, *recipe_faults(existing_recipes(path), path)]
+    faults = certificate_faults(config)
     try:
         compile_routes(config)
     except RecipeError as error:
-        return config, error.faults
-    return config, []
+        faults += error.faults
+    return config, faults

@@ -23,7 +23,7 @@ def status(as_json: bool) -> None:
     """Count what was received and what became of it."""
     config = quiet_config()
     with opened_ledger(config) as ledger:
-        found = with_configured(ledger.status(), config)
+        found = with_configured(ledger.status(), config) | with_certificates(config)
     if as_json:
         print_json(found)
         return
@@ -33,7 +33,19 @@ def status(as_json: bool) -> None:
         screen.print(f"{found['studies_with_two_recipes']} studies went out under more than one recipe")
     _print_routes(screen, found["routes"])
     _print_destinations(screen, found["destinations"])
+    _print_certificates(screen, found.get("certificates", []))
     _print_refused(screen, found.get("refused", []))
+
+
+def with_certificates(config: Config) -> dict[str, Any]:
+    """Return the certificates of the configuration and how long they are valid; nothing where there are none."""
+    from node.config import expiries
+
+    found = [
+        {"used_by": one.used_by, "file": str(one.file), "days_left": one.days, "problem": one.problem or None}
+        for one in expiries(config)
+    ]
+    return {"certificates": found} if found else {}
 
 
 def with_configured(found: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -70,6 +82,21 @@ def _print_destinations(screen: Console, destinations: dict[str, dict[str, Any]]
     for name, one in destinations.items():
         next_try = "paused by command" if one.get("paused") else ago(one["next_try"])
         add_row(table, name, one["delivered"], one["waiting"], one["held"], next_try, one["last_error"])
+    screen.print(table)
+
+
+def _print_certificates(screen: Console, certificates: list[dict[str, Any]]) -> None:
+    if not certificates:
+        return
+    from rich.table import Table
+
+    from node.tls import WARN_DAYS
+
+    table = Table("certificate of", "file", "days left")
+    for one in certificates:
+        days = one["days_left"]
+        hint = "" if days is None or days >= WARN_DAYS else " (expired)" if days < 0 else " (renew it)"
+        add_row(table, one["used_by"], one["file"], one["problem"] if days is None else f"{days}{hint}")
     screen.print(table)
 
 

@@ -9,6 +9,7 @@ from node.config.load import existing_recipes, load_config
 from node.config.model import (
     Config,
     Destination,
+    Listener,
     LogSettings,
     Network,
     NodeSettings,
@@ -19,12 +20,21 @@ from node.config.model import (
     TrialDestination,
 )
 from node.config.projects import Project
+from node.config.security import (
+    Expiry,
+    certificate_faults,
+    destination_security,
+    expiries,
+    listener_security,
+)
 from node.config.units import Endpoint, Size
 
 __all__ = [
     "Config",
     "Destination",
     "Endpoint",
+    "Expiry",
+    "Listener",
     "LogSettings",
     "Network",
     "NodeSettings",
@@ -35,6 +45,10 @@ __all__ = [
     "Size",
     "Timeout",
     "TrialDestination",
+    "certificate_faults",
+    "destination_security",
     "existing_recipes",
+    "expiries",
+    "listener_security",
     "load_config",
 ]

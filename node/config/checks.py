@@ -35,8 +35,15 @@ def of_values(document: Document, file: str, base: Path) -> Iterator[Fault]:
         ]
         for path, problem, hint in found:
             yield Fault(file, document.line_of(path), problem, hint, dotted(path))
+    if _nowhere(data.get("node")):
+        hint = "Say where senders reach the node: `listen: host:port`, or `listeners`."
+        yield Fault(file, document.line_of(("node",)), "is missing.", hint, "node.listen")
     for path, problem, hint in _unknown_projects(data.get("projects"), routes):
         yield Fault(file, document.line_of(path), problem, hint, dotted(path))
+
+
+def _nowhere(node: Value) -> bool:
+    return isinstance(node, dict) and node.get("listen") is None and node.get("listeners") in (None, ())
 
 
 def existing_recipes(document: Document, base: Path) -> list[tuple[str, ...]]:
@@ -111,12 +118,12 @@ def _nearest(word: str, known: list[str]) -> str:
 
 def of_config(config: Config, document: Document) -> Iterator[Fault]:
     """Find routes that nothing reaches or that are open to anyone, and addresses and folders that collide."""
-    for path, problem, hint in (*_routes(config), *_addresses(config), *_folders(config)):
+    for path, problem, hint in (*_routes(config), *_listeners(config), *_addresses(config), *_folders(config)):
         yield Fault(str(config.file), document.line_of(path), problem, hint, dotted(path))
 
 
 def _routes(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
-    open_listener = not is_loopback(config.node.listen.host)
+    open_listener = _beyond_this_machine(config)
     for index, route in enumerate(config.routes):
         for earlier in config.routes[:index]:
             if _covers(earlier, route, config.node.ae_title):
@@ -152,13 +159,34 @@ def _covers_networks(networks: tuple[IPNetwork, ...] | None, others: tuple[IPNet
     )
 
 
+def _beyond_this_machine(config: Config) -> bool:
+    return any(not is_loopback(listener.listen.host) for listener in config.node.listening)
+
+
+def _listeners(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
+    """Find two that could not listen at once; hosts that overlap without being the same show when they are bound."""
+    listening = [listener.listen for listener in config.node.listening]
+    first = len(listening) - len(config.node.listeners)
+    for number, listen in enumerate(listening):
+        if number >= first and any(_overlap(listen, earlier) for earlier in listening[:number]):
+            place: KeyPath = ("node", "listeners", number - first, "listen")
+            yield place, "another listener has this port.", "Give it a port of its own."
+
+
+def _overlap(one: Endpoint, other: Endpoint) -> bool:
+    return one.port == other.port and (one.host == other.host or _is_any(one.host) or _is_any(other.host))
+
+
 def _addresses(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
-    trial, listen = config.trial_destination, config.node.listen
-    if trial is not None and trial.listen.port == listen.port:
+    trial, listening = config.trial_destination, [listener.listen for listener in config.node.listening]
+    if trial is not None and any(trial.listen.port == listen.port for listen in listening):
         problem = "the trial destination would listen at the port of the node itself."
         yield ("trial_destination", "listen"), problem, "Give it another port."
     for name, destination in config.destinations.items():
-        if _same_place(destination.address, listen):
+        if destination.tls is not None and config.is_trial(name):
+            problem = "the trial destination does not speak TLS."
+            yield ("destinations", name, "tls"), problem, "Remove it."
+        if any(_same_place(destination.address, listen) for listen in listening):
             problem = "this is the node itself: what it sends would come back to it."
             yield ("destinations", name, "address"), problem, "Name the archive's address."
 
@@ -202,7 +230,7 @@ def warnings(config: Config) -> tuple[str, ...]:
     """Say what is no fault, but hardly meant."""
     used = {name for route in config.routes for name in route.to}
     found = [f"destination '{name}': no route sends to it." for name in config.destinations if name not in used]
-    if not is_loopback(config.node.listen.host):
+    if _beyond_this_machine(config):
         found += [
             f"route '{route.name}': takes instances from any address and any calling AE title."
             for route in config.routes

@@ -16,7 +16,6 @@ DEFAULTS: dict[KeyPath, Value] = {
     ("duplicates", "header"): "both",
     ("peers",): {},
 }
-TLS_PLACES: tuple[KeyPath, ...] = ((), ("node",), ("trial_destination",))
 
 
 def refused(document: Document, file: str) -> list[Fault]:
@@ -33,8 +32,7 @@ def _found(data: Value) -> Iterator[KeyPath]:
         present, value = _at(data, path)
         if present and value is not None and value != default:
             yield path
-    for place in (*TLS_PLACES, *_each(data, "destinations")):
-        yield (*place, "tls")
+    yield ("trial_destination", "tls")
     for place in _each(data, "destinations"):
         yield (*place, "query")
 

@@ -46,7 +46,7 @@ def load_config(path: Path) -> Config:
     ConfigError
         With every fault that was found: unreadable file, YAML, keys, types, names, routes, recipes that do not exist.
     """
-    document = yaml12.parse(_read(path), str(path), os.environ)
+    document = read_document(path)
     faults = document.faults
     if not isinstance(document.data, dict):
         if not faults:
@@ -70,10 +70,15 @@ def existing_recipes(path: Path) -> list[tuple[str, ...]]:
     So what is wrong inside recipes can be told along with what is wrong around them. Paths are absolute.
     """
     try:
-        document = yaml12.parse(_read(path), str(path), os.environ)
+        document = read_document(path)
     except ConfigError:
         return []
     return checks.existing_recipes(document, Path(os.path.abspath(path)).parent)
+
+
+def read_document(path: Path) -> yaml12.Document:
+    """Parse the file; raises ConfigError where it cannot be read at all."""
+    return yaml12.parse(_read(path), str(path), os.environ)
 
 
 def _read(path: Path) -> str:

@@ -22,8 +22,10 @@ from pydantic import (
     model_validator,
 )
 
+from node.config.paths import FilePath, base_of, parse_path
 from node.config.projects import Project
 from node.config.section import Section
+from node.config.tls import DestinationTLS, ListenerTLS
 from node.config.units import (
     Endpoint,
     IPNetwork,
@@ -51,16 +53,6 @@ def _name(value: object) -> str:
     return value
 
 
-def _path(value: object, info: ValidationInfo) -> Path:
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("expected a path.")
-    if value.startswith("~"):
-        raise ValueError("`~` is not expanded; write the whole path.")
-    return Path(os.path.normpath(_base(info) / value))
-
-
 def is_recipe_path(entry: str) -> bool:
     """Say whether an entry of `recipe` names a file; else it is the name of a shipped recipe."""
     return "/" in entry or entry.endswith(".dicom")
@@ -69,7 +61,7 @@ def is_recipe_path(entry: str) -> bool:
 def _recipe(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("expected the name of a shipped recipe, or a path.")
-    return str(_path(value, info)) if is_recipe_path(value) else value
+    return str(parse_path(value, info)) if is_recipe_path(value) else value
 
 
 def _ledger(value: object, info: ValidationInfo) -> str:
@@ -81,12 +73,7 @@ def _ledger(value: object, info: ValidationInfo) -> str:
     path, _, query = value.removeprefix(LOCAL_DATABASE).partition("?")
     if not path or query or path == ":memory:" or path.startswith("file:"):
         raise ValueError("expected the path of a database file behind sqlite:///, and nothing else.")
-    return LOCAL_DATABASE + os.path.normpath(_base(info) / path)
-
-
-def _base(info: ValidationInfo) -> Path:
-    context = info.context
-    return Path(context["base"]) if isinstance(context, dict) else Path.cwd()
+    return LOCAL_DATABASE + os.path.normpath(base_of(info) / path)
 
 
 def _workers(value: object) -> int:
@@ -129,7 +116,6 @@ Address = Annotated[Endpoint, PlainValidator(parse_endpoint)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 PositiveDuration = Annotated[float, BeforeValidator(parse_positive_duration)]
 RecipeEntry = Annotated[str, PlainValidator(_recipe)]
-FilePath = Annotated[Path, PlainValidator(_path)]
 
 
 class LogSettings(Section):
@@ -147,11 +133,23 @@ class ReceivingTimeouts(Section):
     transfer: PositiveDuration = 60.0
 
 
+class Listener(Section):
+    """Where the node receives; `called_ae` None takes every title that some route has."""
+
+    listen: Address
+    called_ae: Annotated[tuple[AEPattern, ...], Filled] | None = None
+    tls: ListenerTLS | None = None
+
+
 class NodeSettings(Section):
-    """The node itself; `originals` says how long they stay."""
+    """The node itself. It receives where `listening` says: at `listen`, which is without TLS, and at `listeners`.
+
+    `originals` says how long they stay.
+    """
 
     ae_title: AETitle
-    listen: Address
+    listen: Address | None = None
+    listeners: tuple[Listener, ...] = ()
     data: FilePath
     spool: FilePath
     ledger: Annotated[str, PlainValidator(_ledger)]
@@ -163,6 +161,12 @@ class NodeSettings(Section):
     drain: Duration = 30.0
     log: LogSettings = LogSettings()
     timeouts: ReceivingTimeouts = ReceivingTimeouts()
+
+    @property
+    def listening(self) -> tuple[Listener, ...]:
+        """All listeners; at least one."""
+        plain = () if self.listen is None else (Listener.model_construct(listen=self.listen),)
+        return (*plain, *self.listeners)
 
     @model_validator(mode="before")
     @classmethod
@@ -253,6 +257,7 @@ class Destination(Section):
     linger: Duration = 2.0
     timeout: Timeout = Timeout()
     retry: Retry = Retry()
+    tls: DestinationTLS | None = None
 
 
 class TrialDestination(Section):

@@ -8,6 +8,7 @@ from node.dicomnet.negotiation import VERIFICATION
 from node.dicomnet.policy import (
     AcceptorLimits,
     AcceptorPolicy,
+    AcceptorTLS,
     InstanceWriter,
     Peer,
     Rejection,
@@ -20,6 +21,7 @@ __all__ = [
     "VERIFICATION",
     "AcceptorLimits",
     "AcceptorPolicy",
+    "AcceptorTLS",
     "AssociationServer",
     "InstanceWriter",
     "Peer",

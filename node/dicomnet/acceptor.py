@@ -17,7 +17,7 @@ from time import monotonic
 
 from node.dicomnet.association import AcceptedAssociation
 from node.dicomnet.dul import Connection, StopSignal
-from node.dicomnet.policy import AcceptorLimits, AcceptorPolicy
+from node.dicomnet.policy import AcceptorLimits, AcceptorPolicy, AcceptorTLS
 from node.log import event
 
 logger = logging.getLogger(__name__)
@@ -49,13 +49,22 @@ class AssociationServer:
     ----------
     listener
         A listening TCP socket; made non-blocking here, closed by the caller.
+    tls
+        The TLS that peers must speak; the handshake is made in the association's thread. None for none.
     """
 
-    def __init__(self, listener: socket.socket, policy: AcceptorPolicy, limits: AcceptorLimits | None = None) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        policy: AcceptorPolicy,
+        limits: AcceptorLimits | None = None,
+        tls: AcceptorTLS | None = None,
+    ) -> None:
         listener.setblocking(False)
         self._listener = listener
         self._policy = policy
         self._limits = limits or AcceptorLimits()
+        self._tls = tls
         self._stop_accepting = StopSignal()
         self._abort = StopSignal()
         self._changed = threading.Condition()
@@ -133,7 +142,13 @@ class AssociationServer:
             accepted.close()  # gone before its options could be set
             return
         association = AcceptedAssociation(
-            connection, self._policy, self._limits, address, secrets.token_hex(4), lambda: self._associated(association)
+            connection,
+            self._policy,
+            self._limits,
+            address,
+            secrets.token_hex(4),
+            lambda: self._associated(association),
+            tls=self._tls,
         )
         with self._changed:
             if len(self._unassociated) >= self._limits.unassociated:

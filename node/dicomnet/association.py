@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import NoReturn
 
 from node.dicomnet import dimse
@@ -32,6 +33,7 @@ from node.dicomnet.pdus import (
 from node.dicomnet.policy import (
     AcceptorLimits,
     AcceptorPolicy,
+    AcceptorTLS,
     InstanceWriter,
     Peer,
     Rejecting,
@@ -39,7 +41,7 @@ from node.dicomnet.policy import (
     StoreAnswer,
     StoreRequest,
 )
-from node.errors import PeerAborted, PeerTimeout, ProtocolError
+from node.errors import CertificateError, HandshakeFailed, PeerAborted, PeerTimeout, ProtocolError
 from node.log import describe_exception, event, trace_of
 
 logger = logging.getLogger(__name__)
@@ -62,9 +64,11 @@ class AcceptedAssociation:
         The node's own id of this association.
     on_associated
         Called when A-ASSOCIATE-RQ has come.
+    tls
+        The listener's TLS; None where it has none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one association has
         self,
         connection: Connection,
         policy: AcceptorPolicy,
@@ -72,6 +76,8 @@ class AcceptedAssociation:
         address: tuple[str, int],
         identifier: str,
         on_associated: Callable[[], None],
+        *,
+        tls: AcceptorTLS | None = None,
     ) -> None:
         self._connection = connection
         self._policy = policy
@@ -79,6 +85,8 @@ class AcceptedAssociation:
         self._address = address
         self._identifier = identifier
         self._on_associated = on_associated
+        self._tls = tls
+        self._names: tuple[str, ...] = ()
         self._peer: Peer | None = None
         self._contexts: Mapping[int, tuple[str, str]] = {}
         self._fragment = 0
@@ -110,8 +118,8 @@ class AcceptedAssociation:
             self._messages()
         except ReleaseRequested:
             return self._end("released", encode_release_response())
-        except PeerAborted as lost:
-            return self._end("aborted" if isinstance(lost, AbortReceived) else "lost", None)
+        except (PeerAborted, HandshakeFailed, CertificateError) as lost:
+            return self._end(self._how(lost), None)
         except PeerTimeout:
             return self._end("timeout", encode_abort(_SERVICE_PROVIDER, REASON_NOT_SPECIFIED))
         except ProtocolError as broken:
@@ -137,8 +145,32 @@ class AcceptedAssociation:
                 self._fault("at the end of an association", error)
         return last
 
+    def _how(self, lost: PeerAborted | HandshakeFailed | CertificateError) -> str:
+        """Name the end of a connection on which nothing can be said any more."""
+        if isinstance(lost, PeerAborted):
+            return "aborted" if isinstance(lost, AbortReceived) else "lost"
+        # Why this node has no certificate has been logged where it was found, once and not for each connection.
+        why = str(lost) if isinstance(lost, HandshakeFailed) else "this node has no certificate that can be used"
+        event(
+            logger,
+            "tls-refused",
+            logging.WARNING,
+            association=self._identifier,
+            address=self._address[0],
+            error=why,
+        )
+        if self._tls is not None:
+            self._tls.refused(self._address[0], why)
+        return "failed"
+
+    def _secure(self, within: float) -> None:
+        if self._tls is not None:
+            self._names = self._connection.secure(self._tls.security.context(), within)
+
     def _negotiate(self) -> Rejecting | None:
-        kind, body = self._connection.read_pdu(self._limits.associate)
+        deadline = monotonic() + self._limits.associate
+        self._secure(self._limits.associate)
+        kind, body = self._connection.read_pdu(deadline - monotonic())
         if kind == ABORT:
             raise AbortReceived
         if kind != ASSOCIATE_RQ:
@@ -155,7 +187,7 @@ class AcceptedAssociation:
 
     def _admit(self, request: AssociateRequest) -> Rejecting | None:
         self._fragment = largest_fragment(request.max_pdu)
-        peer = Peer(request.calling_ae_title, request.called_ae_title, *self._address, self._identifier)
+        peer = Peer(request.calling_ae_title, request.called_ae_title, *self._address, self._identifier, self._names)
         rejection = self._policy.admit(peer, all(c.abstract_syntax == VERIFICATION for c in request.contexts))
         if rejection is not None:
             return rejection

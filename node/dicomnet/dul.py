@@ -14,9 +14,12 @@ import contextlib
 import os
 import select
 import socket
+import ssl
 import struct
 import threading
 import weakref
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from node.dicomnet.pdus import (
@@ -29,7 +32,8 @@ from node.dicomnet.pdus import (
     RELEASE_RP,
     RELEASE_RQ,
 )
-from node.errors import NetworkError, PeerAborted, PeerTimeout, ProtocolError, SpoolError
+from node.dicomnet.secure import SecureChannel
+from node.errors import HandshakeFailed, NetworkError, PeerAborted, PeerTimeout, ProtocolError, SpoolError
 
 CONTROL_LIMIT = 1 << 20  # bytes of any PDU but P-DATA-TF
 BUFFER = 256 << 10
@@ -89,7 +93,8 @@ class Connection:
     def __init__(self, sock: socket.socket, max_pdu: int, stop: StopSignal | None = None) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = sock
+        self._socket: socket.socket | SecureChannel = sock
+        self._send_range: Callable[[int, int, int], int] = partial(os.sendfile, sock.fileno())
         self._max_pdu = max_pdu
         self._stop = stop
         self._view = memoryview(bytearray(max(BUFFER, max_pdu + _HEADER.size)))
@@ -109,6 +114,47 @@ class Connection:
                 # Where the peer was faster, the reader finds a lost connection all the same.
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
+
+    def secure(self, context: ssl.SSLContext, within: float, name: str | None = None) -> tuple[str, ...]:
+        """Agree on TLS with the peer; from here on everything goes over it. To be called before anything else.
+
+        Parameters
+        ----------
+        context
+            For this side.
+        within
+            Seconds for the whole handshake.
+        name
+            On the client's side the name or address that the server's certificate must have; None on the server's.
+
+        Returns
+        -------
+        tuple
+            The names in the peer's certificate; empty where it has shown none.
+
+        Raises
+        ------
+        HandshakeFailed, PeerAborted, PeerTimeout, Stopped
+            The connection can only be closed.
+        """
+        deadline = monotonic() + within
+        plain = self._socket
+        assert isinstance(plain, socket.socket)
+        channel = SecureChannel(plain, context, name)
+        # Until the handshake is complete there is nothing that the peer would take for a PDU.
+        self._socket, self._send_range, self._torn = channel, channel.send_range, True
+        while True:
+            try:
+                channel.handshake()
+                break
+            except BlockingIOError:
+                self._wait(channel.waits_for, deadline)
+            except HandshakeFailed:
+                self._socket = plain
+                self._linger()
+                raise
+        self._torn = False
+        return channel.peer_names()
 
     def read_pdu(self, wait: float, within: float | None = None) -> tuple[int, memoryview]:
         """Read one PDU; return its type and its body (what follows type and length).
@@ -230,7 +276,7 @@ class Connection:
         end = offset + count
         while offset < end:
             try:
-                sent = os.sendfile(self._socket.fileno(), file, offset, end - offset)
+                sent = self._send_range(file, offset, end - offset)
             except BlockingIOError:
                 self._wait_writable(monotonic() + within, True)
                 continue
@@ -279,9 +325,19 @@ class Connection:
             return True
         if self._start != self._end:
             return True
+        if isinstance(self._socket, SecureChannel):
+            return self._has_come()
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)
         return bool(poller.poll(0))
+
+    def _has_come(self) -> bool:
+        """As `pending`, over TLS: what is in the socket may be TLS's own, and what is not may be decrypted already."""
+        self._start = self._end = 0
+        try:
+            return self._receive()
+        except NetworkError:
+            return True
 
     def finish(self, last: bytes) -> None:
         """Send `last`, let the peer read it and close, for at most a second; then close. Never raises NetworkError.
@@ -295,15 +351,22 @@ class Connection:
         if self._torn:
             self.close()
             return
-        deadline = monotonic() + LINGER
-        try:
+        with contextlib.suppress(NetworkError, OSError):
             # A peer that takes nothing gets nothing: the PDU is small, there is room for it, or the wait is hopeless.
             self._socket.send(last, socket.MSG_NOSIGNAL)
+            self._linger()
+        self.close()
+
+    def _linger(self) -> None:
+        """Say that nothing more follows, and close when the peer has read to the end, after a second at most."""
+        deadline = monotonic() + LINGER
+        try:
             self._socket.shutdown(socket.SHUT_WR)
             while monotonic() < deadline:
                 self._wait(select.POLLIN, deadline, to_the_end=True)
-                if not self._socket.recv_into(self._view):
-                    break
+                with contextlib.suppress(BlockingIOError):
+                    if not self._socket.recv_into(self._view):
+                        break
         except (NetworkError, OSError):
             pass  # the peer is gone already: nothing is owed to it any more
         self.close()

@@ -6,19 +6,27 @@ Methods are called from the thread of the association, for several associations 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from node.tls import Security
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The requestor of an association; AE titles are trimmed, `association` is the node's own id for the log."""
+    """The requestor of an association; AE titles are trimmed, `association` is the node's own id for the log.
+
+    `certificate_names` are the names in its verified certificate: common name first, then the alternative names; empty
+    without TLS, and where no certificate was asked for.
+    """
 
     calling_ae_title: str
     called_ae_title: str
     address: str
     port: int
     association: str
+    certificate_names: tuple[str, ...] = ()
 
 
 class Rejecting(Protocol):
@@ -127,3 +135,11 @@ class AcceptorLimits:
     idle: float = 600
     transfer: float = 60
     unassociated: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptorTLS:
+    """The TLS of a listener; `refused` is told the address of a peer with which the handshake failed, and why."""
+
+    security: Security
+    refused: Callable[[str, str], None]

@@ -8,6 +8,7 @@ cannot be taken for that of another instance. Refuses to take any response but t
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,8 +47,18 @@ from node.dicomnet.pdus import (
     encode_release_response,
     encode_request,
 )
-from node.errors import AssociationRejected, ConnectionFailed, NetworkError, NodeError, PeerAborted, ProtocolError
+from node.errors import (
+    AssociationRejected,
+    CertificateError,
+    ConnectionFailed,
+    HandshakeFailed,
+    NetworkError,
+    NodeError,
+    PeerAborted,
+    ProtocolError,
+)
 from node.syntaxes import EXPLICIT_LE, IMPLICIT_LE
+from node.tls import Security
 
 MAX_CONTEXTS = 128  # the odd numbers of a byte (PS3.8 9.3.2.2)
 
@@ -81,6 +92,7 @@ def associate(  # noqa: PLR0913 - keywords of one request
     contexts: Sequence[tuple[str, Sequence[str]]],
     timeouts: Timeouts,
     max_pdu: int = 131072,
+    tls: Security | None = None,
 ) -> RequestedAssociation:
     """Open an association.
 
@@ -90,10 +102,12 @@ def associate(  # noqa: PLR0913 - keywords of one request
         (abstract syntax, transfer syntaxes): one presentation context each, at most 128.
     max_pdu
         Longest P-DATA-TF that the peer may send, in bytes.
+    tls
+        The TLS to be spoken, within the time for the association; None for none.
 
     Raises
     ------
-    ConnectionFailed, AssociationRejected, PeerAborted, PeerTimeout, ProtocolError
+    ConnectionFailed, HandshakeFailed, AssociationRejected, PeerAborted, PeerTimeout, ProtocolError
     """
     if not 1 <= len(contexts) <= MAX_CONTEXTS:
         raise ValueError(f"an association has 1 to {MAX_CONTEXTS} presentation contexts")
@@ -105,9 +119,18 @@ def associate(  # noqa: PLR0913 - keywords of one request
         reason = error.strerror or type(error).__name__
         raise ConnectionFailed(f"no connection to {host}:{port}: {reason}") from None
     with _abort_on_failure(connection):
+        if tls is not None:
+            connection.secure(_context_of(tls), timeouts.associate, tls.name)
         connection.send(request, timeouts.associate)
         accept = _answer(connection, timeouts.associate)
         return RequestedAssociation(connection, proposed, accept, timeouts)
+
+
+def _context_of(tls: Security) -> ssl.SSLContext:
+    try:
+        return tls.context()
+    except CertificateError as error:
+        raise HandshakeFailed(str(error)) from None
 
 
 def _answer(connection: Connection, wait: float) -> AssociateAccept:
@@ -127,7 +150,7 @@ def _abort_on_failure(connection: Connection) -> Iterator[None]:
     """Close the connection on any failure, with A-ABORT where the peer may still be there."""
     try:
         yield
-    except PeerAborted:
+    except (PeerAborted, HandshakeFailed):
         connection.close()
         raise
     except ProtocolError as broken:
@@ -310,7 +333,14 @@ class RequestedAssociation:
         self._connection.finish(encode_abort(_SERVICE_USER, REASON_NOT_SPECIFIED))
 
 
-def echo(host: str, port: int, calling_ae_title: str, called_ae_title: str, timeout: float = 10) -> None:
+def echo(
+    host: str,
+    port: int,
+    calling_ae_title: str,
+    called_ae_title: str,
+    timeout: float = 10,
+    tls: Security | None = None,
+) -> None:
     """Associate, C-ECHO, release; each step has `timeout` seconds. Raises NetworkError with the reason."""
     association = associate(
         host,
@@ -319,6 +349,7 @@ def echo(host: str, port: int, calling_ae_title: str, called_ae_title: str, time
         called_ae_title=called_ae_title,
         contexts=[(VERIFICATION, (EXPLICIT_LE.uid, IMPLICIT_LE.uid))],
         timeouts=Timeouts(timeout, timeout, timeout),
+        tls=tls,
     )
     try:
         status = association.echo()

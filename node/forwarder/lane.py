@@ -37,6 +37,7 @@ from node.ledger.sending import Due, SendingLedger, Settlement, Verdict
 from node.log import event
 from node.shared import Stop
 from node.spool import Spool
+from node.tls import Security
 
 LOGGER = logging.getLogger("node.forwarder")
 
@@ -59,6 +60,7 @@ class Lane:
     owner: str
     stop: Stop
     wait: Callable[[float], None]
+    tls: Security | None = None
     _association: RequestedAssociation | None = None
     _proposed: set[Pair] = field(default_factory=set)
     _idle_since: float = 0.0
@@ -132,6 +134,7 @@ class Lane:
                 called_ae_title=self.destination.ae_title,
                 contexts=propose(wanted),
                 timeouts=Timeouts(timeout.connect, timeout.associate, timeout.response),
+                tls=self.tls,
             )
         except (NetworkError, ValueError) as error:
             self.gate.failed(_without_address(error))

@@ -12,7 +12,7 @@ import math
 import threading
 import time
 
-from node.config import Config
+from node.config import Config, destination_security
 from node.errors import LedgerError
 from node.forwarder.gate import Gate
 from node.forwarder.lane import Lane
@@ -76,8 +76,9 @@ def forward(config: Config, spool: Spool, owner: str, bell: Bell, stop: Stop) ->
     for name, destination in config.destinations.items():
         ledger = SendingLedger(database, name, destination.retry.cap)
         gate = Gate(name, destination, ledger)
+        tls = destination_security(name, destination)
         for number in range(destination.associations):
-            lane = Lane(name, destination, ledger, gate, spool, f"{owner}/{name}/{number}", stop, alarm.wait)
+            lane = Lane(name, destination, ledger, gate, spool, f"{owner}/{name}/{number}", stop, alarm.wait, tls)
             lanes.append(threading.Thread(target=lane.run, name=f"{name}-{number}"))
     for thread in lanes:
         thread.start()

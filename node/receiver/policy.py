@@ -13,6 +13,8 @@ import re
 import threading
 from dataclasses import dataclass, field
 
+from node.config import Listener
+from node.config.titles import matches
 from node.dicomnet import Peer, StoreAnswer, StoreRequest
 from node.errors import LedgerError, NoRoom, SpoolError
 from node.ledger.database import Database
@@ -25,6 +27,7 @@ from node.shared import Places
 
 LOGGER = logging.getLogger("node.receiver")
 
+NOT_AT_THIS_LISTENER = Rejection(1, 1, 7, "this listener does not have the called AE title (called_ae)")
 LIMIT_REACHED = Rejection(2, 3, 2, "all associations of the node are taken (node.max_associations)")
 _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1, leniently: scanners do send components with leading zeros
 _CLASS_UID = re.compile(r"[0-9.]{0,64}")  # without one an instance can be kept: it is held, for its UIDs differ
@@ -61,19 +64,24 @@ class Refusals:
 
 
 class NodePolicy:
-    """The receiving side of the node; one for each process, `place` being the node's places and its slot."""
+    """The receiving side of the node at one listener; one for each process, `place` being all places and its slot."""
 
-    def __init__(self, router: Router, intake: Intake, refusals: Refusals, place: tuple[Places, int], at: str) -> None:
+    def __init__(
+        self, router: Router, intake: Intake, refusals: Refusals, place: tuple[Places, int], listener: Listener
+    ) -> None:
         self._router = router
         self._intake = intake
         self._refusals = refusals
         self._places, self._slot = place
-        self._listening = at
+        self.listener = listener
+        self._listening = str(listener.listen)
         self._origins: dict[str, Origin | None] = {}  # of each admitted association; None where it only verifies
 
     def admit(self, peer: Peer, verification_only: bool) -> Rejection | None:
         """Return why the association is rejected, or None; then one of the node's places is taken for it."""
         rejection = self._router.admit(peer.called_ae_title, peer.calling_ae_title, peer.address, verification_only)
+        if rejection is None and not verification_only and not self._has(peer.called_ae_title):
+            rejection = NOT_AT_THIS_LISTENER
         if rejection is None and not self._places.take(self._slot):
             rejection = LIMIT_REACHED
         if rejection is not None:
@@ -101,8 +109,17 @@ class NodePolicy:
             calling_ae_title=peer.calling_ae_title,
             called_ae_title=peer.called_ae_title,
             address=peer.address,
+            **({"certificate": peer.certificate_names[0]} if peer.certificate_names else {}),
         )
         return None
+
+    def _has(self, called: str) -> bool:
+        titles = self.listener.called_ae
+        return titles is None or any(matches(title, called) for title in titles)
+
+    def refused_tls(self, address: str, _why: str) -> None:
+        """Count a peer that did not come as far as an association; the log has told why."""
+        self._refusals.count(Refusal("tls", "", "", address, ""))
 
     def begin(self, peer: Peer, request: StoreRequest) -> SpoolWriter | StoreAnswer:
         """Return a writer for an instance, or the answer that it gets instead."""

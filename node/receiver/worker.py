@@ -1,13 +1,15 @@
-"""The receiver's process: serves associations from the shared listener until told to stop, then drains."""
+"""The receiver's process: serves associations from the shared listeners until told to stop, then drains."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from node.config import Config
-from node.dicomnet import AcceptorLimits, AssociationServer
+from node.config import Config, listener_security
+from node.dicomnet import AcceptorLimits, AcceptorTLS, AssociationServer
 from node.errors import NetworkError
 from node.ledger.database import Database
 from node.ledger.reception import GroupCommit
@@ -21,30 +23,59 @@ _FLUSH_SECONDS = 1.0
 
 
 def receive(
-    config: Config, spool: Spool, listener: socket.socket, place: tuple[Places, int], bell: Bell, stop: Stop
+    config: Config,
+    spool: Spool,
+    listeners: Sequence[socket.socket],
+    place: tuple[Places, int],
+    bell: Bell,
+    stop: Stop,
 ) -> None:
-    """Receive until `stop` is set, then let open associations end within `node.drain`; `place` is places and slot."""
+    """Receive until `stop` is set, then let open associations end within `node.drain`.
+
+    `listeners` are the sockets of `node.listening`, in its order; `place` is places and slot.
+    """
     database = Database(config.node.ledger)
     refusals = Refusals(database)
-    intake = Intake(spool, GroupCommit(database), bell)
-    policy = NodePolicy(Router(config), intake, refusals, place, str(config.node.listen))
-    timeouts = config.node.timeouts
-    limits = AcceptorLimits(associate=timeouts.acse, idle=timeouts.idle, transfer=timeouts.transfer)
-    server = AssociationServer(listener, policy, limits)
-    serving = threading.Thread(target=server.serve, name="accept", daemon=True)
-    serving.start()
+    intake, router = Intake(spool, GroupCommit(database), bell), Router(config)
+    policies = [NodePolicy(router, intake, refusals, place, listener) for listener in config.node.listening]
+    servers = _servers(config, policies, listeners)
+    serving = _in_threads([server.serve for server in servers])
     while not stop.wait(_FLUSH_SECONDS):
         refusals.flush()
-        if not serving.is_alive():
+        if not all(thread.is_alive() for thread in serving):
             raise NetworkError("the receiver no longer accepts connections")
-    server.stop()
-    serving.join()
-    # Only closed, never shut down: the listener is shared with every other receiver.
-    listener.close()
+    for server in servers:
+        server.stop()
+    for thread in serving:
+        thread.join()
+    # Only closed, never shut down: the listeners are shared with every other receiver.
+    for bound in listeners:
+        bound.close()
     # Whoever was accepted is served: an association may be on its way on a connection that has none yet.
-    while stop.patient and server.connections():
+    while stop.patient and any(server.connections() for server in servers):
         refusals.flush()
         time.sleep(_FLUSH_SECONDS)
-    server.drain(config.node.drain)
+    for thread in _in_threads([partial(server.drain, config.node.drain) for server in servers]):
+        thread.join()
     refusals.flush()
     database.close()
+
+
+def _servers(
+    config: Config, policies: Sequence[NodePolicy], listeners: Sequence[socket.socket]
+) -> list[AssociationServer]:
+    timeouts = config.node.timeouts
+    limits = AcceptorLimits(associate=timeouts.acse, idle=timeouts.idle, transfer=timeouts.transfer)
+    servers = []
+    for bound, policy in zip(listeners, policies, strict=True):
+        security = listener_security(policy.listener)
+        tls = None if security is None else AcceptorTLS(security, policy.refused_tls)
+        servers.append(AssociationServer(bound, policy, limits, tls))
+    return servers
+
+
+def _in_threads(works: list[Callable[[], None]]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=work, name="accept", daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    return threads

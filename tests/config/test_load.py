@@ -160,8 +160,10 @@ def test_what_is_wrong_is_refused_with_file_and_problem(tmp_path, text):
         (GOOD + "duplicates: {header: hold}\n", "duplicates.header"),
         (GOOD + "peers: {A: 'h:1'}\n", "peers"),
         (GOOD + "    query: {ae_title: Q, address: 'h:1'}\n", "destinations.archive.query"),
-        (GOOD + "    tls: {}\n", "destinations.archive.tls"),
-        (with_node("tls: {}"), "node.tls"),
+        (
+            GOOD + "trial_destination: {ae_title: A, listen: '127.0.0.1:1', folder: f, tls: {}}\n",
+            "trial_destination.tls",
+        ),
     ],
 )
 def test_what_is_settled_but_not_built_is_refused_and_never_ignored(tmp_path, text, key):

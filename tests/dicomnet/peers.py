@@ -19,6 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from node.dicomnet import (
     AcceptorLimits,
+    AcceptorTLS,
     AssociationServer,
     InstanceWriter,
     Peer,
@@ -142,11 +143,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def accepting(policy: RecordingPolicy | None = None, limits: AcceptorLimits | None = None) -> Iterator[Acceptor]:
+def accepting(
+    policy: RecordingPolicy | None = None, limits: AcceptorLimits | None = None, tls: AcceptorTLS | None = None
+) -> Iterator[Acceptor]:
     """Serve on a free port of the loopback interface."""
     policy = policy or RecordingPolicy()
     with listen() as listener:
-        server = AssociationServer(listener, policy, limits)
+        server = AssociationServer(listener, policy, limits, tls)
         thread = threading.Thread(target=server.serve)
         thread.start()
         try:

@@ -1,0 +1,78 @@
+"""What the `tls` sections of the configuration become: faults of their files, TLS for connections, days left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.config.load import read_document
+from node.config.model import Config, Destination, Listener
+from node.config.yaml12 import KeyPath, dotted
+from node.errors import CertificateError, Fault
+from node.tls import Files, Security, days_left, problems
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """For how many days the certificates of a file are valid; None, and the `problem`, where that cannot be known."""
+
+    used_by: str
+    file: Path
+    days: int | None
+    problem: str = ""
+
+
+def certificate_faults(config: Config) -> list[Fault]:
+    """Return what keeps certificates and keys from being used, by file, line and key of the configuration."""
+    found = [(path, problem) for path, _, files in _places(config) for problem in problems(files)]
+    if not found:
+        return []
+    document = read_document(config.file)
+    return [
+        Fault(str(config.file), document.line_of(key), problem.text, problem.hint, dotted(key))
+        for path, problem in found
+        for key in ((*path, problem.key),)
+    ]
+
+
+def expiries(config: Config) -> list[Expiry]:
+    """Return for how long each configured certificate is valid, in the order of the configuration."""
+    return [
+        _expiry(what, file, file == files.ca) for _, what, files in _places(config) for file in _certificates(files)
+    ]
+
+
+def listener_security(listener: Listener) -> Security | None:
+    """Return the TLS of a listener; None where it has none."""
+    if listener.tls is None:
+        return None
+    return Security.of_server(f"listener {listener.listen}", listener.tls.files, listener.tls.client_certificate)
+
+
+def destination_security(name: str, destination: Destination) -> Security | None:
+    """Return the TLS of a destination; None where it has none."""
+    tls = destination.tls
+    if tls is None:
+        return None
+    return Security.of_client(f"destination {name}", tls.files, tls.name or destination.address.host)
+
+
+def _places(config: Config) -> Iterator[tuple[KeyPath, str, Files]]:
+    for index, listener in enumerate(config.node.listeners):
+        if listener.tls is not None:
+            yield ("node", "listeners", index, "tls"), f"listener {listener.listen}", listener.tls.files
+    for name, destination in config.destinations.items():
+        if destination.tls is not None:
+            yield ("destinations", name, "tls"), f"destination {name}", destination.tls.files
+
+
+def _certificates(files: Files) -> tuple[Path, ...]:
+    return tuple(path for path in (files.certificate, files.ca) if path is not None)
+
+
+def _expiry(what: str, file: Path, is_ca: bool) -> Expiry:
+    try:
+        return Expiry(what, file, days_left(file, any_of=is_ca))
+    except CertificateError as error:
+        return Expiry(what, file, None, str(error))
