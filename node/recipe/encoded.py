@@ -15,7 +15,7 @@ import mmap
 import struct
 from bisect import bisect_left
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from node.errors import DatasetError
 from node.recipe.charset import CharsetError, Codec, codec
@@ -31,6 +31,9 @@ from node.recipe.coding import (
 )
 from node.recipe.dictionary import PIXEL_DATA, PIXEL_REPRESENTATION, SPECIFIC_CHARACTER_SET, show
 from node.syntaxes import Syntax
+
+if TYPE_CHECKING:
+    from node.recipe.learnt import Learnt
 
 Buffer: TypeAlias = bytes | mmap.mmap | memoryview
 Element: TypeAlias = tuple[int, int, int, int, int]
@@ -223,6 +226,8 @@ class EncodedDataset:
         Top-level elements in the order of the buffer.
     ordered
         Tags ascend, as PS3.5 7.1 demands.
+    learnt
+        What is known of a header like this one, where it was recognized.
     """
 
     def __init__(self, buffer: Buffer, start: int, end: int, syntax: Syntax) -> None:
@@ -234,6 +239,7 @@ class EncodedDataset:
         self.walker = Walker(buffer, end)
         self.elements: list[Element] = []
         self.ordered = True
+        self.learnt: Learnt | None = None
 
     @classmethod
     def scan(cls, buffer: Buffer, start: int, syntax: Syntax, *, meta: bool = False) -> EncodedDataset:
@@ -266,6 +272,9 @@ class EncodedDataset:
 
     def find(self, tag: int) -> Element | None:
         """Return a top-level element, or None where it is absent."""
+        if self.learnt is not None:
+            known = self.learnt.pattern.places.get(tag)
+            return None if known is None else self.elements[known]
         if not self.ordered:
             return self._index.get(tag)
         place = bisect_left(self.elements, (tag << 16,))
