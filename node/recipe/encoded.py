@@ -14,8 +14,9 @@ from __future__ import annotations
 import mmap
 import struct
 from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from node.errors import DatasetError
 from node.recipe.charset import CharsetError, Codec, codec
@@ -48,6 +49,7 @@ _FORBIDDEN_GROUPS: tuple[int, ...] = (0x0000, 0x0002)  # command and file meta i
 _LAST_TAG = 0xFFFE0000  # items and delimiters, and what is behind them
 
 
+_Fact = TypeVar("_Fact")
 _SQ, _UN = vr_code("SQ"), vr_code("UN")
 _CODES_OF_UN = frozenset((_UN, SEQUENCE, FRAGMENTS))
 _FRAGMENTED = frozenset(map(vr_code, ("OB", "OW", "OD", "OF", "OL", "OV")))
@@ -281,6 +283,16 @@ class EncodedDataset:
         if place < len(self.elements) and self.elements[place][0] >> 16 == tag:
             return self.elements[place]
         return None
+
+    def once(self, key: object, tags: Iterable[int], make: Callable[[], _Fact]) -> _Fact:
+        """Return what `make` makes of the values of top-level elements, and of nothing else that differs.
+
+        It is made once for headers like this one where none of them varies. `key` says what it is, and for whom.
+        """
+        if self.learnt is None:
+            return make()
+        found: _Fact = self.learnt.pattern.fact(key, tags, make)
+        return found
 
     def place_of(self, tag: int) -> int:
         """Return the offset where a new top-level element belongs: in front of the first with a higher tag."""

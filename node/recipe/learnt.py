@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from node.errors import DatasetError
 from node.recipe.dictionary import SPECIFIC_CHARACTER_SET, is_creator, is_private
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _MOST_PATTERNS = 32
 _MOST_SHAPES = 64
 _MOST_PLANS = 4  # of a pattern: recipes that its instances go through
+_MOST_FACTS = 16  # of a pattern
 _FEWEST, _MOST = 16, 4096  # elements; of fewer nothing is won
 _LARGE = 2048  # bytes; a larger element is read each time, and never kept
 _LARGEST = 1 << 16  # bytes of a header that are kept
@@ -70,7 +72,7 @@ class Pattern:
         What recipes do with it, by all that this depends on (`node.recipe.replay`); the oldest goes first.
     """
 
-    __slots__ = ("coding", "gathered", "places", "plans", "series", "shape", "stretches", "varying")
+    __slots__ = ("_facts", "coding", "gathered", "places", "plans", "series", "shape", "stretches", "varying")
 
     def __init__(self, dataset: EncodedDataset, shape: _Shape, series: bytes, varying: set[int]) -> None:
         elements, buffer = dataset.elements, dataset.buffer
@@ -82,6 +84,7 @@ class Pattern:
         self.gathered: list[Gathered] | None = None
         self.plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self.stretches: list[Stretch] = []
+        self._facts: dict[object, Any] = {}
         first = 0
         for place in (*self.varying, len(elements)):
             own = elements[first:place]
@@ -118,6 +121,17 @@ class Pattern:
             return False
         dataset.elements, dataset.learnt = elements, Learnt(self, shifts)
         return True
+
+    def fact(self, key: object, tags: Iterable[int], make: Callable[[], Any]) -> Any:
+        """Return what follows from the values of some elements alone (`EncodedDataset.once`)."""
+        if key in self._facts:
+            return self._facts[key]
+        found = make()
+        if not any(self.places.get(tag) in self.varying for tag in tags):
+            if len(self._facts) >= _MOST_FACTS:
+                self._facts.clear()
+            self._facts[key] = found
+        return found
 
     def keep(self, key: tuple[object, ...], plan: Plan) -> None:
         """Remember what a recipe does."""
