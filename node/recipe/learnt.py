@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from node.recipe.replay import Plan
     from node.syntaxes import Syntax
 
-_MOST_PATTERNS = 32
+_MOST_PATTERNS = 16  # each that does not fit costs a look; there are hardly more series at a time
 _MOST_SHAPES = 64
 _MOST_PLANS = 4  # of a pattern: recipes that its instances go through
 _MOST_FACTS = 16  # of a pattern
@@ -195,17 +195,18 @@ class Memory:
             return
         always = {
             place
-            for place, element in enumerate(elements)
-            if element[4] - element[1] > _LARGE or element[0] >> 16 == _SOP_INSTANCE_UID
+            for place, (key, start, _, _, end) in enumerate(elements)
+            if end - start > _LARGE or key >> 16 == _SOP_INSTANCE_UID
         }
         if any(_governs(elements[place][0] >> 16) for place in always):
             return
-        if sum(e[4] - e[1] for place, e in enumerate(elements) if place not in always) > _LARGEST:
+        read = sum([elements[place][4] - elements[place][1] for place in always])
+        if dataset.end - dataset.start - read > _LARGEST:
             return
         shape, series = tuple([element[0] for element in elements]), _series(dataset)
         varying = self._varying_of(shape)
         varying |= always
-        before = next((one for one in self._patterns if one.shape == shape and one.series == series), None)
+        before = next((one for one in self._patterns if one.series == series and one.shape == shape), None)
         if before is not None:
             self._patterns.remove(before)
             varying |= {place for place in before.differing(dataset) if not _governs(elements[place][0] >> 16)}

@@ -264,8 +264,8 @@ def test_what_is_remembered_is_bounded() -> None:
             dataset = memory.scan(encode(source), 0, EXPLICIT_LE)
             recipe.apply(dataset, InstanceIdentities(SCOPE, NoMaps(), dataset), {})
     sizes = memory.sizes()
-    assert sizes == {"patterns": 32, "shapes": 64, "plans": sizes["plans"]}
-    assert sizes["plans"] <= 64
+    assert sizes == {"patterns": 16, "shapes": 64, "plans": sizes["plans"]}
+    assert sizes["plans"] <= 32
 
 
 def test_large_values_are_not_kept() -> None:
