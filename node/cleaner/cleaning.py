@@ -27,7 +27,7 @@ from node.ledger.maps import DATE_MODE, Handed
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, answered_for, told
 from node.log import event
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
-from node.recipe import Cleaned
+from node.recipe import Cleaned, Memory
 from node.recipe.method import date_mode
 from node.spool import Spool
 
@@ -49,6 +49,7 @@ class Cleaning:
         self._ae_title = ae_title
         self._derives = derives
         self._drafts: dict[str, int] = {}
+        self._memory = Memory()
 
     def clean(self, claimed: Claimed) -> Result:
         """Clean one instance; a Clean says what is true when `publish` has returned.
@@ -104,7 +105,7 @@ class Cleaning:
             self._spool.abandon(name, self._spool.draft())
 
     def _clean(self, claimed: Claimed, plan: Plan, file: int) -> Result:
-        with opened(file, lambda: self._scratch(claimed.id), self._spool.check_room) as source:
+        with opened(file, lambda: self._scratch(claimed.id), self._spool.check_room, self._memory) as source:
             plan, sole = self._plan_of(plan, source)
             try:
                 return self._apply(claimed, plan, source, sole=sole)

@@ -66,16 +66,15 @@ class ProjectKeys:
     def text(self, original: str) -> str:
         """Return the replacement of any text: 13 digits and capital letters, 65 bits; empty stays empty."""
         trimmed = cleaned(original)
-        return _TEXT.text(_hmac(self._text, _fields(trimmed))) if trimmed else ""
+        return _keyed_text(self._text, _TEXT, _fields(trimmed)) if trimmed else ""
 
     def pseudonym(self, patient: PatientKey) -> str:
         """Return a patient's pseudonym, in the project's form. Raises ValueError without an id."""
-        return self.forms.pseudonym.text(_hmac(self._patient, _patient_message(patient)))
+        return _keyed_text(self._patient, self.forms.pseudonym, _patient_message(patient))
 
     def shift_days(self, patient: PatientKey) -> int:
         """Return by how many days a patient's dates move: negative, so never into the future. Raises ValueError."""
-        number = int.from_bytes(_hmac(self._shift, _patient_message(patient))[:8], "big")
-        return self.forms.shift.days(number)
+        return self.forms.shift.days(_keyed_number(self._shift, _patient_message(patient)))
 
 
 def _patient_message(patient: PatientKey) -> bytes:
@@ -84,7 +83,17 @@ def _patient_message(patient: PatientKey) -> bytes:
     return _fields(patient.issuer, patient.patient_id)
 
 
-# The UIDs of a study and series come back with every instance.
+# Ids, and the UIDs of a study and series, come back with every instance.
+@lru_cache(maxsize=4096)
+def _keyed_text(key: bytes, form: PseudonymForm, message: bytes) -> str:
+    return form.text(_hmac(key, message))
+
+
+@lru_cache(maxsize=4096)
+def _keyed_number(key: bytes, message: bytes) -> int:
+    return int.from_bytes(_hmac(key, message)[:8], "big")
+
+
 @lru_cache(maxsize=4096)
 def _keyed_uid(key: bytes, root: str, original: str) -> str:
     result = _hmac(key, original.encode("utf-8", "surrogatepass"))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 PADDING = "\0 "
+_MOST_KNOWN = 1024  # ids; those of a series come back with every instance
 
 # A character alone, or one that is repeated, stands for any repetition of it that is at least as long.
 PLACEHOLDERS = (
@@ -83,7 +84,7 @@ class Patients:
         character repeated means every repetition that is at least as long.
     """
 
-    __slots__ = ("_aliases", "_issuer", "_runs", "_words")
+    __slots__ = ("_aliases", "_issuer", "_known", "_runs", "_words")
 
     def __init__(
         self,
@@ -95,12 +96,22 @@ class Patients:
         self._aliases = {cleaned(alias): cleaned(name) for alias, name in (aliases or {}).items()}
         self._words = {comparable(one) for one in placeholders}
         self._runs: dict[str, int] = {}
+        self._known: dict[tuple[str | None, str | None], PatientKey | None] = {}
         for word in self._words:
             if len(set(word)) == 1:
                 self._runs[word[0]] = min(len(word), self._runs.get(word[0], len(word)))
 
     def key(self, issuer: str | None, patient_id: str | None) -> PatientKey | None:
         """Return the patient of an issuer and id as they stand in a data set; None where the id is no one's."""
+        asked = issuer, patient_id
+        if asked in (known := self._known):
+            return known[asked]
+        if len(known) >= _MOST_KNOWN:
+            self._known = known = {}
+        found = known[asked] = self._key(issuer, patient_id)
+        return found
+
+    def _key(self, issuer: str | None, patient_id: str | None) -> PatientKey | None:
         patient = cleaned(patient_id or "")
         if not patient or self.is_placeholder(patient):
             return None

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from node.deflated import inflate
 from node.errors import DatasetError, HoldInstance, HoldReason
 from node.part10 import FileMeta, read_file_meta
-from node.recipe import Cleaned, EncodedDataset
+from node.recipe import Cleaned, EncodedDataset, Memory
 from node.syntaxes import Syntax, lookup
 
 SOP_CLASS_UID = 0x00080016
@@ -53,11 +53,13 @@ class Source:
 
 
 @contextlib.contextmanager
-def opened(file: int, make: Callable[[], int], check_room: Callable[[int], None]) -> Iterator[Source]:
+def opened(
+    file: int, make: Callable[[], int], check_room: Callable[[int], None], memory: Memory | None = None
+) -> Iterator[Source]:
     """Open the instance in the file of a descriptor, which stays the caller's.
 
     `make` gives a new empty file for a deflated data set, which is closed here; `check_room` is asked before each piece
-    is written to it.
+    is written to it. `memory` knows the headers of the instances before.
 
     Raises
     ------
@@ -66,6 +68,7 @@ def opened(file: int, make: Callable[[], int], check_room: Callable[[int], None]
     NoRoom, SpoolError
         The disk refused what is inflated.
     """
+    scan = EncodedDataset.scan if memory is None else memory.scan
     with _mapped(file) as whole:
         meta, start = read_file_meta(memoryview(whole)[:_HEAD])
         syntax = lookup(meta.transfer_syntax_uid)
@@ -74,13 +77,13 @@ def opened(file: int, make: Callable[[], int], check_room: Callable[[int], None]
         if start == len(whole):
             raise HoldInstance(HoldReason.EMPTY, "the data set has no element")
         if not syntax.deflated:
-            yield Source(meta, syntax, EncodedDataset.scan(whole, start, syntax), file, whole)
+            yield Source(meta, syntax, scan(whole, start, syntax), file, whole)
             return
     inflated = make()
     try:
         inflate(file, start, inflated, check_room)
         with _mapped(inflated) as whole:
-            yield Source(meta, syntax, EncodedDataset.scan(whole, 0, syntax), inflated, whole, (file, start))
+            yield Source(meta, syntax, scan(whole, 0, syntax), inflated, whole, (file, start))
     finally:
         os.close(inflated)
 

@@ -16,6 +16,17 @@ from node.recipe.dictionary import PIXEL_DATA
 
 BURNED_IN_ANNOTATION = 0x00280301
 _PIXELS = (PIXEL_DATA, 0x7FE00008, 0x7FE00009, 0x00287FE0)  # the last one is Pixel Data Provider URL
+_SOP_CLASS_UID, _MODALITY, _IMAGE_TYPE, _SERIES_DESCRIPTION = 0x00080016, 0x00080060, 0x00080008, 0x0008103E
+_CONVERSION_TYPE, _LABEL_IN_IMAGE = 0x00080064, 0x00480010
+_READ = (
+    _SOP_CLASS_UID,
+    _MODALITY,
+    _IMAGE_TYPE,
+    _SERIES_DESCRIPTION,
+    BURNED_IN_ANNOTATION,
+    _CONVERSION_TYPE,
+    _LABEL_IN_IMAGE,
+)
 _LONGEST = 1024  # bytes; no value that is asked for is longer
 _ROOT = "1.2.840.10008.5.1.4.1.1."
 
@@ -78,16 +89,20 @@ class Header:
 
 def read_header(dataset: EncodedDataset) -> Header | None:
     """Return what of the header tells; None where the instance has no pixels."""
+    return dataset.once(read_header, _READ, lambda: _read(dataset))
+
+
+def _read(dataset: EncodedDataset) -> Header | None:
     if not any(dataset.find(tag) for tag in _PIXELS):
         return None
     return Header(
-        sop_class_uid=text(dataset, 0x00080016),
-        modality=text(dataset, 0x00080060),
-        image_type=tuple(part.strip() for part in text(dataset, 0x00080008).split("\\")),
-        series_description=text(dataset, 0x0008103E),
+        sop_class_uid=text(dataset, _SOP_CLASS_UID),
+        modality=text(dataset, _MODALITY),
+        image_type=tuple(part.strip() for part in text(dataset, _IMAGE_TYPE).split("\\")),
+        series_description=text(dataset, _SERIES_DESCRIPTION),
         burned_in=text(dataset, BURNED_IN_ANNOTATION),
-        conversion_type=text(dataset, 0x00080064),
-        label_in_image=text(dataset, 0x00480010),
+        conversion_type=text(dataset, _CONVERSION_TYPE),
+        label_in_image=text(dataset, _LABEL_IN_IMAGE),
     )
 
 

@@ -25,6 +25,7 @@ RECOGNIZABLE_FEATURES = 0x00280302
 _BODY_PART, _REGION, _CODE_VALUE = 0x00180015, 0x00082218, 0x00080100
 _GROUPS, _LOOKED_AT = (0x52009229, 0x52009230), 1 << 22  # of an enhanced image: shared, per frame; bytes of them
 _DESCRIPTIONS = (0x00081030, 0x0008103E, 0x00181030, 0x00321060)  # study, series, protocol, requested procedure
+_OF_HEADS = (_BODY_PART, _REGION, *_DESCRIPTIONS, *_GROUPS)
 _CROSS_SECTIONS = ("CT", "MR")
 _HEADS = re.compile(
     r"(?:\b|_)(?:(?<!FEMORAL )(?<!HUMERAL )(?<!RADIAL )HEAD(?! FIRST)|BRAIN|SKULL|CRANI|CEREB|FACE\b|FACIAL|NEURO"
@@ -56,9 +57,13 @@ def statement(header: Header | None, dataset: EncodedDataset, *, masked: bool, a
     elif header.burned_in == "NO" and not header.is_trusted:
         needed = required(iod_of(header.sop_class_uid)).get((0, BURNED_IN_ANNOTATION)) == 1
         said[BURNED_IN_ANNOTATION] = ("CS", b"YES") if needed else None
-    if header.modality in _CROSS_SECTIONS and not text(dataset, RECOGNIZABLE_FEATURES) and _is_head(dataset):
+    if header.modality in _CROSS_SECTIONS and not text(dataset, RECOGNIZABLE_FEATURES) and _shows_head(dataset):
         said[RECOGNIZABLE_FEATURES] = ("CS", b"YES")
     return said
+
+
+def _shows_head(dataset: EncodedDataset) -> bool:
+    return dataset.once(_is_head, _OF_HEADS, lambda: _is_head(dataset))
 
 
 def _is_head(dataset: EncodedDataset) -> bool:

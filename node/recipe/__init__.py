@@ -11,6 +11,7 @@ from node.recipe.encoded import EncodedDataset
 from node.recipe.filters import Detection, Finding, Judgement, Region
 from node.recipe.functions import BUILT_IN, Identities
 from node.recipe.language import RecipeText
+from node.recipe.learnt import Memory
 from node.recipe.load import Recipe, load_recipe, read_recipe, shipped_names, shipped_recipe
 from node.recipe.output import Cleaned, Segment
 from node.recipe.site_functions import Functions, load_functions
@@ -25,6 +26,7 @@ __all__ = [
     "Functions",
     "Identities",
     "Judgement",
+    "Memory",
     "Recipe",
     "RecipeText",
     "Region",

@@ -14,8 +14,9 @@ from __future__ import annotations
 import mmap
 import struct
 from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from node.errors import DatasetError
 from node.recipe.charset import CharsetError, Codec, codec
@@ -32,6 +33,9 @@ from node.recipe.coding import (
 from node.recipe.dictionary import PIXEL_DATA, PIXEL_REPRESENTATION, SPECIFIC_CHARACTER_SET, show
 from node.syntaxes import Syntax
 
+if TYPE_CHECKING:
+    from node.recipe.learnt import Learnt
+
 Buffer: TypeAlias = bytes | mmap.mmap | memoryview
 Element: TypeAlias = tuple[int, int, int, int, int]
 """`key, start, value, length, end`: the key is tag << 16 | VR code; offsets count from the start of the buffer."""
@@ -45,6 +49,7 @@ _FORBIDDEN_GROUPS: tuple[int, ...] = (0x0000, 0x0002)  # command and file meta i
 _LAST_TAG = 0xFFFE0000  # items and delimiters, and what is behind them
 
 
+_Fact = TypeVar("_Fact")
 _SQ, _UN = vr_code("SQ"), vr_code("UN")
 _CODES_OF_UN = frozenset((_UN, SEQUENCE, FRAGMENTS))
 _FRAGMENTED = frozenset(map(vr_code, ("OB", "OW", "OD", "OF", "OL", "OV")))
@@ -223,6 +228,8 @@ class EncodedDataset:
         Top-level elements in the order of the buffer.
     ordered
         Tags ascend, as PS3.5 7.1 demands.
+    learnt
+        What is known of a header like this one, where it was recognized.
     """
 
     def __init__(self, buffer: Buffer, start: int, end: int, syntax: Syntax) -> None:
@@ -234,6 +241,7 @@ class EncodedDataset:
         self.walker = Walker(buffer, end)
         self.elements: list[Element] = []
         self.ordered = True
+        self.learnt: Learnt | None = None
 
     @classmethod
     def scan(cls, buffer: Buffer, start: int, syntax: Syntax, *, meta: bool = False) -> EncodedDataset:
@@ -266,12 +274,25 @@ class EncodedDataset:
 
     def find(self, tag: int) -> Element | None:
         """Return a top-level element, or None where it is absent."""
+        if self.learnt is not None:
+            known = self.learnt.pattern.places.get(tag)
+            return None if known is None else self.elements[known]
         if not self.ordered:
             return self._index.get(tag)
         place = bisect_left(self.elements, (tag << 16,))
         if place < len(self.elements) and self.elements[place][0] >> 16 == tag:
             return self.elements[place]
         return None
+
+    def once(self, key: object, tags: Iterable[int], make: Callable[[], _Fact]) -> _Fact:
+        """Return what `make` makes of the values of top-level elements, and of nothing else that differs.
+
+        It is made once for headers like this one where none of them varies. `key` says what it is, and for whom.
+        """
+        if self.learnt is None:
+            return make()
+        found: _Fact = self.learnt.pattern.fact(key, tags, make)
+        return found
 
     def place_of(self, tag: int) -> int:
         """Return the offset where a new top-level element belongs: in front of the first with a higher tag."""

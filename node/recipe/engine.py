@@ -25,6 +25,7 @@ from node.recipe.method import CODE_SEQUENCE, items
 from node.recipe.originals import Originals, Seen
 from node.recipe.output import Cleaned, Output
 from node.recipe.program import REMOVED, Program, Subject
+from node.recipe.replay import replayed
 from node.recipe.values import encode
 
 
@@ -43,7 +44,7 @@ class Watch(Protocol):
 class Engine:
     """One application of a recipe to one data set."""
 
-    __slots__ = ("_watched", "added", "dataset", "elements", "level", "originals", "output", "program")
+    __slots__ = ("_instance", "_watched", "added", "dataset", "elements", "level", "originals", "output", "program")
 
     def __init__(
         self,
@@ -59,9 +60,10 @@ class Engine:
         self.dataset = dataset
         self.added = level.rules.added_meta if meta else level.rules.added
         self.output = Output(dataset)
+        self._instance = instance
         self.program = watch.program(instance, dataset) if watch else Program(instance, dataset)
         self.originals = Originals(dataset, instance, self.program)
-        self.elements = (watch.elements if watch else Elements)(dataset, self.output, self.program, self._inside)
+        self.elements = (watch.elements if watch else Elements)(dataset, self.output, self.program, self.inside)
         self.elements.codes = codes
         self._watched = watch is not None
 
@@ -73,13 +75,17 @@ class Engine:
     def run(self) -> Cleaned:
         """Return the cleaned data set. Raises HoldInstance and DatasetError."""
         with _as_dataset_error():
-            place = self._top()
-            self._present(place)
+            place, learnt = self._top(), self.dataset.learnt
+            if learnt is None or self._watched or self.level.rules.guarded or place.transcodes:
+                self._present(place)
+            else:
+                replayed(self, place, learnt, self._instance)
         return self.output.cleaned(place.write)
 
-    def _inside(
+    def inside(
         self, element: Element, decision: Decision, level: Level, place: Place, path: str
     ) -> Callable[[Rule], bool]:
+        """Return what tells whether a line finds a value of a list inside of a sequence."""
         seen = Seen(element, decision, level, place, path)
         return lambda rule: self.originals.holds(seen, rule)
 
@@ -128,25 +134,32 @@ class Engine:
             self.elements.settle(group_lengths, sizes, place, self.dataset.end)
 
     def _added(self, place: Place, sizes: dict[int, int]) -> None:
-        rules = self.level.rules
         for tag in self.added:
-            if self.dataset.find(tag) is not None:
-                continue
-            if tag == CODE_SEQUENCE:
-                encoded = self._codes(place)
-                self.output.insert(tag, encoded)
-                sizes[tag >> 16] = sizes.get(tag >> 16, 0) + len(encoded)
-                continue
-            program, vr = rules.added_program(tag)
-            where = show(tag)
-            outcome = self.program.run(program, Subject(vr, None, tag, place.read, place.coding.little, where))
-            if not isinstance(outcome, str):
-                continue
-            spot = f"{where}: {program[0].where}"
-            encoded = self._new(tag, vr, outcome, place, spot, lenient=rules.lenient and calls(program))
+            if self.dataset.find(tag) is None:
+                self.add(tag, place, sizes)
+
+    def add(self, tag: int, place: Place, sizes: dict[int, int], by: Program | None = None) -> None:
+        """Do what lines say of a tag that the top level does not have; `sizes` are told how its group grows.
+
+        `by` runs the lines, where it is not the engine's own program.
+        """
+        rules = self.level.rules
+        if tag == CODE_SEQUENCE:
+            encoded = self._codes(place)
             self.output.insert(tag, encoded)
-            self.output.note(tag, outcome)
             sizes[tag >> 16] = sizes.get(tag >> 16, 0) + len(encoded)
+            return
+        program, vr = rules.added_program(tag)
+        where = show(tag)
+        subject = Subject(vr, None, tag, place.read, place.coding.little, where)
+        outcome = (by or self.program).run(program, subject)
+        if not isinstance(outcome, str):
+            return
+        spot = f"{where}: {program[0].where}"
+        encoded = self._new(tag, vr, outcome, place, spot, lenient=rules.lenient and calls(program))
+        self.output.insert(tag, encoded)
+        self.output.note(tag, outcome)
+        sizes[tag >> 16] = sizes.get(tag >> 16, 0) + len(encoded)
 
     def _codes(self, place: Place) -> bytes:
         value = items(self.elements.codes, place.coding)

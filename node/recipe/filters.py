@@ -12,7 +12,7 @@ plausible: inside of the image, and not all of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -238,7 +238,33 @@ def masking(name: str, labels: Iterable[Label]) -> Iterator[Label]:
     return (label for label in labels if name.lower() == EXCLUDE and label.regions)
 
 
-def detect(sections: Sequence[FilterSection], dataset: EncodedDataset, *, plausible: bool = False) -> Detection:
+class Filters:
+    """Sections that are judged together, and the elements that their criteria look at."""
+
+    __slots__ = ("sections", "tags")
+
+    def __init__(self, sections: Iterable[FilterSection]) -> None:
+        self.sections = tuple(sections)
+        self.tags = frozenset(
+            criterion.tag
+            for section in self.sections
+            for label in section.labels
+            for line in label.lines
+            for criterion in line.criteria
+        )
+
+    def met(self, dataset: EncodedDataset) -> tuple[tuple[FilterSection, Label], ...]:
+        """Return the labels whose criteria an image meets. Raises DatasetError for undecodable text."""
+        known: dict[int, Found] = {}
+        return tuple(
+            (section, label)
+            for section in self.sections
+            for label in section.labels
+            if all(met(line.criteria, dataset, known) for line in label.lines)
+        )
+
+
+def detect(filters: Filters, dataset: EncodedDataset, *, plausible: bool = False) -> Detection:
     """Judge an image by its original header; `plausible` leaves out regions to be kept that cannot be right.
 
     Raises
@@ -248,7 +274,6 @@ def detect(sections: Sequence[FilterSection], dataset: EncodedDataset, *, plausi
     HoldInstance
         Regions of the image that hold nothing.
     """
-    known: dict[int, Found] = {}
     found = tuple(
         Finding(
             label.reason,
@@ -258,9 +283,7 @@ def detect(sections: Sequence[FilterSection], dataset: EncodedDataset, *, plausi
             label.where,
             _is_sized(label),
         )
-        for section in sections
-        for label in section.labels
-        if all(met(line.criteria, dataset, known) for line in label.lines)
+        for section, label in dataset.once(filters, filters.tags, lambda: filters.met(dataset))
     )
     return Detection(bool(found), found)
 

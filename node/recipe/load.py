@@ -18,7 +18,7 @@ from node.recipe.compiled import MAX_DECISIONS, Level, Rules
 from node.recipe.descriptors import clean_text
 from node.recipe.encoded import EncodedDataset
 from node.recipe.engine import Engine, Watch
-from node.recipe.filters import Detection, Judgement, detect, judged
+from node.recipe.filters import Detection, Filters, Judgement, detect, judged
 from node.recipe.functions import BUILT_IN, UNKEYED, Identities
 from node.recipe.header import Action, Rule, Scope, Source
 from node.recipe.instance import Instance
@@ -75,6 +75,9 @@ class Recipe:
         self.rules = rules
         self.lists = combined.lists
         self.filters = combined.filters
+        self._filters = Filters(combined.filters)
+        judging = [section for section in combined.filters if not section.is_whitelist] if scope.in_node else ()
+        self._judging = Filters(judging)
         self.labels = combined.labels
         self.warnings = combined.warnings
         self.texts = tuple(texts)
@@ -148,7 +151,7 @@ class Recipe:
 
     def detect(self, dataset: EncodedDataset) -> Detection:
         """Judge an image by the filters. Raises DatasetError for undecodable text, HoldInstance for empty regions."""
-        return detect(self.filters, dataset)
+        return detect(self._filters, dataset)
 
     def line(self, where: str) -> str:
         """Return the text of a line by its `where`, file and number, as rules and filters have it."""
@@ -162,8 +165,8 @@ class Recipe:
 
         Raises DatasetError for undecodable text, HoldInstance for empty regions.
         """
-        sections = [section for section in self.filters if not section.is_whitelist] if self._in_node else ()
-        return judged(detect(sections, dataset, plausible=True)) if sections else Judgement()
+        filters = self._judging
+        return judged(detect(filters, dataset, plausible=True)) if filters.sections else Judgement()
 
     def root(self, dataset: EncodedDataset) -> Level:
         """Return the decisions for the top level of data sets of this IOD whose pixels are signed, or are not.

@@ -66,8 +66,12 @@ class Cleaned:
             grown = len(new) - (edit_end - edit_start)
             if edit_end <= start:
                 first += grown
+            elif edit_start < start:  # neighbors that go are one edit
+                first += edit_start - start
             if edit_end <= end and (edit_start < end or edit_end <= start):
                 last += grown
+            elif edit_start < end < edit_end:
+                last += edit_start - end
             touched = touched or (edit_start < end and edit_end > start)
         return start + first, end + last, touched
 
@@ -155,6 +159,16 @@ class Output:
     def mark(self) -> int:
         """Return where the edits stand, for `rewind`."""
         return len(self._edits)
+
+    def begin(self, tag: int) -> tuple[int, int]:
+        """Return how many edits and warnings there are, for `since`; nothing is noted of the tag any more."""
+        self._values.pop(tag, None)
+        return len(self._edits), len(self._warnings)
+
+    def since(self, tag: int, mark: int) -> tuple[tuple[Edit, ...], tuple[tuple[int, str | None], ...], int]:
+        """Return the edits since a mark, what is noted of a tag, and how many warnings there are."""
+        noted = ((tag, self._values[tag]),) if tag in self._values else ()
+        return tuple(self._edits[mark:]), noted, len(self._warnings)
 
     def rewind(self, mark: int) -> None:
         """Forget the edits since `mark`."""

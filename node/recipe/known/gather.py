@@ -11,6 +11,8 @@ import re
 import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import zip_longest
+from typing import TypeVar
 
 from node.errors import DatasetError
 from node.recipe.charset import Codec, codec
@@ -30,6 +32,7 @@ from node.recipe.encoded import (
 from node.recipe.known.attributes import FORMS, Form, are_numbers, form_of
 from node.recipe.known.needles import dates_in, probes_of
 from node.recipe.known.steps import note, steps_of
+from node.recipe.learnt import Learnt, Stretch, moved
 
 _LONGEST = 1 << 16  # bytes; a longer value is no name and no id
 _WELL_KNOWN = b"1.2.840.10008."  # the standard's own UIDs
@@ -37,6 +40,9 @@ _SHORTEST = 4  # characters; nothing can be told by a shorter UID
 _UID = re.compile(rb"[0-9]+(\.[0-9]+)*")
 _ROOT = 16  # characters by which UIDs are put together to be searched at once
 _ROOTS = 16
+
+_Key = TypeVar("_Key")
+_What = TypeVar("_What")
 
 
 @dataclass(slots=True)
@@ -71,6 +77,14 @@ class Gathered:
     codecs: dict[Codec, None] = field(default_factory=dict)
     numbers: list[tuple[int, int]] = field(default_factory=list)
 
+    def add(self, other: Gathered, shift: int) -> None:
+        """Add what stands behind; `shift` is by how much its numbers are moved."""
+        _add(self.values, other.values)
+        _add(self.uids, other.uids)
+        _add(self.dates, other.dates)
+        _add(self.codecs, other.codecs)
+        self.numbers += [(start + shift, end + shift) for start, end in other.numbers]
+
     def probes(self, written: Codec) -> set[bytes]:
         """Return lowered bytes: where none of them stands in the lowered result, no name, id or the like does.
 
@@ -95,10 +109,22 @@ class Gathered:
         return found
 
 
+def _add(known: dict[_Key, _What], more: dict[_Key, _What]) -> None:
+    """Add what is not known yet: who comes first counts."""
+    if known:
+        for key, what in more.items():
+            known.setdefault(key, what)
+    else:
+        known.update(more)
+
+
 def gather(dataset: EncodedDataset) -> Gathered:
     """Return the identifying values of a data set."""
     walk = _Walk(dataset)
-    walk.elements()
+    if dataset.learnt is None:
+        walk.elements(dataset.elements)
+    else:
+        walk.learnt(dataset.learnt)
     walk.found.numbers.sort()
     return walk.found
 
@@ -115,10 +141,26 @@ class _Walk:
         self._depth = 0
         self._steps = steps_of(dataset.coding)
 
-    def elements(self) -> None:
-        dataset = self._dataset
-        read, nothing, known = dataset.codec, Form.NOTHING, FORMS.get
-        for element in dataset.elements:
+    def learnt(self, learnt: Learnt) -> None:
+        """Take what was found in the stretches of a pattern, and look at the elements that vary."""
+        pattern, elements = learnt.pattern, self._dataset.elements
+        if pattern.gathered is None:
+            pattern.gathered = [self._of_stretch(*one) for one in zip(pattern.stretches, learnt.shifts, strict=True)]
+        for found, shift, place in zip_longest(pattern.gathered, learnt.shifts, pattern.varying):
+            self.found.add(found, shift)
+            if place is not None:
+                self.elements([elements[place]])
+
+    def _of_stretch(self, stretch: Stretch, shift: int) -> Gathered:
+        walk = _Walk(self._dataset)
+        walk.elements(moved(stretch.elements, shift))
+        walk.found.numbers = [(start - shift, end - shift) for start, end in walk.found.numbers]
+        return walk.found
+
+    def elements(self, elements: list[Element]) -> None:
+        """Look at elements of the top level."""
+        read, nothing, known = self._dataset.codec, Form.NOTHING, FORMS.get
+        for element in elements:
             form = known(element[0])
             if form is None:
                 form = form_of(element[0])
