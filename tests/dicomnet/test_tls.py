@@ -88,7 +88,7 @@ def store(association: RequestedAssociation, path: Path) -> int:
         context_id = association.find(meta.sop_class_uid, meta.transfer_syntax_uid)
         assert context_id is not None
         length = os.fstat(file).st_size - offset
-        return association.store(context_id, meta.sop_class_uid, meta.sop_instance_uid, file, offset, length).status
+        return association.store(context_id, meta.sop_class_uid, meta.sop_instance_uid, file, [(offset, length)]).status
     finally:
         os.close(file)
 

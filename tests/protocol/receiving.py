@@ -135,7 +135,7 @@ class Receiving:
         self._last = 0
         self._known: set[str] = set()
         self._folders: dict[str, tuple[int, set[str]]] = {}
-        arguments = (config, self.spool, self._listener, (self.places, 0), Bell(), self._stop)
+        arguments = (config, self.spool, [self._listener], (self.places, 0), Bell(), self._stop)
         self._thread = threading.Thread(target=self._run, args=arguments)
         self._thread.start()
 
