@@ -9,7 +9,6 @@ Guarantees
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
@@ -22,6 +21,7 @@ from itertools import islice
 from sqlalchemy import insert, select
 
 from node.config import Config, Route
+from node.digest import new_digest
 from node.errors import DatasetError, HoldReason
 from node.ledger.cleaning import add_deliveries
 from node.ledger.database import Database
@@ -133,7 +133,7 @@ class Sweeper:
             The file has no readable envelope.
         """
         meta, offset, kept, received_at, size = _envelope(self.spool.original(name))
-        digest = hashlib.sha256()
+        digest = new_digest()
         with self.spool.original(name).open("rb") as file:
             file.seek(offset)
             while chunk := file.read(1 << 20):

@@ -15,7 +15,7 @@ LAYERS = (
     ("log",),
     ("identity", "tls"),
     ("config",),
-    ("part10", "syntaxes", "shared", "grouping", "removal", "reloading"),
+    ("digest", "part10", "syntaxes", "shared", "grouping", "removal", "reloading"),
     ("spool",),
     ("deflated",),
     ("standard", "vocabulary"),

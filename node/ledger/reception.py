@@ -22,7 +22,7 @@ from node.ledger.schema import instances, refusals
 
 
 class Received(NamedTuple):
-    """One instance as it came: who sent it, what the command said, how many bytes, and their SHA-256."""
+    """One instance as it came: who sent it, what the command said, how many bytes, and their digest."""
 
     id: str
     received_at: float

@@ -9,13 +9,13 @@ Guarantees
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import time
 from dataclasses import dataclass
 
 from node.dicomnet import StoreAnswer, StoreRequest
+from node.digest import new_digest
 from node.errors import LedgerError, LedgerUncertain, SpoolError
 from node.ledger.reception import GroupCommit, Received, known_ids
 from node.log import event
@@ -63,7 +63,7 @@ class SpoolWriter:
         self._request = request
         self._id = new_id()
         self._received_at = time.time()
-        self._digest = hashlib.sha256()
+        self._digest = new_digest()
         self._size = self._on_its_way = 0
         self._trouble: SpoolError | None = None
         envelope = origin.envelope(request, self._received_at)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import sys
 import threading
@@ -18,6 +17,7 @@ from pynetdicom import AE, _config
 from pynetdicom.presentation import build_context
 from sqlalchemy import select
 
+from node.digest import new_digest
 from node.ledger.schema import deliveries, instances, uid_map
 from tests.support import RunningNode, StoreSCP, can_connect, make_ct, wait_for
 
@@ -209,7 +209,7 @@ def tiny_cts(folder: Path, count: int, start: int = 0) -> list[Path]:
 def data_set_digest(path: Path) -> bytes:
     """SHA-256 of the encoded data set, found by (0002,0000) alone."""
     content = path.read_bytes()
-    return hashlib.sha256(content[144 + int.from_bytes(content[140:144], "little") :]).digest()
+    return new_digest(content[144 + int.from_bytes(content[140:144], "little") :]).digest()
 
 
 @dataclass

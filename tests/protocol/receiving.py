@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import logging
 import os
 import socket
@@ -23,6 +22,7 @@ import yaml
 from sqlalchemy import bindparam, select
 
 from node.config import load_config
+from node.digest import new_digest
 from node.ledger.database import Database
 from node.ledger.schema import instances
 from node.part10 import read_file_meta
@@ -192,7 +192,7 @@ class Receiving:
         content = self.spool.original(row.id).read_bytes()
         meta, start = read_file_meta(content)
         data = content[start:]
-        assert (row.size, row.digest) == (len(data), hashlib.sha256(data).digest())
+        assert (row.size, row.digest) == (len(data), new_digest(data).digest())
         assert (row.state, row.outcome) == ("received", "in_flight")
         told = (row.sop_class_uid, row.sop_instance_uid, row.transfer_syntax_uid)
         assert (meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid) == told
