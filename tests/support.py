@@ -153,12 +153,17 @@ class RunningNode:
             database.close()
 
     def status(self) -> dict[str, Any]:
+        with self.asking() as ask:
+            return self._checked(ask())
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[Callable[[], dict[str, Any]]]:
+        """Give a way to ask for the status again and again, with the ledger opened once."""
         with self.ledger() as ledger:
-            return self._status(ledger)
+            yield ledger.status
 
     @staticmethod
-    def _status(ledger: Ledger) -> dict[str, Any]:
-        status = ledger.status()
+    def _checked(status: dict[str, Any]) -> dict[str, Any]:
         parts = ("in_flight", "delivered", "held", "excluded", "discarded")
         assert status["received"] == sum(status[part] for part in parts), "the equation holds at all times"
         return status
@@ -173,14 +178,14 @@ class RunningNode:
     def wait_status(self, holds: Callable[[dict[str, Any]], bool], what: str, seconds: float = SECONDS) -> Any:
         last: dict[str, Any] = {}
 
-        def look(ledger: Ledger) -> dict[str, Any] | None:
+        def look(ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
             nonlocal last
-            last = self._status(ledger)
+            last = self._checked(ask())
             return last if holds(last) else None
 
         try:
-            with self.ledger() as ledger:
-                return wait_for(lambda: look(ledger), what, seconds)
+            with self.asking() as ask:
+                return wait_for(lambda: look(ask), what, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}; status {last}\n{self.log()[-3000:]}") from None
 
