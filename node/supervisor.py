@@ -35,6 +35,7 @@ from node.reloading import tell
 from node.routing import compile_routes, date_modes
 from node.shared import Bell, Company, Numbers, Places, Stop
 from node.spool import Spool
+from node.standard import read_required
 from node.sweeper import Sweeper
 
 LOGGER = logging.getLogger("node.supervisor")
@@ -295,6 +296,7 @@ class Supervisor:
         if len(free) < len(receivers):
             raise StartError("associations of earlier reloads are still open: reload again when they have ended")
         self.config, self.recipes = config, recipes
+        _read_what_is_shared(recipes)
         for role in self.roles:
             if role.pid and role.name in ("cleaner", "forwarder", "keeper"):
                 role.leaving = True
@@ -366,6 +368,7 @@ def serve(config_path: Path, config: Config) -> int:
             trial = open_ones.enter_context(_bind(config.trial_destination.listen, "trial_destination.listen"))
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         run_to_its_end(lambda: _open(config, spool, date_modes(config, recipes)), config.node.log)
+        _read_what_is_shared(recipes)
         # Only now: whoever can connect finds a ledger.
         for bound in (*listeners, trial):
             if bound is not None:
@@ -383,6 +386,12 @@ def serve(config_path: Path, config: Config) -> int:
         )
         _announce(config)
         return supervisor.run()
+
+
+def _read_what_is_shared(recipes: Mapping[str, Recipe]) -> None:
+    """Read the tables that every cleaner needs for its first instance: once, for all that are forked from here."""
+    if any(recipe.profile is not None for recipe in recipes.values()):
+        read_required()
 
 
 def _open(config: Config, spool: Spool, modes: Mapping[str, str]) -> None:

@@ -173,6 +173,13 @@ def required(iod: str | None) -> Mapping[tuple[int, int], int]:
     return found
 
 
+def read_required() -> None:
+    """Read what `required` answers from, which takes a while: before processes are forked that share it."""
+    _iods()
+    _resolved()
+    _modules()
+
+
 @cache
 def _required_of(iod: str) -> Mapping[tuple[int, int], int]:
     found: dict[tuple[int, int], int] = {}
