@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .receiving import Plain, Receiving, receiving
+from .receiving import Plain, Receiving, Secure, receiving
 
-TRANSPORTS = {"plain": Plain}
+TRANSPORTS = {"plain": Plain, "TLS": Secure}
 
 
 @pytest.fixture(scope="session", params=TRANSPORTS.values(), ids=TRANSPORTS.keys())

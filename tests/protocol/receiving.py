@@ -30,6 +30,7 @@ from node.receiver.worker import receive
 from node.shared import Bell, Places, Stop
 from node.spool import Spool
 from tests.dicomnet.peers import ACCEPT_TYPE, LOCALHOST, PATIENCE, RELEASE_RP_TYPE, RawPeer, listen, until
+from tests.dicomnet.tls import Authority, answer_tls, client_context, client_side
 
 from .wire import DATA, RELEASE_RQ, associate_rq, store
 
@@ -57,6 +58,31 @@ class Plain:
         """A peer's end of a connection that the node has opened."""
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connected
+
+
+class Secure(Plain):
+    """TLS, both sides with certificates of one authority."""
+
+    name = "TLS"
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._authority = Authority(Path(self._folder.name))
+        self._node, self._peer = self._authority.issue("node"), self._authority.issue("peer")
+
+    def settings(self, folder: Path) -> dict[str, Any]:
+        tls = {"certificate": str(self._node.certificate), "key": str(self._node.key), "ca": str(self._authority.ca)}
+        return {"listen": None, "listeners": [{"listen": "127.0.0.1:11112", "tls": tls}]}
+
+    def options(self) -> dict[str, Any]:
+        return {"tls": client_side(self._authority, self._node)}
+
+    def connect(self, port: int) -> socket.socket:
+        connected = super().accept(socket.create_connection((LOCALHOST, port), PATIENCE))
+        return client_context(self._authority, self._peer).wrap_socket(connected)
+
+    def accept(self, connected: socket.socket) -> socket.socket:
+        return answer_tls(super().accept(connected), self._authority, self._peer)
 
 
 @dataclass(frozen=True)
@@ -110,6 +136,7 @@ class Receiving:
         path = folder / "config.yaml"
         settings = {"ae_title": "DEIDNODE", "listen": "127.0.0.1:11112", "min_free_disk": "1 MiB", "drain": "1s"}
         settings |= transport.settings(folder) | node
+        settings = {key: value for key, value in settings.items() if value is not None}
         destination = {"ae_title": "DEST", "address": "127.0.0.1:11113"}
         path.write_text(
             yaml.safe_dump(
