@@ -8,10 +8,13 @@ import pytest
 
 from .receiving import Plain, Receiving, Secure, receiving
 
-TRANSPORTS = {"plain": Plain, "TLS": Secure}
 
-
-@pytest.fixture(scope="session", params=TRANSPORTS.values(), ids=TRANSPORTS.keys())
+@pytest.fixture(
+    scope="session",
+    # `tests/dicomnet/test_tls_protocol.py` says of TLS what is said in each run.
+    params=[Plain, pytest.param(Secure, marks=pytest.mark.slow)],
+    ids=["plain", "TLS"],
+)
 def transport(request: pytest.FixtureRequest) -> Plain:
     made = request.param()
     assert isinstance(made, Plain)

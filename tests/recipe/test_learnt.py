@@ -60,7 +60,14 @@ def test_a_series_is_recognized_from_its_second_instance_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [BASIC, RESEARCH, ALL, shipped("strict")], ids=["basic", "research", "all", "strict"]
+    "recipe",
+    [
+        BASIC,
+        pytest.param(RESEARCH, marks=pytest.mark.slow),
+        pytest.param(ALL, marks=pytest.mark.slow),
+        pytest.param(shipped("strict"), marks=pytest.mark.slow),
+    ],
+    ids=["basic", "research", "all", "strict"],
 )
 def test_public_files_and_their_variants_come_out_the_same(recipe: Recipe) -> None:
     found = [read(path) for path in sorted(FILES.glob("*.dcm")) if path.stat().st_size < 60_000]
@@ -73,7 +80,7 @@ def test_public_files_and_their_variants_come_out_the_same(recipe: Recipe) -> No
 
 def test_planted_identity_and_its_variants_come_out_the_same(tmp_path: Path) -> None:
     series = []
-    for file in itertools.islice(synthetic(whole=False), 0, None, 16):
+    for file in itertools.islice(synthetic(whole=False), 0, None, 48):
         path = tmp_path / "one"
         path.write_bytes(part10(file.tree, file.syntax, meta=file.meta, preamble=file.preamble) + file.tail)
         found = read(path)
