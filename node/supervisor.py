@@ -346,19 +346,18 @@ class Supervisor:
             self._reap()
 
 
-def serve(config_path: Path, config: Config) -> int:
-    """Run the node until it is told to end; return the exit code.
+def serve(config_path: Path, config: Config, recipes: dict[str, Recipe]) -> int:
+    """Run the node until it is told to end; return the exit code. `recipes` are the configuration's, by route.
 
     Raises
     ------
-    StartError, RecipeError
+    StartError
         The node cannot start.
     """
     if sys.platform != "linux":
         raise StartError("deid-node serves on Linux only; elsewhere run it in a container or a virtual machine")
     os.umask(0o077)
     setup_logging(config.node.log.format, config.node.log.level, "supervisor")
-    recipes = compile_routes(config)
     spool = make_spool(config)
     with contextlib.ExitStack() as open_ones:
         open_ones.callback(os.close, lock_spool(spool))

@@ -11,6 +11,7 @@ from node.routing import compile_routes, recipe_faults
 
 if TYPE_CHECKING:
     from node.config import Config
+    from node.recipe import Recipe
 
 
 def load_all(path: Path) -> tuple[Config | None, list[Fault]]:
@@ -18,13 +19,20 @@ def load_all(path: Path) -> tuple[Config | None, list[Fault]]:
 
     The recipes are looked at even where the configuration is wrong, so that one run names everything.
     """
+    config, _, faults = load_with_recipes(path)
+    return config, faults
+
+
+def load_with_recipes(path: Path) -> tuple[Config | None, dict[str, Recipe], list[Fault]]:
+    """Do as `load_all`, and return the compiled recipes by route too; none where there are faults of them."""
     try:
         config = load_config(path)
     except ConfigError as error:
-        return None, [*error.faults, *recipe_faults(existing_recipes(path), path)]
+        return None, {}, [*error.faults, *recipe_faults(existing_recipes(path), path)]
     faults = certificate_faults(config)
+    recipes: dict[str, Recipe] = {}
     try:
-        compile_routes(config)
+        recipes = compile_routes(config)
     except RecipeError as error:
         faults += error.faults
-    return config, faults
+    return config, recipes, faults

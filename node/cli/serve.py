@@ -22,13 +22,13 @@ _ANSWER_SECONDS = 60.0
 @config_option
 def serve() -> int:
     """Run the node until SIGTERM."""
-    from node.cli.faults import load_all
+    from node.cli.faults import load_with_recipes
     from node.log import setup_logging
 
     if sys.platform != "linux":
         raise StartError("deid-node serve runs on Linux only.")
     path = config_path()
-    config, faults = load_all(path)
+    config, recipes, faults = load_with_recipes(path)
     if config is None or faults:
         show(faults)
         return CANNOT_START
@@ -36,7 +36,7 @@ def serve() -> int:
     from node.supervisor import serve as run
 
     try:
-        return run(path, config)
+        return run(path, config, recipes)
     except FaultsError as error:
         show(error.faults)
         return CANNOT_START
