@@ -10,6 +10,7 @@ from tests.bench.growth import main
 from tests.bench.systems import ROLES
 
 
+@pytest.mark.slow  # two nodes, and a ledger to fill
 def test_a_short_run_gives_a_row_for_each_point_with_what_each_role_costs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--only", "backlog-10000", "--scale", "0.005", "--rounds", "1", "--json"]) == 0
     printed = capsys.readouterr()
