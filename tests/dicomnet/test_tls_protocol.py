@@ -21,6 +21,8 @@ from .test_acceptor_protocol import *  # noqa: F403 - its tests, with its fixtur
 from .test_requestor import *  # noqa: F403
 from .tls import Authority, Pair, answer_tls, client_side, server_side, speak_tls
 
+pytestmark = pytest.mark.slow  # what TLS does of itself, `test_tls` says each time
+
 # They connect to nobody, or leave the raw peer's socket in two hands, which TLS cannot.
 del test_a_late_response_on_the_old_association_does_not_reach_the_new_one  # noqa: F821
 del test_more_contexts_than_there_are_ids_are_a_mistake  # noqa: F821

@@ -11,7 +11,7 @@ from .receiving import Plain, Receiving, Secure, receiving
 
 @pytest.fixture(
     scope="session",
-    # `tests/dicomnet/test_tls_protocol.py` says of TLS what is said in each run.
+    # What TLS does of itself, `tests/dicomnet/test_tls.py` says in each run.
     params=[Plain, pytest.param(Secure, marks=pytest.mark.slow)],
     ids=["plain", "TLS"],
 )
