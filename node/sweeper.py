@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 
-from sqlalchemy import insert, select
+from sqlalchemy import Executable, insert, select
 
 from node.config import Config, Route
 from node.digest import new_digest
@@ -100,8 +100,7 @@ class Sweeper:
             .join(deliveries, deliveries.c.instance == instances.c.seq)
             .where(instances.c.id.in_(names), deliveries.c.state.in_(("due", "held")))
         )
-        with self.database.read() as connection:
-            return set(connection.execute(query).scalars())
+        return self._ids(query)
 
     def _derived(self, names: list[str]) -> set[str]:
         """Those that are to be sent from their original."""
@@ -110,6 +109,9 @@ class Sweeper:
             .join(derivations, derivations.c.instance == instances.c.seq)
             .where(instances.c.id.in_(names))
         )
+        return self._ids(query)
+
+    def _ids(self, query: Executable) -> set[str]:
         with self.database.read() as connection:
             return set(connection.execute(query).scalars())
 

@@ -30,14 +30,16 @@ class Body:
         os.close(self.file)
 
 
-def opened(spool: Spool, due: Due) -> Body:
-    """Open what an instance is sent from: its cleaned file, or the original that it takes a range of.
+def place_of(spool: Spool, due: Due) -> Path:
+    """Return the file that an instance is sent from: its cleaned one, or the original that it takes a range of."""
+    return spool.cleaned_file(due.id) if due.derived is None else spool.original(due.id)
 
-    Raises FileNotFoundError.
-    """
-    if due.derived is None:
-        return Body(_open(spool.cleaned_file(due.id)), [(due.offset, due.size - due.offset)])
-    return Body(_open(spool.original(due.id)), due.derived.segments)
+
+def opened(spool: Spool, due: Due) -> Body:
+    """Open what an instance is sent from. Raises FileNotFoundError."""
+    file = os.open(place_of(spool, due), os.O_RDONLY | os.O_CLOEXEC)
+    whole: list[Segment] = [(due.offset, due.size - due.offset)]
+    return Body(file, whole if due.derived is None else due.derived.segments)
 
 
 def converted(spool: Spool, due: Due, owner: str, body: Body, syntax: str) -> Body:
@@ -78,7 +80,3 @@ def _nameless(spool: Spool, due: Due, owner: str) -> int:
         return spool.create(due.id, suffix)
     finally:
         spool.abandon(due.id, suffix)
-
-
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -28,7 +28,7 @@ from node.errors import (
     NetworkError,
     SpoolError,
 )
-from node.forwarder.body import converted, opened
+from node.forwarder.body import converted, opened, place_of
 from node.forwarder.contexts import Pair, choose, fits, propose
 from node.forwarder.gate import Gate
 from node.forwarder.outcome import DUPLICATE_SOP_INSTANCE, judge
@@ -279,8 +279,7 @@ class Lane:
     def _remove_done(self) -> None:
         self._hardened_at = time.monotonic()
         for due in self._done:
-            place = self.spool.cleaned_file if due.derived is None else self.spool.original
-            self.spool.remove_soon(place(due.id))
+            self.spool.remove_soon(place_of(self.spool, due))
         self._done = []
 
     def _release_if_idle(self) -> None:
