@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
@@ -31,6 +32,17 @@ class StrictLoader(yaml.SafeLoader):
     """A SafeLoader whose plain scalars follow the core schema of YAML 1.2, only `true` and `false` as booleans."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse what is nested too deeply before it is read: the parser's time grows with the square of the depth."""
+        self._depth += 1
+        if self._depth > 2 * MAX_DEPTH:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "nested too deeply", mark)
+        found = super().compose_node(parent, index)
+        self._depth -= 1
+        return found
 
 
 for _tag, _pattern, _first in (
@@ -78,8 +90,6 @@ def parse(text: str, file: str, environment: Mapping[str, str]) -> Document:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         document.faults.append(Fault(file, line, "not valid YAML: a character that YAML does not allow."))
-    except RecursionError:
-        document.faults.append(Fault(file, None, "nested too deeply."))
     return document
 
 

@@ -9,6 +9,7 @@ from tests.deidset.encoding import DEFLATED, part10
 from tests.deidset.expected import Expectation
 
 
+@pytest.mark.slow
 def test_another_tool_cleans_file_by_file_and_what_it_breaks_on_is_not_out(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

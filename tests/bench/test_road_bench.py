@@ -27,6 +27,7 @@ class Destination:
         return token in self._text
 
 
+@pytest.mark.slow
 def test_a_short_run_gives_a_ratio_and_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--only", "small", "--scale", "0.005", "--rounds", "1", "--json"]) == 0
     printed = capsys.readouterr()

@@ -79,7 +79,8 @@ def slow(point: str) -> ParameterSet:
     return pytest.param(point, marks=pytest.mark.slow)
 
 
-both = pytest.mark.parametrize("who", ["child", "node"])
+# The whole node is killed at these points by test_kill.py too.
+both = pytest.mark.parametrize("who", ["child", pytest.param("node", marks=pytest.mark.slow)])
 
 
 @both

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.protocol.receiving import Plain, Receiving, receiving
+from tests.thorough import share
 
 from .conversations import streams
 from .dul import Resources, check, corpus
@@ -33,7 +34,9 @@ def test_a_stream_that_was_worth_keeping_is_taken_as_the_standard_says(receiver:
     check(receiver, path.read_bytes())
 
 
-@settings(max_examples=250, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=share(250), derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 @given(stream=streams(KEPT))
 def test_any_stream_is_taken_as_the_standard_says(receiver: Receiving, stream: bytes) -> None:
     check(receiver, stream)

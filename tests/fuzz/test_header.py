@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.thorough import share
+
 from .header import check, corpus, examples
 
 KEPT = [path.read_bytes() for path in corpus()]
@@ -27,7 +29,9 @@ def test_a_data_set_that_was_worth_keeping_is_cleaned_or_refused(path: Path) -> 
     check(path.read_bytes())
 
 
-@settings(max_examples=250, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=share(250), derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 @given(example=examples(KEPT))
 def test_any_data_set_is_cleaned_or_refused(example: bytes) -> None:
     check(example)

@@ -15,6 +15,7 @@ from node.ledger.cleaning import CleaningLedger, Excluded, Held, Result, free_le
 from node.ledger.sending import SendingLedger, Settlement, Verdict, hold_gone
 from node.spool import Spool
 from tests.ledger.support import clean, new_database, receive, sql
+from tests.thorough import share
 
 DESTINATIONS = ("a", "b", "c")
 OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
@@ -164,5 +165,5 @@ class Histories(RuleBasedStateMachine):
             assert last == [(state,)]
 
 
-Histories.TestCase.settings = settings(max_examples=8, stateful_step_count=20, deadline=None)
+Histories.TestCase.settings = settings(max_examples=share(8, 2), stateful_step_count=20, deadline=None)
 TestHistories = Histories.TestCase

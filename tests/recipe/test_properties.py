@@ -13,6 +13,7 @@ from node.errors import DatasetError, HoldInstance
 from node.recipe import EncodedDataset, load_recipe
 from tests.recipe.reference import apply
 from tests.recipe.support import CODINGS, Keys, dataset, decode, encode, recipe, text
+from tests.thorough import share
 
 UID = st.lists(st.integers(0, 99), min_size=2, max_size=5).map(lambda parts: "1." + ".".join(map(str, parts)))
 TEXT = st.text("ABCxyz 019^", max_size=12).map(str.strip)
@@ -96,7 +97,7 @@ LINES = st.one_of(
         ]
     ),
 )
-BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(max_examples=share(150), deadline=None, suppress_health_check=list(HealthCheck))
 CODING = st.sampled_from(CODINGS)
 
 
@@ -110,7 +111,7 @@ def test_an_empty_recipe_changes_no_byte(source, syntax):
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(BOUNDED, max_examples=400)
+@settings(BOUNDED, max_examples=share(400))
 @given(datasets(), CODING, st.lists(LINES, min_size=1, max_size=6))
 def test_any_recipe_does_what_the_reference_does(source, syntax, lines):
     data = encode(source, syntax)

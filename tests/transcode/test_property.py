@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from pydicom.dataelem import DataElement
 
 from node.errors import DatasetError
+from tests.thorough import share
 from tests.transcode.support import BIG, EXPLICIT, IMPLICIT, convert, decode, encode, raw, values
 
+SLOW_TO_MAKE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 PAIRS = [(IMPLICIT, EXPLICIT), (EXPLICIT, IMPLICIT), (BIG, EXPLICIT), (BIG, IMPLICIT)]
 CREATOR = "SYNTHETIC 1.0"
 
@@ -83,7 +85,9 @@ def data_sets(draw: st.DrawFn, depth: int = 0) -> pydicom.Dataset:
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=lambda uid: uid[-4:])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=share(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(ds=data_sets())
 def test_every_value_stays_at_every_depth(source: str, target: str, ds: pydicom.Dataset) -> None:
     if not len(ds):
@@ -95,7 +99,9 @@ def test_every_value_stays_at_every_depth(source: str, target: str, ds: pydicom.
         assert dict(raw(decode(convert(data, source, target), target))) == dict(raw(decode(data, source)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=share(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(ds=data_sets())
 def test_a_second_conversion_changes_nothing_more(ds: pydicom.Dataset) -> None:
     if not len(ds):
@@ -105,7 +111,9 @@ def test_a_second_conversion_changes_nothing_more(ds: pydicom.Dataset) -> None:
     assert convert(back, EXPLICIT, IMPLICIT) == there
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=share(40), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(ds=data_sets(), cut=st.floats(0, 1), source=st.sampled_from([IMPLICIT, EXPLICIT, BIG]))
 def test_a_cut_data_set_is_refused_or_whole(ds: pydicom.Dataset, cut: float, source: str) -> None:
     data = encode(ds, source)
@@ -120,14 +128,16 @@ def test_a_cut_data_set_is_refused_or_whole(ds: pydicom.Dataset, cut: float, sou
     assert len(decode(converted, target)) == len(decode(data, source))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=share(150), deadline=None)
 @given(data=st.binary(min_size=1, max_size=200), source=st.sampled_from([IMPLICIT, EXPLICIT, BIG]))
 def test_bytes_that_are_no_data_set_are_refused_and_nothing_else_happens(data: bytes, source: str) -> None:
     with contextlib.suppress(DatasetError):
         convert(data, source, IMPLICIT if source == EXPLICIT else EXPLICIT)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=share(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(
     ds=data_sets(),
     place=st.integers(0, 10**6),
