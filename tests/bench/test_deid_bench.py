@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bench.deid import _row, by_other
 from tests.deidset.build import PUBLIC
 from tests.deidset.check import COLUMNS
