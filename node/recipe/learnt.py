@@ -26,6 +26,7 @@ _MOST_PATTERNS = 16  # each that does not fit costs a look; there are hardly mor
 _MOST_SHAPES = 64
 _MOST_PLANS = 4  # of a pattern: recipes that its instances go through
 _MOST_FACTS = 16  # of a pattern
+_MOST_MOVED = 32  # of a pattern: stretches, each as often as it begins elsewhere
 _FEWEST, _MOST = 16, 4096  # elements; of fewer nothing is won
 _LARGE = 2048  # bytes; a larger element is read each time, and never kept
 _LARGEST = 1 << 16  # bytes of a header that are kept
@@ -72,7 +73,7 @@ class Pattern:
         What recipes do with it, by all that this depends on (`node.recipe.replay`); the oldest goes first.
     """
 
-    __slots__ = ("_facts", "coding", "gathered", "places", "plans", "series", "shape", "stretches", "varying")
+    __slots__ = ("_facts", "_moved", "coding", "gathered", "places", "plans", "series", "shape", "stretches", "varying")
 
     def __init__(self, dataset: EncodedDataset, shape: _Shape, series: bytes, varying: set[int]) -> None:
         elements, buffer = dataset.elements, dataset.buffer
@@ -85,6 +86,7 @@ class Pattern:
         self.plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self.stretches: list[Stretch] = []
         self._facts: dict[object, Any] = {}
+        self._moved: dict[tuple[int, int], list[Element]] = {}
         first = 0
         for place in (*self.varying, len(elements)):
             own = elements[first:place]
@@ -108,7 +110,7 @@ class Pattern:
                 return False
             shift = position - start
             shifts.append(shift)
-            elements += own if not shift else moved(own, shift)
+            elements += own if not shift else self._shifted(own, start, shift)
             if varying is None:
                 position = after
                 break
@@ -121,6 +123,19 @@ class Pattern:
             return False
         dataset.elements, dataset.learnt = elements, Learnt(self, shifts)
         return True
+
+    def _shifted(self, own: list[Element], start: int, shift: int) -> list[Element]:
+        """Return the elements of the stretch that begins at `start` as they lie in a data set where it is moved.
+
+        A few places are all that a longer number, or a longer address in the envelope, moves them to.
+        """
+        key = start, shift
+        found = self._moved.get(key)
+        if found is None:
+            if len(self._moved) >= _MOST_MOVED:
+                self._moved.clear()
+            found = self._moved[key] = moved(own, shift)
+        return found
 
     def fact(self, key: object, tags: Iterable[int], make: Callable[[], Any]) -> Any:
         """Return what follows from the values of some elements alone (`EncodedDataset.once`)."""
