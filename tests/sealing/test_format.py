@@ -50,7 +50,7 @@ def test_what_was_sealed_is_read_whole_and_at_any_place(tmp_path: Path, size: in
     assert original.read(0, size) == data
     for start in (0, 1, CHUNK - 1, CHUNK, size - 1):
         for length in (0, 1, 5, CHUNK, CHUNK + 2):
-            if 0 <= start and start + length <= size:
+            if start >= 0 and start + length <= size:
                 assert original.read(start, length) == data[start : start + length]
     with pytest.raises(SealError):
         original.read(size, 1)
