@@ -14,6 +14,7 @@
     │       ├── TwoPatients    a study came under two patients
     │       └── ProjectChanged other forms than those handed out before
     ├── DatasetError           encoded DICOM that cannot be parsed
+    │   └── SealError          a sealed file is not what was sealed, or was sealed with another key
     ├── FileError              a file that a person named cannot be read or written
     ├── FilesError             some of many files failed; the others are done
     ├── NotInstalled           a package is missing that only some installations need
@@ -145,6 +146,10 @@ class DatasetError(NodeError):
         self.path = path
 
 
+class SealError(DatasetError):
+    """A sealed file was damaged, or sealed with another key than the one that is there."""
+
+
 class FileError(NodeError):
     """A file that a person named cannot be read or written; `path` is that name."""
 
@@ -204,6 +209,7 @@ class HoldReason(StrEnum):
     ROUTE_GONE = "route-gone"  # the configuration no longer has the route
     LEAK = "leak"  # the result still shows whose it is
     POISON = "poison"  # cleaning it killed its worker twice
+    DAMAGED = "damaged"  # a sealed file is not what was sealed, or was sealed with another key
     FILE_MISSING = "file-missing"  # the ledger knows it, the spool has no file
     INTERNAL = "internal"  # a fault of the node itself; the log has the traceback
     REFUSED = "refused"  # the destination refused it for good

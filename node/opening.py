@@ -1,8 +1,9 @@
-"""What must be true before the node serves: spool, ledger and secret belong together.
+"""What must be true before the node serves: spool, ledger, secret and key belong together, and are nobody else's.
 
 Guarantees
     A secret is made only where neither ledger nor spool was ever used. A missing or different secret, a ledger of
-    another spool, a new ledger under a spool that holds instances: StartError, with what to do.
+    another spool, a new ledger under a spool that holds instances, a missing or different key of a ledger that is
+    sealed, a ledger that is not sealed yet, what others can read: StartError, with what to do.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert
 
-from node.config import Config
+from node.config import Config, columns_of
 from node.errors import LedgerError, StartError
 from node.identity import create_secret, fingerprint, load_secret
 from node.ledger.database import Database
 from node.ledger.projects import refuse_changed
 from node.ledger.schema import meta
+from node.ledger.sealed import KEY_FINGERPRINT, holds_names
+from node.privacy import refuse_readable
 from node.spool import Spool, sync_folder
 
 _SPOOL_ID = "spool_id"
@@ -35,7 +38,8 @@ def make_spool(config: Config) -> Spool:
     """The spool of a configuration, with its floor of free space in bytes."""
     _make_folder(config.node.spool)
     disk = os.statvfs(config.node.spool)
-    return Spool(config.node.spool, config.node.min_free_disk.bytes_of(disk.f_blocks * disk.f_frsize))
+    min_free = config.node.min_free_disk.bytes_of(disk.f_blocks * disk.f_frsize)
+    return Spool(config.node.spool, min_free, config.node.sealing)
 
 
 def lock_spool(spool: Spool) -> int:
@@ -117,7 +121,8 @@ def open_node(config: Config, spool: Spool, modes: Mapping[str, str] | None = No
     ConfigError
         A project has other forms of replacements than those it has handed out.
     """
-    database = Database(config.node.ledger)
+    refuse_readable(config)
+    database = Database(config.node.ledger, columns_of(config))
     try:
         used_before = _read_id(spool) is not None or database.exists()
         if is_rebuilding(database):
@@ -166,8 +171,10 @@ def create_ledger(
     Raises
     ------
     StartError
-        It belongs to another spool or another secret.
+        It belongs to another spool, another secret or another key.
     """
+    sealing = config.node.sealing
+    key = "" if sealing is None else sealing.key.fingerprint
     secret = _secret(config.node.secret_file, may_make_secret)
     _make_folder(database.path.parent)
     database.migrate()
@@ -177,6 +184,8 @@ def create_ledger(
         values = {_SPOOL_ID: spool_id or _write_id(spool), FINGERPRINT: fingerprint(secret)}
         if rebuilding:
             values[_REBUILDING] = "1"
+        if key:
+            values[KEY_FINGERPRINT] = key
         with database.write(durable=True) as connection:
             connection.execute(insert(meta), [{"key": key, "value": value} for key, value in values.items()])
         return
@@ -190,6 +199,30 @@ def create_ledger(
             f"the secret {config.node.secret_file} is not the one that this ledger was made with, so every pseudonym "
             f"and UID would change: put the right file back (from the backup)"
         )
+    _refuse_other_key(database, key)
+
+
+def _refuse_other_key(database: Database, key: str) -> None:
+    """Refuse another key than the ledger was sealed with; `key` is a fingerprint, or empty without encryption."""
+    known = database.get(KEY_FINGERPRINT) or ""
+    if known == key:
+        return
+    if not key:
+        raise StartError(
+            f"the ledger {database.path} is sealed, and the configuration has no node.encryption: name its key there"
+        )
+    if known:
+        raise StartError(
+            f"the key of node.encryption is not the one that the ledger {database.path} was sealed with: put the right "
+            f"key back (from the backup)"
+        )
+    if holds_names(database):
+        raise StartError(
+            f"node.encryption is new, and the ledger {database.path} holds names that are not sealed: "
+            f"run `deid-node encrypt` once"
+        )
+    with database.write(durable=True) as connection:
+        connection.execute(insert(meta), {"key": KEY_FINGERPRINT, "value": key})
 
 
 def _secret(path: Path, may_make: bool) -> bytes:

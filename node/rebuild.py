@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from node.config import Config
+from node.config import Config, columns_of
 from node.errors import DatasetError, HoldReason, StartError
 from node.ledger.cleaning import add_deliveries, hold_rebuilt
 from node.ledger.database import Database
@@ -44,7 +44,7 @@ def rebuild(config: Config, *, send: bool = False, assume_delivered: bool = Fals
     StartError
         A node is running, or a ledger is in place.
     """
-    database = Database(config.node.ledger)
+    database = Database(config.node.ledger, columns_of(config))
     try:
         if not is_new(database) and not is_rebuilding(database):
             if not (send or assume_delivered):
@@ -55,6 +55,8 @@ def rebuild(config: Config, *, send: bool = False, assume_delivered: bool = Fals
             return _decide(database, send) | {"originals": 0, "cleaned": 0, "unreadable": []}
         spool = make_spool(config)
         lock_spool(spool)
+        if config.node.encryption is None and spool.has_sealed():
+            raise StartError("originals in the spool are sealed: name their key under node.encryption")
         spool.prepare()
         create_ledger(config, spool, database, may_make_secret=False, rebuilding=True)
         done = _rebuild(config, spool, database)
@@ -73,7 +75,7 @@ def _rebuild(config: Config, spool: Spool, database: Database) -> dict[str, Any]
         rows = []
         for name in _unknown(database, originals[start : start + _BATCH]):
             try:
-                row = sweeper.read_original(name).row()
+                row = sweeper.read_original(name).row(database.columns)
                 rows.append(row | {"detail": REBUILT_WAITS if spool.was_cleaned(name) else None})
             except (DatasetError, OSError):
                 unreadable.append(name)

@@ -31,6 +31,7 @@ from pathlib import Path
 from node.errors import NoRoom, SpoolError
 from node.grouping import Group
 from node.removal import Remover
+from node.sealing import Original, Sealer, Sealing, is_sealed, open_original
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _FAN_OUT = [f"{n:02x}" for n in range(256)]
@@ -63,10 +64,14 @@ def sync_folder(folder: Path | str) -> None:
 
 
 class Spool:
-    """The folders under `root`, for files whose floor of free space is `min_free` bytes."""
+    """The folders under `root`, for files whose floor of free space is `min_free` bytes.
 
-    def __init__(self, root: Path, min_free: int = 0) -> None:
+    With `sealing` new originals are sealed; those that came before it stay as they are, and are read all the same.
+    """
+
+    def __init__(self, root: Path, min_free: int = 0, sealing: Sealing | None = None) -> None:
         self.root = root
+        self.sealing = sealing
         self.min_free = min_free
         self.incoming = root / "incoming"
         self.originals = root / "originals"
@@ -153,6 +158,33 @@ class Spool:
     def original(self, name: str) -> Path:
         """Path of an original."""
         return self._placed(self.originals, name)
+
+    def sealer(self, name: str) -> Sealer | None:
+        """Return what seals a new original; None where it stays as it is. Raises StartError without a key."""
+        return None if self.sealing is None else Sealer(self.sealing.key, name)
+
+    def open_original(self, name: str) -> Original:
+        """Open an original, sealed or not; the caller closes it.
+
+        Raises
+        ------
+        SealError
+            It cannot be opened with the key.
+        OSError
+            It is not there (FileNotFoundError), or cannot be read.
+        """
+        return open_original(self.original(name), name, self.sealing)
+
+    def has_sealed(self) -> bool:
+        """Whether any original is sealed."""
+        for name, _ in self.list_originals():
+            descriptor = os.open(self.original(name), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if is_sealed(descriptor):
+                    return True
+            finally:
+                os.close(descriptor)
+        return False
 
     def cleaned_file(self, name: str) -> Path:
         """Path of a cleaned file."""

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from node import __version__
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
-from node.config import Config, Endpoint, certificate_faults, load_config
+from node.config import Config, Endpoint, certificate_faults, columns_of, load_config
 from node.errors import ConfigError, NodeError, StartError
 from node.ledger.cleaning import free_leases, strike
 from node.ledger.database import Database
@@ -155,6 +155,7 @@ class Supervisor:
 
         if self.trial is not None:
             self.trial.close()
+        _need_key(self.spool)
         receive(self.config, self.spool, self.listeners, (self.places, slot), self.received, stop)
 
     def _clean(self, role: Role, stop: Stop) -> None:
@@ -165,7 +166,8 @@ class Supervisor:
         from node.ledger.cleaning import CleaningLedger
 
         self._close_listeners()
-        ledger = CleaningLedger(Database(self.config.node.ledger), role.owner)
+        _need_key(self.spool)
+        ledger = CleaningLedger(Database(self.config.node.ledger, columns_of(self.config)), role.owner)
         plans = make_plans(self.config, self.recipes, load_secret(self.config.node.secret_file))
         derives = self.config.node.originals == "until-delivered"
         cleaning = Cleaning(self.spool, ledger, plans, self.config.node.ae_title, derives=derives)
@@ -176,6 +178,7 @@ class Supervisor:
         from node.forwarder.worker import forward
 
         self._close_listeners()
+        _need_key(self.spool)
         forward(self.config, self.spool, owner, self.cleaned, stop)
 
     def _sink(self, stop: Stop) -> None:
@@ -189,7 +192,7 @@ class Supervisor:
 
     def _keep(self, stop: Stop) -> None:
         self._close_listeners()
-        database = Database(self.config.node.ledger)
+        database = Database(self.config.node.ledger, columns_of(self.config))
         sweeper = Sweeper(self.config, self.spool, database)
         swept = time.monotonic()
         while not stop.wait(_CHECKPOINT_SECONDS):
@@ -252,7 +255,7 @@ class Supervisor:
         role.start_at = time.monotonic() + role.back_off
 
     def _recover(self, owner: str, seq: int) -> None:
-        database = Database(self.config.node.ledger)
+        database = Database(self.config.node.ledger, columns_of(self.config))
         # The strike first: once the lease is free, another takes the instance without knowing of it.
         if seq and strike(database, seq, owner):
             event(LOGGER, "held", level=logging.ERROR, seq=seq, reason="poison")
@@ -395,10 +398,16 @@ def _read_what_is_shared(recipes: Mapping[str, Recipe]) -> None:
 
 def _open(config: Config, spool: Spool, modes: Mapping[str, str]) -> None:
     open_node(config, spool, modes)
-    database = Database(config.node.ledger)
+    database = Database(config.node.ledger, columns_of(config))
     free_leases(database)
     Sweeper(config, spool, database).sweep(grace=0.0)
     database.close()
+
+
+def _need_key(spool: Spool) -> None:
+    """Have a child that reads or writes originals end at once without the key, instead of at each of them."""
+    if spool.sealing is not None:
+        spool.sealing.key  # noqa: B018 -- read here
 
 
 def _check_certificates(config: Config) -> None:
@@ -410,7 +419,7 @@ def _check_certificates(config: Config) -> None:
 
 def _check_projects(config: Config, modes: Mapping[str, str]) -> None:
     """Refuse other forms of replacements than those handed out; where no connection to the ledger can be forked."""
-    database = Database(config.node.ledger)
+    database = Database(config.node.ledger, columns_of(config))
     try:
         refuse_changed(database, config, modes)
     finally:
@@ -462,7 +471,7 @@ def _listen(bound: socket.socket) -> None:
 def _check_unchanged(old: Config, new: Config) -> None:
     if _endpoints(old) != _endpoints(new):
         raise StartError("node.listen and node.listeners cannot listen elsewhere while the node runs: restart it")
-    for key in ("spool", "ledger", "secret_file", "max_associations", "workers"):
+    for key in ("spool", "ledger", "secret_file", "encryption", "max_associations", "workers"):
         if getattr(old.node, key) != getattr(new.node, key):
             raise StartError(f"node.{key} cannot change while the node runs: restart it")
     if old.trial_destination != new.trial_destination:

@@ -9,6 +9,7 @@ Guarantees
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -29,6 +30,7 @@ from node.ledger.reception import Received
 from node.ledger.schema import deliveries, derivations, instances
 from node.log import event
 from node.part10 import FileMeta, read_file_meta
+from node.sealing import Original, open_original
 from node.spool import Spool
 
 LOGGER = logging.getLogger("node.sweeper")
@@ -36,6 +38,7 @@ LOGGER = logging.getLogger("node.sweeper")
 GRACE_SECONDS = 3600.0
 _ASKED_AT_ONCE = 500
 _HEAD = 65536
+_PIECE = 1 << 20
 _ORIGINAL_NOT_NEEDED = frozenset({"cleaned", "excluded", "discarded"})
 
 
@@ -122,7 +125,7 @@ class Sweeper:
             event(LOGGER, "not-adopted", level=logging.ERROR, instance=name, error=type(error).__name__)
             return 0
         with self.database.write(durable=True) as connection:
-            connection.execute(insert(instances), [received.row()])
+            connection.execute(insert(instances), [received.row(connection.columns)])
         event(LOGGER, "adopted", level=logging.WARNING, instance=name, route=received.route)
         return 1
 
@@ -134,12 +137,12 @@ class Sweeper:
         DatasetError, OSError
             The file has no readable envelope.
         """
-        meta, offset, kept, received_at, size = _envelope(self.spool.original(name))
-        digest = new_digest()
-        with self.spool.original(name).open("rb") as file:
-            file.seek(offset)
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        with contextlib.closing(self.spool.open_original(name)) as original:
+            meta, offset, kept = _envelope(original)
+            received_at, size = os.fstat(original.descriptor).st_mtime, original.size
+            digest = new_digest()
+            for place in range(offset, size, _PIECE):
+                digest.update(original.read(place, min(_PIECE, size - place)))
         return Received(
             id=name,
             received_at=float(str(kept.get("received_at", received_at))),
@@ -179,7 +182,9 @@ class Sweeper:
         DatasetError, OSError
             The file has no readable envelope.
         """
-        meta, offset, kept, changed, size = _envelope(self.spool.cleaned_file(name))
+        with contextlib.closing(open_original(self.spool.cleaned_file(name), name, None)) as file:
+            meta, offset, kept = _envelope(file)
+            changed, size = os.fstat(file.descriptor).st_mtime, file.size
         route_name = str(kept.get("route", ""))
         route = next((route for route in self.config.routes if route.name == route_name), None)
         row: dict[str, object] = {
@@ -209,15 +214,14 @@ class Sweeper:
         return row, route
 
 
-def _envelope(path: os.PathLike[str]) -> tuple[FileMeta, int, dict[str, object], float, int]:
-    with open(path, "rb") as file:
-        meta, offset = read_file_meta(file.read(_HEAD))
-        status = os.fstat(file.fileno())
+def _envelope(file: Original) -> tuple[FileMeta, int, dict[str, object]]:
+    """Return the file meta information of a file of the spool, where the data set begins, and what the node wrote."""
+    meta, offset = read_file_meta(file.read(0, min(_HEAD, file.size)))
     try:
         kept = json.loads(meta.private_information.rstrip(b"\0") or b"{}")
     except ValueError:
         raise DatasetError("the envelope is damaged", "(0002,0102)") from None
-    return meta, offset, kept if isinstance(kept, dict) else {}, status.st_mtime, status.st_size
+    return meta, offset, kept if isinstance(kept, dict) else {}
 
 
 def _batches(files: Iterable[tuple[str, float]], before: float) -> Iterator[list[str]]:

@@ -20,6 +20,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
 from node.ledger import Database, Ledger
+from node.sealing import PLAIN, Columns, Sealing
 from tests.zygote import ZYGOTE, Process, run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -67,6 +68,7 @@ class RunningNode:
         self.log_path = folder / "node.log"
         self.command = [sys.executable, "-m", "node", "serve", "--config", str(self.config_path)]
         self.environment: dict[str, str] = {}
+        self.columns: Columns = PLAIN
         self.process: subprocess.Popen[bytes] | Process | None = None
         self.config: dict[str, Any] = {
             "node": {
@@ -99,6 +101,16 @@ class RunningNode:
 
     def write_config(self) -> None:
         self.config_path.write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
+
+    def seals(self, key: str = "5ea1" * 16) -> RunningNode:
+        """From the next start on: what names a person is sealed, with a key outside of the data folder."""
+        path = self.folder / "encryption.key"
+        path.touch(mode=0o600)
+        path.write_text(key + "\n", encoding="ascii")
+        self.config["node"]["encryption"] = {"key_file": str(path)}
+        self.columns = Sealing(path).columns
+        self.write_config()
+        return self
 
     @property
     def data(self) -> Path:
@@ -145,7 +157,7 @@ class RunningNode:
 
     @contextlib.contextmanager
     def ledger(self) -> Iterator[Ledger]:
-        database = Database(f"sqlite:///{self.data / 'ledger.db'}")
+        database = Database(f"sqlite:///{self.data / 'ledger.db'}", self.columns)
         try:
             database.require()
             yield Ledger(database)

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from node.cleaner.plan import Plan
 from node.derived import derive
-from node.errors import DatasetError, HoldInstance, HoldReason, SpoolError
+from node.errors import DatasetError, HoldInstance, HoldReason, SealError, SpoolError
 from node.gate import Finding, described, through
 from node.instances import Content, InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
@@ -29,6 +29,7 @@ from node.log import event
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
 from node.recipe import Cleaned, Memory
 from node.recipe.method import date_mode
+from node.sealing import Original, check_memory, new_memory
 from node.spool import Spool
 
 LOGGER = logging.getLogger("node.cleaner")
@@ -63,9 +64,11 @@ class Cleaning:
         if plan is None:
             return Held(claimed, HoldReason.ROUTE_GONE, f"the configuration has no route {claimed.route}")
         try:
-            source = os.open(self._spool.original(claimed.id), os.O_RDONLY | os.O_CLOEXEC)
+            source = self._spool.open_original(claimed.id)
         except FileNotFoundError:
             return self._without_original(claimed, plan)
+        except SealError as error:
+            return Held(claimed, HoldReason.DAMAGED, str(error))
         except OSError as error:
             raise SpoolError(f"an original cannot be opened ({error.strerror})") from None
         try:
@@ -73,9 +76,10 @@ class Cleaning:
         except HoldInstance as hold:
             return Held(claimed, hold.reason, hold.detail, plan.recipe.hash)
         except DatasetError as error:
-            return Held(claimed, HoldReason.UNPARSABLE, str(error))
+            damaged = isinstance(error, SealError)
+            return Held(claimed, HoldReason.DAMAGED if damaged else HoldReason.UNPARSABLE, str(error))
         finally:
-            os.close(source)
+            source.close()
 
     def publish(self) -> None:
         """Put in place, durably, what was cleaned since the last time.
@@ -104,8 +108,11 @@ class Cleaning:
             os.close(file)
             self._spool.abandon(name, self._spool.draft())
 
-    def _clean(self, claimed: Claimed, plan: Plan, file: int) -> Result:
-        with opened(file, lambda: self._scratch(claimed.id), self._spool.check_room, self._memory) as source:
+    def _clean(self, claimed: Claimed, plan: Plan, original: Original) -> Result:
+        # What is inflated of a sealed original must not lie on the disk as it is.
+        check_room = check_memory if original.sealed else self._spool.check_room
+        make = new_memory if original.sealed else lambda: self._scratch(claimed.id)
+        with opened(original.mappable(), make, check_room, self._memory) as source:
             plan, sole = self._plan_of(plan, source)
             try:
                 return self._apply(claimed, plan, source, sole=sole)

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from node.cli import check, clean, held, preview, recipe, serve, status, tools
+from node.cli import check, clean, held, preview, recipe, serve, spool, status, tools
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -38,6 +38,8 @@ for _command in (
     recipe.recipe,
     tools.echo,
     tools.rebuild,
+    spool.spool,
+    spool.encrypt,
     tools.sink,
     tools.version,
 ):
@@ -51,6 +53,8 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code: the boundary at which every error becomes a sentence."""
+    # Whatever a command writes is its user's alone: results too show more than others need to see.
+    os.umask(0o077)
     try:
         result = cli.main(arguments, prog_name="deid-node", standalone_mode=False)
     except click.ClickException as error:

@@ -134,11 +134,12 @@ def _secret(config: Config) -> Iterator[Finding]:
 
 def _projects(config: Config) -> Iterator[Finding]:
     """Compare the projects with what the ledger says was handed out, where there is one that can be read."""
+    from node.config import columns_of
     from node.ledger.database import Database
     from node.ledger.projects import refuse_changed
     from node.routing import compile_routes, date_modes
 
-    database = Database(config.node.ledger)
+    database = Database(config.node.ledger, columns_of(config))
     try:
         database.require()
         refuse_changed(database, config, date_modes(config, compile_routes(config)))
@@ -169,8 +170,22 @@ def _folders(config: Config) -> Iterator[Finding]:
             yield Finding("fault", about, f"{folder} is no folder.")
         elif not os.access(folder, os.W_OK | os.X_OK):
             yield Finding("fault", about, f"{folder} cannot be written by this user.")
-        elif folder == place and about == "spool" and place.stat().st_mode & 0o077:
-            yield Finding("warning", about, f"{folder} can be read by others; its files are identified. Use mode 0700.")
+    yield from _open_to_others(config)
+
+
+def _open_to_others(config: Config) -> Iterator[Finding]:
+    """Say what the start would refuse: what others can read, and a key that cannot be used."""
+    from node.privacy import open_to_others
+
+    for path in open_to_others(config):
+        mode = "700" if path.is_dir() else "600"
+        yield Finding("fault", "modes", f"{path} can be read by others, and names persons; run: chmod {mode} {path}")
+    sealing = config.node.sealing
+    if sealing is not None:
+        try:
+            sealing.key  # noqa: B018 -- read, to see whether it can be
+        except StartError as error:
+            yield Finding("fault", "encryption", str(error))
 
 
 def _room(config: Config) -> Iterator[Finding]:

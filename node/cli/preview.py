@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from node.cli.common import WRONG, config_option, console, print_json
+from node.cli.common import WRONG, config_option, config_path, console, print_json
 from node.cli.settings import Asked, settings_options, settled
-from node.errors import DatasetError, HoldInstance, HoldReason, NodeError
+from node.errors import DatasetError, HoldInstance, HoldReason, NodeError, SealError
 
 if TYPE_CHECKING:
     from node.files import Settings
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from node.recipe import Recipe, Region
     from node.recipe.amend import Change
     from node.recipe.trace import Trace, Traced
+    from node.sealing import Original, Sealing
 
 MASKED = "***"
 _NODE = {"where": "the node", "text": "for the kind of object (docs/pixels.md)"}
@@ -117,19 +118,38 @@ def look(settings: Settings, path: Path) -> View:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Source]:
     from node.instances import Scratch, opened
+    from node.sealing import check_memory, new_memory
 
     scratch = Scratch(Path(tempfile.gettempdir()))
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise NodeError(f"{path} cannot be read: {error.strerror}.") from None
-    try:
+    with contextlib.closing(_original(path)) as original:
+        file = original.mappable()
         if os.pread(file, 4, 128) != b"DICM":
             raise NodeError(f"{path} is no DICOM file: it has no DICM prefix.")
-        with opened(file, scratch.create, scratch.check_room) as source:
+        make, check_room = scratch.create, scratch.check_room
+        if original.sealed:
+            make, check_room = new_memory, check_memory
+        with opened(file, make, check_room) as source:
             yield source
-    finally:
-        os.close(file)
+
+
+def _original(path: Path) -> Original:
+    """Open a file, which may be a sealed original of the spool, named by its id."""
+    from node.sealing import is_sealed, open_original
+
+    try:
+        with path.open("rb") as file:
+            sealed = is_sealed(file.fileno())
+        return open_original(path, path.stem, _sealing() if sealed else None)
+    except OSError as error:
+        raise NodeError(f"{path} cannot be read: {error.strerror}.") from None
+    except SealError as error:
+        raise NodeError(f"{path} cannot be opened: {error}.") from None
+
+
+def _sealing() -> Sealing | None:
+    from node.config import load_config
+
+    return load_config(config_path()).node.sealing
 
 
 def _judged(settings: Settings, source: Source) -> tuple[Verdict | None, dict[str, str]]:

@@ -283,6 +283,7 @@ def _load(path: Path) -> bytes:
 
 def _maps(asked: Asked, config: Config, project: str, secret: bytes, mode: str) -> Callable[[], Maps] | None:
     """Return what opens the maps of the node's ledger in the process that asks; None where there is no ledger yet."""
+    from node.config import columns_of
     from node.identity import fingerprint
     from node.ledger.database import Database
     from node.ledger.maps import LedgerMaps
@@ -290,7 +291,7 @@ def _maps(asked: Asked, config: Config, project: str, secret: bytes, mode: str) 
     from node.opening import FINGERPRINT
 
     url = config.node.ledger
-    database = Database(url)
+    database = Database(url, columns_of(config))
     try:
         if not database.exists():
             return None
@@ -304,7 +305,7 @@ def _maps(asked: Asked, config: Config, project: str, secret: bytes, mode: str) 
         database.close()
 
     def opened() -> Maps:
-        own = Database(url)
+        own = Database(url, columns_of(config))
         asked.remember(own)
         return LedgerMaps(own)
 

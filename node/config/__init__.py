@@ -5,6 +5,7 @@ one section uses is defined in another, paths are absolute. Refuses (with every 
 what it does not know, and what is settled for a later version: nothing is ignored silently.
 """
 
+from node.config.encryption import Encryption
 from node.config.load import existing_recipes, load_config
 from node.config.model import (
     Config,
@@ -23,6 +24,7 @@ from node.config.projects import Project
 from node.config.security import (
     Expiry,
     certificate_faults,
+    columns_of,
     destination_security,
     expiries,
     listener_security,
@@ -32,6 +34,7 @@ from node.config.units import Endpoint, Size
 __all__ = [
     "Config",
     "Destination",
+    "Encryption",
     "Endpoint",
     "Expiry",
     "Listener",
@@ -46,6 +49,7 @@ __all__ = [
     "Timeout",
     "TrialDestination",
     "certificate_faults",
+    "columns_of",
     "destination_security",
     "existing_recipes",
     "expiries",

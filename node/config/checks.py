@@ -224,6 +224,10 @@ def _folders(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
     for key, path in (("secret_file", config.node.secret_file), ("ledger", Path(config.node.ledger[10:]))):
         if path.is_relative_to(spool):
             yield ("node", key), "must not lie in the spool.", "Only the node's own instance files lie there."
+    key_file = config.node.encryption.key_file if config.node.encryption is not None else None
+    if key_file is not None and any(key_file.is_relative_to(one) for one in (config.node.data, spool)):
+        problem = "must not lie beside what it protects."
+        yield ("node", "encryption", "key_file"), problem, "Put it outside of node.data and node.spool."
 
 
 def warnings(config: Config) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from node.config.encryption import Encryption
 from node.config.paths import FilePath, base_of, parse_path
 from node.config.projects import Project
 from node.config.section import Section
@@ -38,6 +39,7 @@ from node.config.units import (
     parse_positive_duration,
     parse_size,
 )
+from node.sealing import Sealing
 
 MAX_WORKERS = 64
 AUTOMATIC_WORKERS = 16
@@ -159,8 +161,14 @@ class NodeSettings(Section):
     min_free_disk: Annotated[Size, PlainValidator(parse_size)] = Size(bytes=1 << 30)
     originals: Literal["until-delivered", "until-cleaned"] = "until-delivered"
     drain: Duration = 30.0
+    encryption: Encryption | None = None
     log: LogSettings = LogSettings()
     timeouts: ReceivingTimeouts = ReceivingTimeouts()
+
+    @property
+    def sealing(self) -> Sealing | None:
+        """What seals files and columns at rest; None where they stay as they are."""
+        return None if self.encryption is None else self.encryption.sealing
 
     @property
     def listening(self) -> tuple[Listener, ...]:

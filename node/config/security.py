@@ -1,4 +1,4 @@
-"""What the `tls` sections of the configuration become: faults of their files, TLS for connections, days left."""
+"""What the `tls` and `encryption` sections become: faults of files, TLS for connections, days left, sealed columns."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from node.config.load import read_document
 from node.config.model import Config, Destination, Listener
 from node.config.yaml12 import KeyPath, dotted
 from node.errors import CertificateError, Fault
+from node.sealing import PLAIN, Columns
 from node.tls import Files, Security, days_left, problems
 
 
@@ -34,6 +35,12 @@ def certificate_faults(config: Config) -> list[Fault]:
         for path, problem in found
         for key in ((*path, problem.key),)
     ]
+
+
+def columns_of(config: Config) -> Columns:
+    """Return what seals the ledger's columns; it reads the key at the first value."""
+    sealing = config.node.sealing
+    return PLAIN if sealing is None else sealing.columns
 
 
 def expiries(config: Config) -> list[Expiry]:

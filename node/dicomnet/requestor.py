@@ -1,8 +1,9 @@
 """The requestor's side: associate, C-ECHO, C-STORE from an open file, release (PS3.8 7, PS3.7 9).
 
-Guarantees that a data set goes from the file to the socket without passing through this process's memory, that no wait
-is unbounded, and that an association on which anything went wrong is aborted and never used again: so a late response
-cannot be taken for that of another instance. Refuses to take any response but the one to the request just sent.
+Guarantees that a data set goes from the file to the socket without passing through this process's memory (what is
+sealed: piece by piece), that no wait is unbounded, and that an association on which anything went wrong is aborted and
+never used again: so a late response cannot be taken for that of another instance. Refuses to take any response but
+the one to the request just sent.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 
 from node.dicomnet import dimse
 from node.dicomnet.dul import AbortReceived, Connection
@@ -64,6 +66,13 @@ MAX_CONTEXTS = 128  # the odd numbers of a byte (PS3.8 9.3.2.2)
 
 _SERVICE_USER, _SERVICE_PROVIDER = 0, 2
 _TOGETHER = 64 << 10  # bytes beside the file's that go out in one call
+
+
+class Ranges(Protocol):
+    """What reads a file that is not sent as it lies on the disk."""
+
+    def read(self, offset: int, length: int, /) -> bytes:
+        """Return `length` bytes from `offset` on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +247,7 @@ class RequestedAssociation:
             return self._response(context_id, message_id, dimse.C_ECHO_RSP).status
 
     def store(
-        self, context_id: int, sop_class_uid: str, sop_instance_uid: str, file: int, segments: Sequence[Piece]
+        self, context_id: int, sop_class_uid: str, sop_instance_uid: str, file: int | Ranges, segments: Sequence[Piece]
     ) -> StoreResult:
         """Send pieces of an open file, and bytes between them, as the data set of a C-STORE; return the peer's answer.
 
@@ -247,7 +256,8 @@ class RequestedAssociation:
         context_id
             An accepted context, whose transfer syntax is the file's.
         file
-            Descriptor of the file; its position is not used.
+            Descriptor of the file, whose position is not used; or what reads ranges of one that is sealed, and whose
+            errors are raised as they are: the association is aborted.
         segments
             The data set in order: literal bytes, or (offset, length) of the file.
 
@@ -268,13 +278,16 @@ class RequestedAssociation:
             self.sent_completely = True
             return self._response(context_id, message_id, dimse.C_STORE_RSP)
 
-    def _send_data_set(self, context_id: int, head: bytes, file: int, segments: Sequence[Piece]) -> None:
+    def _send_data_set(self, context_id: int, head: bytes, file: int | Ranges, segments: Sequence[Piece]) -> None:
         wait = self._timeouts.response
         for count, last, pieces in in_fragments(segments, self._fragment):
             head += fragment_header(context_id, count, command=False, last=last)
             for piece in pieces:
                 if isinstance(piece, bytes):
                     head += piece
+                    continue
+                if not isinstance(file, int):
+                    head += file.read(*piece)
                     continue
                 if head:
                     self._connection.send(head, wait, more=True, listen=True)

@@ -1,7 +1,8 @@
 """What goes over the wire of an instance: an open file, and the pieces of its data set.
 
-Guarantees that nothing of a file is read before it is sent, unless it has to go in another transfer syntax. Refuses
-(FileNotFoundError) an instance whose file is not in the spool.
+Guarantees that nothing of a file is read before it is sent, unless it has to go in another transfer syntax; what is
+sealed is decrypted piece by piece on its way. Refuses (FileNotFoundError) an instance whose file is not in the spool,
+(SealError) one whose original cannot be opened with the key.
 """
 
 from __future__ import annotations
@@ -14,20 +15,27 @@ from node.deflated import write_all
 from node.instances import pieces
 from node.ledger.sending import Due
 from node.recipe import Segment
+from node.sealing import Original
 from node.spool import Spool, as_spool_error
 from node.transcode import transcode
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A data set to be sent: literal bytes, and (offset, length) of the file, whose descriptor is the holder's."""
+    """A data set to be sent: literal bytes, and (offset, length) of the file, which is the holder's.
 
-    file: int
+    The file is a descriptor, or a sealed original.
+    """
+
+    file: int | Original
     segments: list[Segment]
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self.file)
+        if isinstance(self.file, int):
+            os.close(self.file)
+        else:
+            self.file.close()
 
 
 def place_of(spool: Spool, due: Due) -> Path:
@@ -36,10 +44,12 @@ def place_of(spool: Spool, due: Due) -> Path:
 
 
 def opened(spool: Spool, due: Due) -> Body:
-    """Open what an instance is sent from. Raises FileNotFoundError."""
-    file = os.open(place_of(spool, due), os.O_RDONLY | os.O_CLOEXEC)
-    whole: list[Segment] = [(due.offset, due.size - due.offset)]
-    return Body(file, whole if due.derived is None else due.derived.segments)
+    """Open what an instance is sent from. Raises FileNotFoundError, SealError."""
+    if due.derived is None:
+        file = os.open(spool.cleaned_file(due.id), os.O_RDONLY | os.O_CLOEXEC)
+        return Body(file, [(due.offset, due.size - due.offset)])
+    original = spool.open_original(due.id)
+    return Body(original if original.sealed else original.descriptor, due.derived.segments)
 
 
 def converted(spool: Spool, due: Due, owner: str, body: Body, syntax: str) -> Body:
@@ -48,7 +58,7 @@ def converted(spool: Spool, due: Due, owner: str, body: Body, syntax: str) -> Bo
     Raises
     ------
     DatasetError
-        It cannot be converted.
+        It cannot be converted, or what is sealed cannot be opened (SealError).
     SpoolError
         The disk refused.
     """

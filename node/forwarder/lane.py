@@ -26,9 +26,10 @@ from node.errors import (
     HoldReason,
     LedgerError,
     NetworkError,
+    SealError,
     SpoolError,
 )
-from node.forwarder.body import converted, opened, place_of
+from node.forwarder.body import Body, converted, opened, place_of
 from node.forwarder.contexts import Pair, choose, fits, propose
 from node.forwarder.gate import Gate
 from node.forwarder.outcome import DUPLICATE_SOP_INSTANCE, judge
@@ -165,10 +166,9 @@ class Lane:
         if isinstance(chosen, HoldReason):
             return self._hold(due, chosen, "no presentation context for it was accepted")
         context_id, syntax = chosen
-        try:
-            body = opened(self.spool, due)
-        except FileNotFoundError:
-            return self._hold(due, HoldReason.FILE_MISSING, f"its {_place(due)} file is not in the spool")
+        body = self._open(due)
+        if isinstance(body, Settlement):
+            return body
         try:
             if syntax != due.transfer_syntax_uid:
                 plain, body = body, converted(self.spool, due, self.owner, body, syntax)
@@ -180,7 +180,7 @@ class Lane:
             self._failed.add(due.instance)
             return self._again(due, f"{type(error).__name__} in the middle of an instance")
         except DatasetError as error:
-            return self._hold(due, HoldReason.SYNTAX_REFUSED, f"it cannot be converted: {error}")
+            return self._hold(due, *_unsendable(error))
         except SpoolError as error:
             return self._again(due, str(error))
         finally:
@@ -188,6 +188,14 @@ class Lane:
         self._failed.clear()
         self.gate.reached()
         return self._judge(due, result.status, round((time.monotonic() - started) * 1000))
+
+    def _open(self, due: Due) -> Body | Settlement:
+        try:
+            return opened(self.spool, due)
+        except FileNotFoundError:
+            return self._hold(due, HoldReason.FILE_MISSING, f"its {_place(due)} file is not in the spool")
+        except SealError as error:
+            return self._hold(due, HoldReason.DAMAGED, str(error))
 
     def _judge(self, due: Due, status: int, milliseconds: int) -> Settlement:
         code = f"{status:04X}H"
@@ -293,6 +301,12 @@ class Lane:
                 association.release()
             except NetworkError as error:
                 event(LOGGER, "release-failed", destination=self.name, error=type(error).__name__)
+
+
+def _unsendable(error: DatasetError) -> tuple[HoldReason, str]:
+    if isinstance(error, SealError):
+        return HoldReason.DAMAGED, str(error)
+    return HoldReason.SYNTAX_REFUSED, f"it cannot be converted: {error}"
 
 
 def _place(due: Due) -> str:

@@ -12,7 +12,7 @@ import math
 import threading
 import time
 
-from node.config import Config, destination_security
+from node.config import Config, columns_of, destination_security
 from node.errors import LedgerError
 from node.forwarder.gate import Gate
 from node.forwarder.lane import Lane
@@ -70,7 +70,7 @@ class _Chores:
 
 def forward(config: Config, spool: Spool, owner: str, bell: Bell, stop: Stop) -> None:
     """Send to all destinations until `stop` is set; the instances in hand are finished and settled first."""
-    database = Database(config.node.ledger)
+    database = Database(config.node.ledger, columns_of(config))
     alarm = _Alarm()
     lanes: list[threading.Thread] = []
     for name, destination in config.destinations.items():

@@ -22,23 +22,26 @@ _HEX = re.compile(rb"[0-9a-fA-F]{64}\n?\Z")
 _FINGERPRINT_TEXT = b"deid-node secret fingerprint"
 
 
-def load_secret(path: Path) -> bytes:
-    """Return the secret of a file, 32 bytes. Raises StartError when it is missing, malformed, or open to others."""
+def load_secret(path: Path, what: str = "secret") -> bytes:
+    """Return the secret of a file, 32 bytes; `what` is how messages call it.
+
+    Raises StartError when it is missing, malformed, or open to others.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise StartError(f"The secret {path} cannot be read: {error.strerror}.") from None
+        raise StartError(f"The {what} {path} cannot be read: {error.strerror}.") from None
     try:
         state = os.fstat(descriptor)
         content = os.read(descriptor, 1024) if stat.S_ISREG(state.st_mode) else b""
     finally:
         os.close(descriptor)
     if not stat.S_ISREG(state.st_mode):
-        raise StartError(f"The secret {path} is no file.")
+        raise StartError(f"The {what} {path} is no file.")
     if stat.S_IMODE(state.st_mode) & 0o077:
-        raise StartError(f"The secret {path} can be read by others; run: chmod 600 {path}")
+        raise StartError(f"The {what} {path} can be read by others; run: chmod 600 {path}")
     if not _HEX.match(content):
-        raise StartError(f"The secret {path} is malformed: 64 hexadecimal digits are expected.")
+        raise StartError(f"The {what} {path} is malformed: 64 hexadecimal digits are expected.")
     return bytes.fromhex(content.decode("ascii"))
 
 

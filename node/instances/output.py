@@ -18,6 +18,7 @@ from node.deflated import RAW_DEFLATE, write_all
 from node.instances.content import Content
 from node.instances.source import Source
 from node.recipe import Segment
+from node.sealing import Original
 from node.spool import as_spool_error
 
 _COPIED_BY_KERNEL = 32 * 1024
@@ -114,7 +115,7 @@ def _deflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield done + b"\0" * ((total + len(done)) & 1)
 
 
-def pieces(segments: Iterable[Segment], file: int) -> Iterator[bytes]:
+def pieces(segments: Iterable[Segment], file: int | Original) -> Iterator[bytes]:
     """Give segments piece by piece; read, since pages of a map that were looked at stay in memory."""
     for segment in segments:
         if isinstance(segment, bytes):
@@ -123,7 +124,8 @@ def pieces(segments: Iterable[Segment], file: int) -> Iterator[bytes]:
         offset, length = segment
         end = offset + length
         while offset < end:
-            piece = os.pread(file, min(_CHUNK, end - offset), offset)
+            length = min(_CHUNK, end - offset)
+            piece = os.pread(file, length, offset) if isinstance(file, int) else file.read(offset, length)
             if not piece:
                 raise OSError(errno.EIO, "the file is shorter than it was")
             offset += len(piece)

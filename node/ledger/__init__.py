@@ -2,6 +2,8 @@
 
 database    opening, transactions, migrations
 schema      the tables
+names       which columns name a person
+sealed      sealing an older ledger
 leases      what a claim is
 reception   rows for what was received
 cleaning    claims and results of cleaning, the maps
@@ -30,6 +32,8 @@ def open_ledger(config: Config, readonly: bool = True) -> Ledger:  # noqa: ARG00
     NotReachable
         There is none, or it is of another version.
     """
-    database = Database(config.node.ledger)
+    from node.config import columns_of
+
+    database = Database(config.node.ledger, columns_of(config))
     database.require()
     return Ledger(database)

@@ -20,6 +20,7 @@ from node.errors import Collision, HoldReason, ProjectChanged, RecipeChanged, Tw
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.maps import Handed, LedgerMaps
+from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
 from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.transactions import Transaction
@@ -121,7 +122,12 @@ class CleaningLedger:
                 connection.execute(
                     _CLAIM, [{"the_seq": row.seq, "lease_owner": self.owner, "lease_until": until} for row in rows]
                 )
-        return [Claimed(**row._asdict()) for row in rows]
+        return [self._claimed(row) for row in rows]
+
+    def _claimed(self, row: Any) -> Claimed:
+        values = row._asdict()
+        uid = self.database.columns.open(SOP_INSTANCE_UID, row.project, row.sop_instance_uid)
+        return Claimed(**(values | {"sop_instance_uid": uid}))
 
     def settle(self, results: Sequence[Result]) -> list[Result]:
         """Write what became of claimed instances, durably, in one commit; return the results that are ours to act on.
@@ -191,8 +197,9 @@ class CleaningLedger:
 
     @staticmethod
     def _is_repeat(connection: Transaction, claimed: Claimed) -> int:
+        uid = connection.columns.seal(SOP_INSTANCE_UID, claimed.project, claimed.sop_instance_uid)
         earlier = connection.execute(
-            _EARLIER, {"the_project": claimed.project, "the_uid": claimed.sop_instance_uid, "the_seq": claimed.seq}
+            _EARLIER, {"the_project": claimed.project, "the_uid": uid, "the_seq": claimed.seq}
         ).first()
         return int(earlier is not None)
 

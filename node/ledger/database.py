@@ -28,6 +28,7 @@ from sqlalchemy.engine import make_url
 from node.errors import Collision, LedgerError, LedgerUncertain, NotReachable, StartError
 from node.ledger.schema import VERSION, meta
 from node.ledger.transactions import Transaction
+from node.sealing import PLAIN, Columns
 
 _BUSY_SECONDS = 60
 _NETWORK_FILE_SYSTEMS = frozenset(
@@ -36,9 +37,10 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 
 
 class Database:
-    """One process's way to the ledger at `url` (`sqlite:///…`)."""
+    """One process's way to the ledger at `url` (`sqlite:///…`); `columns` seals what names a person in it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, columns: Columns = PLAIN) -> None:
+        self.columns = columns
         self.path = Path(make_url(url).database or "")
         self._url = url
         self._writing = threading.Lock()
@@ -60,7 +62,7 @@ class Database:
             raise LedgerError(f"the ledger cannot be read ({_kind(error)})") from None
         try:
             connection.execute("BEGIN")
-            yield Transaction(connection)
+            yield Transaction(connection, self.columns)
             connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             _close(connection)
@@ -90,7 +92,7 @@ class Database:
                 self._forget_writer()
                 raise LedgerError(f"the ledger cannot be written ({_kind(error)})") from None
             try:
-                yield Transaction(connection)
+                yield Transaction(connection, self.columns)
             except sqlite3.IntegrityError as error:
                 self._forget_writer()
                 raise Collision(f"the ledger refused a row ({_kind(error)})") from None
@@ -112,6 +114,18 @@ class Database:
         """Move what the write-ahead log holds into the database file; one process alone does so."""
         with contextlib.suppress(sqlite3.Error), contextlib.closing(self._connect(read_only=False)) as connection:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def compact(self) -> None:
+        """Write the database anew and empty its log, so that nothing stays of what was deleted or changed.
+
+        Only for a ledger that nobody else has open. Raises LedgerError.
+        """
+        try:
+            with contextlib.closing(self._connect(read_only=False)) as connection:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be written anew ({_kind(error)})") from None
 
     def close(self) -> None:
         """Close every connection of this process."""
@@ -220,6 +234,8 @@ class Database:
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute(f"PRAGMA {'query_only=ON' if read_only else 'synchronous=FULL'}")
         connection.execute("PRAGMA cache_size=-8192")
+        # What is deleted is overwritten: rows of the maps name persons.
+        connection.execute("PRAGMA secure_delete=ON")
         return connection
 
 

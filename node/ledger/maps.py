@@ -18,6 +18,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import Collision, ProjectChanged, RecipeChanged, TwoPatients
 from node.ledger.database import Database
+from node.ledger.names import ISSUER, ORIGINAL, PATIENT_ID, SHIFT, shift_scope
 from node.ledger.schema import mixed_studies, patient_map, projects, study_map, uid_map
 from node.ledger.transactions import Transaction
 
@@ -161,16 +162,16 @@ class LedgerMaps:
     def _write_uids(self, connection: Transaction, project: str, handed: Handed) -> None:
         epoch = handed.epoch
         fresh = [
-            {"project": project, "epoch": epoch, "original": original, "replacement": replacement, "origin": "computed"}
+            ((project, epoch, original), replacement)
             for original, replacement in handed.uids
             if self._uids.get((project, epoch, original)) != replacement
         ]
         if not fresh:
             return
-        connection.execute(_NEW_UID, fresh)
-        for row in fresh:
+        connection.execute(_NEW_UID, [_uid_row(connection, *pair, "computed") for pair in fresh])
+        for key, replacement in fresh:
             # Another process may have written the same pair, which is well, or an import another one, which is not.
-            if known_uid(connection, (project, epoch, str(row["original"]))) != row["replacement"]:
+            if known_uid(connection, key) != replacement:
                 raise Collision("a UID got another replacement meanwhile")
 
     def _write_patients(self, connection: Transaction, project: str, handed: Handed) -> None:
@@ -197,33 +198,53 @@ def changed_forms(bound: Forms, forms: Forms) -> dict[str, tuple[str | int | boo
 
 def known_uid(connection: Transaction, key: tuple[str, int, str]) -> str | None:
     """Return the replacement of a UID: project, epoch, original."""
-    found: str | None = connection.execute(
-        _UID_BY_ORIGINAL, dict(zip(("the_project", "the_epoch", "the_original"), key, strict=True))
-    ).scalar()
+    project, epoch, original = key
+    place = {"the_project": project, "the_epoch": epoch, "the_original": _original(connection, project, original)}
+    found: str | None = connection.execute(_UID_BY_ORIGINAL, place).scalar()
     return found
 
 
 def known_patient(connection: Transaction, key: tuple[str, int, str, str]) -> tuple[str, int] | None:
     """Return pseudonym and shift of a patient: project, epoch, issuer, Patient ID."""
-    row = connection.execute(
-        _PATIENT, dict(zip(("the_project", "the_epoch", "the_issuer", "the_patient"), key, strict=True))
-    ).first()
-    return None if row is None else (row.pseudonym, row.shift_days)
+    project, epoch, *patient = key
+    issuer, patient_id = _patient(connection, project, *patient)
+    place = {"the_project": project, "the_epoch": epoch, "the_issuer": issuer, "the_patient": patient_id}
+    row = connection.execute(_PATIENT, place).first()
+    if row is None:
+        return None
+    return row.pseudonym, int(connection.columns.open(SHIFT, shift_scope(project, row.pseudonym), str(row.shift_days)))
 
 
 def new_uid(connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str) -> None:
     """Write a UID's replacement where it has none; `origin` is computed or imported."""
-    project, epoch, original = key
-    row = {"project": project, "epoch": epoch, "original": original, "replacement": replacement, "origin": origin}
-    connection.execute(_NEW_UID, row)
+    connection.execute(_NEW_UID, _uid_row(connection, key, replacement, origin))
 
 
 def new_patient(connection: Transaction, key: tuple[str, int, str, str], given: tuple[str, int], origin: str) -> None:
     """Write a patient's pseudonym and shift where there are none; `origin` is computed or imported."""
-    project, epoch, issuer, patient_id = key
+    project, epoch, *patient = key
     pseudonym, shift = given
+    issuer, patient_id = _patient(connection, project, *patient)
     row = {"project": project, "epoch": epoch, "issuer": issuer, "patient_id": patient_id, "origin": origin}
-    connection.execute(_NEW_PATIENT, {**row, "pseudonym": pseudonym, "shift_days": shift})
+    sealed = connection.columns.seal(SHIFT, shift_scope(project, pseudonym), str(shift))  # digits alone become a number
+    connection.execute(_NEW_PATIENT, {**row, "pseudonym": pseudonym, "shift_days": sealed})
+
+
+def _uid_row(connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str) -> dict[str, str | int]:
+    project, epoch, uid = key
+    original = _original(connection, project, uid)
+    return {"project": project, "epoch": epoch, "original": original, "replacement": replacement, "origin": origin}
+
+
+def _original(connection: Transaction, project: str, uid: str) -> str:
+    """A UID as it stands in the map."""
+    return connection.columns.seal(ORIGINAL, project, uid)
+
+
+def _patient(connection: Transaction, project: str, issuer: str, patient_id: str) -> tuple[str, str]:
+    """Issuer and Patient ID as they stand in the map."""
+    seal = connection.columns.seal
+    return seal(ISSUER, project, issuer), seal(PATIENT_ID, project, patient_id)
 
 
 def _study(connection: Transaction, key: tuple[str, str]) -> str | None:

@@ -18,7 +18,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from node.errors import LedgerUncertain
 from node.grouping import Group
 from node.ledger.database import Database
+from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.schema import instances, refusals
+from node.sealing import Columns
 
 
 class Received(NamedTuple):
@@ -37,10 +39,15 @@ class Received(NamedTuple):
     size: int
     digest: bytes
 
-    def row(self) -> dict[str, object]:
-        """The row's values; a new instance is received and at once due."""
+    def row(self, columns: Columns) -> dict[str, object]:
+        """The row's values, as they stand in its columns; a new instance is received and at once due."""
         at = self.received_at
-        return {**self._asdict(), "changed_at": at, "state": "received", "outcome": "in_flight", "due_at": at}
+        values = self.sealed(columns)._asdict()
+        return {**values, "changed_at": at, "state": "received", "outcome": "in_flight", "due_at": at}
+
+    def sealed(self, columns: Columns) -> Received:
+        """The same, what names the object of the original as it stands in its column."""
+        return self._replace(sop_instance_uid=columns.seal(SOP_INSTANCE_UID, self.project, self.sop_instance_uid))
 
 
 # The same row, of the instance itself: on the way of each instance no mapping is made of it.
@@ -72,8 +79,10 @@ class GroupCommit:
         self.group.join(received)
 
     def _commit(self, batch: Sequence[Received]) -> None:
+        columns = self.database.columns
+        rows = [received.sealed(columns) for received in batch] if columns.active else batch
         with self.database.write(durable=True) as connection:
-            connection.driver.executemany(_NEW, batch)
+            connection.driver.executemany(_NEW, rows)
 
 
 def known_ids(database: Database, ids: Iterable[str]) -> set[str]:

@@ -20,6 +20,8 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Executable
 from sqlalchemy.dialects import sqlite
 
+from node.sealing import PLAIN, Columns
+
 _DIALECT = sqlite.dialect(paramstyle="named")
 _WORD = re.compile(r"[a-z_-]*")  # constants of the program itself, such as states
 _PLACE = re.compile(r":(\w+)")
@@ -104,12 +106,16 @@ class Result:
 
 
 class Transaction:
-    """What sees one state of the ledger, and may change it where `Database.write` gave it."""
+    """What sees one state of the ledger, and may change it where `Database.write` gave it.
 
-    __slots__ = ("driver",)
+    Values of columns that name a person go through `columns`, in both directions.
+    """
 
-    def __init__(self, driver: sqlite3.Connection) -> None:
+    __slots__ = ("columns", "driver")
+
+    def __init__(self, driver: sqlite3.Connection, columns: Columns = PLAIN) -> None:
         self.driver = driver
+        self.columns = columns
 
     def execute(self, statement: Executable, values: Values | Sequence[Values] | None = None) -> Result:
         """Run a statement once, or once for each of several mappings of values.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from node.config import Config, listener_security
+from node.config import Config, columns_of, listener_security
 from node.dicomnet import AcceptorLimits, AcceptorTLS, AssociationServer
 from node.errors import NetworkError
 from node.ledger.database import Database
@@ -34,7 +34,7 @@ def receive(
 
     `listeners` are the sockets of `node.listening`, in its order; `place` is places and slot.
     """
-    database = Database(config.node.ledger)
+    database = Database(config.node.ledger, columns_of(config))
     refusals = Refusals(database)
     intake, router = Intake(spool, GroupCommit(database), bell), Router(config)
     policies = [NodePolicy(router, intake, refusals, place, listener) for listener in config.node.listening]

@@ -53,6 +53,7 @@ class SpoolWriter:
         "_origin",
         "_received_at",
         "_request",
+        "_sealer",
         "_size",
         "_trouble",
     )
@@ -67,7 +68,10 @@ class SpoolWriter:
         self._size = self._on_its_way = 0
         self._trouble: SpoolError | None = None
         envelope = origin.envelope(request, self._received_at)
+        self._sealer = intake.spool.sealer(self._id)
         self._file = intake.spool.create(self._id, "part")
+        if self._sealer is not None:
+            self._put(self._sealer.header)
         self._write(envelope)
 
     def write(self, fragment: memoryview) -> None:
@@ -82,6 +86,9 @@ class SpoolWriter:
     def finish(self) -> StoreAnswer:
         """Make file, name and row durable, and return what to answer."""
         spool, trouble = self._intake.spool, self._trouble
+        if trouble is None and self._sealer is not None:
+            self._put(self._sealer.finish())
+            trouble = self._trouble
         if trouble is None:
             try:
                 # Room for its cleaned copy too: originals that fill the disk to its floor could never be cleaned.
@@ -135,6 +142,13 @@ class SpoolWriter:
         self._intake.spool.original(self._id).unlink(missing_ok=True)
 
     def _write(self, data: bytes | memoryview) -> None:
+        if self._sealer is None:
+            self._put(data)
+            return
+        for chunk in self._sealer.update(data):
+            self._put(chunk)
+
+    def _put(self, data: bytes | memoryview) -> None:
         try:
             written = os.write(self._file, data)
             while written < len(data):

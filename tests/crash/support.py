@@ -18,6 +18,7 @@ from pynetdicom.presentation import build_context
 from sqlalchemy import select
 
 from node.digest import new_digest
+from node.ledger.names import ORIGINAL, SOP_INSTANCE_UID
 from node.ledger.schema import deliveries, instances, uid_map
 from tests.support import RunningNode, StoreSCP, can_connect, make_ct, wait_for
 
@@ -258,7 +259,7 @@ def rows(node: RunningNode) -> list[Row]:
             Row(
                 one.seq,
                 one.id,
-                one.sop_instance_uid,
+                node.columns.open(SOP_INSTANCE_UID, one.project, one.sop_instance_uid),
                 one.state,
                 one.outcome,
                 one.digest,
@@ -275,7 +276,8 @@ def rows(node: RunningNode) -> list[Row]:
 def uids_in_map(node: RunningNode, project: str = "demo") -> dict[str, str]:
     with node.ledger() as ledger, ledger.database.read() as connection:
         query = select(uid_map.c.original, uid_map.c.replacement).where(uid_map.c.project == project)
-        return {row.original: row.replacement for row in connection.execute(query)}
+        rows = connection.execute(query)
+        return {node.columns.open(ORIGINAL, project, row.original): row.replacement for row in rows}
 
 
 def settled(node: RunningNode, seconds: float = 30) -> dict[str, Any]:

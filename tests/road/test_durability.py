@@ -65,9 +65,12 @@ def is_answer(call: Call) -> bool:
     return call.name == "sendto" and "<TCP" in call.arguments and '"\\x04\\x00' in call.arguments
 
 
-def test_file_then_name_then_folder_then_ledger_and_only_then_the_answer(road):
+@pytest.mark.parametrize("sealed", [False, True])
+def test_file_then_name_then_folder_then_ledger_and_only_then_the_answer(road, sealed):
     archive = road.archive(start=False)  # without it no forwarder sends what looks like an answer
     node = road.node(archive)
+    if sealed:
+        node.seals()
     trace = road.folder / "trace"
     # -D: the node stays our child, and the tracer ends with it.
     options = ["-D", "-f", "-yy", "-x", "-s", "16", "-e", f"trace={CALLS}", "-o", str(trace)]
