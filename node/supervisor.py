@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node import __version__
+from node.auditor import keep_trail, tell_reload, tell_start, tell_stop
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
 from node.config import Config, Endpoint, certificate_faults, columns_of, load_config
 from node.errors import ConfigError, NodeError, StartError
@@ -87,12 +88,14 @@ class Supervisor:
     company: Company = field(default_factory=Company)
     roles: list[Role] = field(default_factory=list)
     ending: bool = False
+    ended_by: int = 0  # the user id of whoever told it to end
     reloads: int = 0
 
     def run(self) -> int:
         """Keep the roles alive until a signal ends the node; return the exit code."""
         for name, count in (
             ("keeper", 1),
+            ("auditor", 1),
             ("sink", int(self.trial is not None)),
             ("forwarder", 1),
             ("cleaner", self.config.node.workers),
@@ -118,9 +121,9 @@ class Supervisor:
         if info is None or info.si_signo == signal.SIGCHLD:
             self._reap()
         elif info.si_signo == signal.SIGHUP:
-            self._reload()
+            self._reload(info.si_uid)
         else:
-            self.ending = True
+            self.ending, self.ended_by = True, info.si_uid
 
     # -- children --------------------------------------------------------------------------------------------------
 
@@ -147,6 +150,8 @@ class Supervisor:
                 return lambda stop: self._forward(role.owner, stop)
             case "sink":
                 return self._sink
+            case "auditor":
+                return self._audit
             case _:
                 return self._keep
 
@@ -201,6 +206,10 @@ class Supervisor:
                 sweeper.sweep()
                 swept = time.monotonic()
         database.close()
+
+    def _audit(self, stop: Stop) -> None:
+        self._close_listeners()
+        keep_trail(self.config, stop)
 
     def _close_own(self) -> None:
         for listener in self.listeners:
@@ -271,7 +280,7 @@ class Supervisor:
 
     # -- reload and end --------------------------------------------------------------------------------------------
 
-    def _reload(self) -> None:
+    def _reload(self, account: int) -> None:
         faults: list[str] = []
         try:
             config = load_config(self.config_path)
@@ -285,6 +294,7 @@ class Supervisor:
             event(LOGGER, "reload-refused", level=logging.ERROR, error="the old configuration stays")
             for line in faults:
                 event(LOGGER, "reload-fault", level=logging.ERROR, fault=line)
+        self._job(lambda: tell_reload(self.config, self.recipes, account, len(faults)))
         self.reloads += 1
         try:
             tell(self.spool.root, self.reloads, faults)
@@ -301,7 +311,7 @@ class Supervisor:
         self.config, self.recipes = config, recipes
         _read_what_is_shared(recipes)
         for role in self.roles:
-            if role.pid and role.name in ("cleaner", "forwarder", "keeper"):
+            if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor"):
                 role.leaving = True
                 send_signal(role.pid, signal.SIGTERM)
         # New receivers take the next associations at once, while the old ones serve theirs to the end.
@@ -323,9 +333,11 @@ class Supervisor:
             (("receiver", _LEAVING), drain),
             (("cleaner",), _LAST_SECONDS),
             (("forwarder",), _LAST_SECONDS),
-            (("keeper", "sink"), _LAST_SECONDS),
         ):
             self._end_roles(names, seconds)
+        # Nothing more is transferred now; the auditor may still send what this writes.
+        self._job(lambda: tell_stop(self.config, self.ended_by))
+        self._end_roles(("keeper", "sink", "auditor"), _LAST_SECONDS)
         event(LOGGER, "ended")
 
     def _end_roles(self, names: tuple[str, ...], seconds: float) -> None:
@@ -369,7 +381,7 @@ def serve(config_path: Path, config: Config, recipes: dict[str, Recipe]) -> int:
         if config.trial_destination is not None and config.trial_destination.enabled:
             trial = open_ones.enter_context(_bind(config.trial_destination.listen, "trial_destination.listen"))
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        run_to_its_end(lambda: _open(config, spool, date_modes(config, recipes)), config.node.log)
+        run_to_its_end(lambda: _open(config, spool, recipes), config.node.log)
         _read_what_is_shared(recipes)
         # Only now: whoever can connect finds a ledger.
         for bound in (*listeners, trial):
@@ -396,11 +408,12 @@ def _read_what_is_shared(recipes: Mapping[str, Recipe]) -> None:
         read_required()
 
 
-def _open(config: Config, spool: Spool, modes: Mapping[str, str]) -> None:
-    open_node(config, spool, modes)
+def _open(config: Config, spool: Spool, recipes: Mapping[str, Recipe]) -> None:
+    open_node(config, spool, date_modes(config, recipes))
     database = Database(config.node.ledger, columns_of(config))
     free_leases(database)
     Sweeper(config, spool, database).sweep(grace=0.0)
+    tell_start(config, recipes, database)
     database.close()
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from node.errors import NodeError, StartError
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -80,14 +82,24 @@ def quiet_config() -> Config:
 
 @contextmanager
 def opened_ledger(config: Config, readonly: bool = True) -> Iterator[Ledger]:
-    """Open the ledger; raises NotReachable where there is none."""
+    """Open the ledger; raises NotReachable where there is none, NodeError where what is done cannot be audited."""
+    from node.audit.actor import this_person
     from node.ledger import open_ledger
 
-    ledger = open_ledger(config, readonly)
+    try:
+        ledger = open_ledger(config, None if readonly else this_person(_command_name()))
+    except StartError as error:
+        # Nothing is started here: it is wrong, no more.
+        raise NodeError(str(error)) from None
     try:
         yield ledger
     finally:
         ledger.close()
+
+
+def _command_name() -> str:
+    """What was called, such as `held discard`, without its arguments."""
+    return click.get_current_context().command_path.partition(" ")[2]
 
 
 def print_json(value: object) -> None:

@@ -55,8 +55,10 @@ def list_held(as_json: bool, limit: int) -> None:
 @config_option
 def show(instance: str, as_json: bool) -> int:
     """Show all that the ledger knows of one instance."""
-    with opened_ledger(quiet_config()) as ledger:
+    with opened_ledger(quiet_config(), readonly=False) as ledger:
         detail = ledger.held_detail(instance)
+        if detail is not None:
+            ledger.looked_at(detail["id"])
     if detail is None:
         return _unknown(instance)
     if as_json:

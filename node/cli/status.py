@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from node.config import Config
+    from node.ledger import Ledger
 
 OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
 
@@ -23,7 +24,7 @@ def status(as_json: bool) -> None:
     """Count what was received and what became of it."""
     config = quiet_config()
     with opened_ledger(config) as ledger:
-        found = with_configured(ledger.status(), config) | with_certificates(config)
+        found = with_configured(ledger.status(), config) | with_certificates(config) | with_audit(ledger, config)
     if as_json:
         print_json(found)
         return
@@ -34,6 +35,7 @@ def status(as_json: bool) -> None:
     _print_routes(screen, found["routes"])
     _print_destinations(screen, found["destinations"])
     _print_certificates(screen, found.get("certificates", []))
+    _print_audit(screen, found.get("audit"))
     _print_refused(screen, found.get("refused", []))
 
 
@@ -46,6 +48,24 @@ def with_certificates(config: Config) -> dict[str, Any]:
         for one in expiries(config)
     ]
     return {"certificates": found} if found else {}
+
+
+def with_audit(ledger: Ledger, config: Config) -> dict[str, Any]:
+    """Return how far the audit trail is behind at its syslog receiver; nothing where there is none."""
+    from node.ledger.audit import backlog
+
+    if config.audit.syslog is None:
+        return {}
+    found = backlog(ledger.database)
+    receiver = str(config.audit.syslog.address)
+    return {
+        "audit": {
+            "entries": found.entries,
+            "syslog": receiver,
+            "waiting": found.waiting,
+            "last_error": found.error if found.waiting else None,
+        }
+    }
 
 
 def with_configured(found: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -97,6 +117,16 @@ def _print_certificates(screen: Console, certificates: list[dict[str, Any]]) -> 
         days = one["days_left"]
         hint = "" if days is None or days >= WARN_DAYS else " (expired)" if days < 0 else " (renew it)"
         add_row(table, one["used_by"], one["file"], one["problem"] if days is None else f"{days}{hint}")
+    screen.print(table)
+
+
+def _print_audit(screen: Console, audit: dict[str, Any] | None) -> None:
+    if audit is None:
+        return
+    from rich.table import Table
+
+    table = Table("audit trail", "entries", "waiting", "last error")
+    add_row(table, audit["syslog"], *(audit[key] for key in ("entries", "waiting", "last_error")))
     screen.print(table)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from node.cli.common import add_row, config_option, console, print_json, quiet_config
+from node.cli.common import add_row, config_option, console, opened_ledger, print_json, quiet_config
 from node.config.units import Endpoint, parse_ae_title, parse_endpoint, parse_positive_duration
 
 
@@ -73,7 +73,10 @@ def rebuild(send: bool, assume: bool, as_json: bool) -> None:
         raise click.UsageError("--send and --assume-delivered exclude one another.")
     from node.rebuild import rebuild as run
 
-    result = run(quiet_config(), send=send, assume_delivered=assume)
+    config = quiet_config()
+    result = run(config, send=send, assume_delivered=assume)
+    with opened_ledger(config, readonly=False) as ledger:
+        ledger.record_rebuild({key: value for key, value in result.items() if isinstance(value, int)})
     if as_json:
         print_json(result)
         return

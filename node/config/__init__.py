@@ -5,6 +5,7 @@ one section uses is defined in another, paths are absolute. Refuses (with every 
 what it does not know, and what is settled for a later version: nothing is ignored silently.
 """
 
+from node.config.audit import AuditSettings, Syslog
 from node.config.encryption import Encryption
 from node.config.load import existing_recipes, load_config
 from node.config.model import (
@@ -28,10 +29,12 @@ from node.config.security import (
     destination_security,
     expiries,
     listener_security,
+    syslog_security,
 )
 from node.config.units import Endpoint, Size
 
 __all__ = [
+    "AuditSettings",
     "Config",
     "Destination",
     "Encryption",
@@ -46,6 +49,7 @@ __all__ = [
     "Route",
     "Sender",
     "Size",
+    "Syslog",
     "Timeout",
     "TrialDestination",
     "certificate_faults",
@@ -55,4 +59,5 @@ __all__ = [
     "expiries",
     "listener_security",
     "load_config",
+    "syslog_security",
 ]

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from node.config.audit import AuditSettings
 from node.config.encryption import Encryption
 from node.config.paths import FilePath, base_of, parse_path
 from node.config.projects import Project
@@ -304,6 +305,7 @@ class Config(Section):
     destinations: Annotated[dict[Name, Destination], Filled]
     projects: dict[Name, Project] = {}
     trial_destination: TrialDestination | None = None
+    audit: AuditSettings = AuditSettings()
     web: Web = Web()
     duplicates: Duplicates = Duplicates()
     peers: dict[str, str] = {}

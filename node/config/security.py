@@ -65,6 +65,14 @@ def destination_security(name: str, destination: Destination) -> Security | None
     return Security.of_client(f"destination {name}", tls.files, tls.name or destination.address.host)
 
 
+def syslog_security(config: Config) -> Security | None:
+    """Return the TLS of the syslog receiver; None where there is none."""
+    syslog = config.audit.syslog
+    if syslog is None:
+        return None
+    return Security.of_client("audit.syslog", syslog.tls.files, syslog.tls.name or syslog.address.host)
+
+
 def _places(config: Config) -> Iterator[tuple[KeyPath, str, Files]]:
     for index, listener in enumerate(config.node.listeners):
         if listener.tls is not None:
@@ -72,6 +80,8 @@ def _places(config: Config) -> Iterator[tuple[KeyPath, str, Files]]:
     for name, destination in config.destinations.items():
         if destination.tls is not None:
             yield ("destinations", name, "tls"), f"destination {name}", destination.tls.files
+    if config.audit.syslog is not None:
+        yield ("audit", "syslog", "tls"), "audit.syslog", config.audit.syslog.tls.files
 
 
 def _certificates(files: Files) -> tuple[Path, ...]:

@@ -7,7 +7,7 @@ and node, and that two projects share nothing. Refuses a secret that others can 
 from node.identity.forms import Forms, PseudonymForm, ShiftRange
 from node.identity.keyed import ProjectKeys
 from node.identity.patients import PatientKey, Patients
-from node.identity.secret import create_secret, fingerprint, load_secret
+from node.identity.secret import audit_key, create_secret, fingerprint, load_secret
 
 __all__ = [
     "Forms",
@@ -16,6 +16,7 @@ __all__ = [
     "ProjectKeys",
     "PseudonymForm",
     "ShiftRange",
+    "audit_key",
     "create_secret",
     "fingerprint",
     "load_secret",

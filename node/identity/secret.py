@@ -20,6 +20,7 @@ from node.errors import StartError
 SECRET_BYTES = 32
 _HEX = re.compile(rb"[0-9a-fA-F]{64}\n?\Z")
 _FINGERPRINT_TEXT = b"deid-node secret fingerprint"
+_AUDIT_TEXT = b"deid-node audit chain"
 
 
 def load_secret(path: Path, what: str = "secret") -> bytes:
@@ -71,3 +72,8 @@ def _sync_folder(folder: Path) -> None:
 def fingerprint(secret: bytes) -> str:
     """Return what the ledger keeps of a secret: 32 hexadecimal digits, from which it cannot be found."""
     return hmac.new(secret, _FINGERPRINT_TEXT, hashlib.sha256).hexdigest()[:32]
+
+
+def audit_key(secret: bytes) -> bytes:
+    """Return the key of the audit trail's chain, from which the secret cannot be found."""
+    return hmac.digest(secret, _AUDIT_TEXT, hashlib.sha256)

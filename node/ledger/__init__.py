@@ -9,31 +9,36 @@ reception   rows for what was received
 cleaning    claims and results of cleaning, the maps
 sending     claims and settlements of deliveries, the state of destinations
 operation   what people ask and change
+audit       the audit trail
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from node.ledger.audit import open_trail
 from node.ledger.database import Database
 from node.ledger.operation import Ledger
 
 if TYPE_CHECKING:
+    from node.audit.actor import Actor
     from node.config import Config
 
 __all__ = ["Database", "Ledger", "open_ledger"]
 
 
-def open_ledger(config: Config, readonly: bool = True) -> Ledger:  # noqa: ARG001 -- reading and writing use one way
-    """Open the ledger of a configuration for an operator.
+def open_ledger(config: Config, by: Actor | None = None) -> Ledger:
+    """Open the ledger of a configuration for an operator; what `by` does there is written to the audit trail.
 
     Raises
     ------
     NotReachable
         There is none, or it is of another version.
+    StartError
+        The secret, from which the key of the audit trail is made, cannot be read.
     """
     from node.config import columns_of
 
     database = Database(config.node.ledger, columns_of(config))
     database.require()
-    return Ledger(database)
+    return Ledger(database, None if by is None else open_trail(config, by))

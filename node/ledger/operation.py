@@ -16,7 +16,10 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from node.audit import kinds
+from node.audit.messages import Message
 from node.errors import HoldReason
+from node.ledger.audit import Trail
 from node.ledger.database import Database
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED
 from node.ledger.schema import (
@@ -40,10 +43,11 @@ _DESPITE = {HoldReason.LEAK: LEAK_RELEASED, HoldReason.PIXEL_RISK: PIXEL_RISK_RE
 
 
 class Ledger:
-    """The operator's view of the ledger."""
+    """The operator's view of the ledger; what is done or looked at by it is written to the audit `trail`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, trail: Trail | None = None) -> None:
         self.database = database
+        self.trail = trail
 
     def close(self) -> None:
         """Close the connections."""
@@ -189,6 +193,11 @@ class Ledger:
                     lease_owner=None,
                 )
             ).rowcount
+            if released and self.trail is not None:
+                self.trail.append(
+                    connection,
+                    kinds.restricted(self.trail.source, self.trail.by, f"released despite {reason}", instance_id),
+                )
         return released > 0
 
     def release(self, instance_id: str) -> bool:
@@ -241,6 +250,7 @@ class Ledger:
             if row is None:
                 return False
             if row.state == "held":
+                self._note_discarded(connection, instance_id)
                 spool.original(instance_id).unlink(missing_ok=True)
                 spool.cleaned_file(instance_id).unlink(missing_ok=True)
                 connection.execute(
@@ -254,6 +264,7 @@ class Ledger:
             )
             if row.state != "cleaned" or "held" not in states:
                 return False
+            self._note_discarded(connection, instance_id)
             connection.execute(
                 update(deliveries)
                 .where(deliveries.c.instance == row.seq, deliveries.c.state == "held")
@@ -283,6 +294,29 @@ class Ledger:
         with self.database.write(durable=True) as connection:
             statement = upsert(destinations).values(name=destination, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=[destinations.c.name], set_=values))
+            if self.trail is not None:
+                told = kinds.paused(self.trail.source, self.trail.by, destination, is_paused=bool(paused))
+                self.trail.append(connection, told)
+
+    def record(self, *messages: Message) -> None:
+        """Write messages to the audit trail, where there is one, before the call returns."""
+        if self.trail is not None:
+            self.trail.record(self.database, *messages)
+
+    def looked_at(self, instance_id: str) -> None:
+        """Write to the audit trail that what is known of an instance is shown to somebody."""
+        if self.trail is not None:
+            self.record(kinds.accessed(self.trail.by, instance_id, "R"))
+
+    def record_rebuild(self, counts: dict[str, int]) -> None:
+        """Write to the audit trail that the ledger was made again, or what was decided after that."""
+        if self.trail is not None:
+            text = "ledger rebuilt: " + ", ".join(f"{count} {name}" for name, count in counts.items())
+            self.record(kinds.restricted(self.trail.source, self.trail.by, text))
+
+    def _note_discarded(self, connection: Transaction, instance_id: str) -> None:
+        if self.trail is not None:
+            self.trail.append(connection, kinds.accessed(self.trail.by, instance_id, "D", "discarded"))
 
     @staticmethod
     def _routes(connection: Transaction) -> dict[str, dict[str, int]]:

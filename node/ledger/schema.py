@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0005"  # the migration that makes these tables
+VERSION = "0008"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -244,5 +244,16 @@ refusals = Table(
     Column("uid", Text, nullable=False),
     Column("n", Integer, nullable=False),
     Column("last_at", Float, nullable=False),
+    Column("audited", Integer),
     PrimaryKeyConstraint("kind", "calling_ae_title", "called_ae_title", "address", "uid", name="refusals_key"),
+)
+
+# The audit trail: messages in a chain of keyed hashes (`node.audit.chain`), whose end `meta` has.
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
 )

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from node.cli import cli
-from node.config import Destination, NodeSettings, Project, Route, TrialDestination
+from node.config import AuditSettings, Destination, NodeSettings, Project, Route, TrialDestination
 from node.errors import HoldReason
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
@@ -18,6 +18,7 @@ SECTIONS = {
     "projects": Project,
     "destinations": Destination,
     "trial_destination": TrialDestination,
+    "audit": AuditSettings,
 }
 
 

@@ -88,7 +88,7 @@ class Deadly(RunningNode):
         found: dict[str, list[psutil.Process]] = {}
         log = self.log()
         for child in psutil.Process(self.process.pid).children():
-            for role in ("receiver", "cleaner", "forwarder", "keeper", "sink"):
+            for role in ("receiver", "cleaner", "forwarder", "keeper", "auditor", "sink"):
                 if any(f'"role": "{role}{n}", "pid": {child.pid}}}' in log for n in range(8)):
                     found.setdefault(role, []).append(child)
         return found

@@ -17,7 +17,7 @@ from pynetdicom.presentation import build_context
 from tests.crash.support import CT, EXPLICIT, Background, Deadly, Sender, audit, settled, tiny_cts
 from tests.support import REPOSITORY, StoreSCP, can_connect, free_port, wait_for
 
-ROLES = {"keeper": 1, "forwarder": 1, "cleaner": 2, "receiver": 2}
+ROLES = {"keeper": 1, "auditor": 1, "forwarder": 1, "cleaner": 2, "receiver": 2}
 
 
 @pytest.fixture

@@ -1,0 +1,35 @@
+"""The section `audit`: how the node calls itself in audit messages, and which syslog receiver gets them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import PlainValidator
+
+from node.config.section import Section
+from node.config.tls import DestinationTLS
+from node.config.units import Endpoint, parse_endpoint
+
+
+def _label(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 64 or not value.isascii() or not value.isprintable():
+        raise ValueError("expected a name of 1 to 64 printable ASCII characters.")
+    return value
+
+
+Label = Annotated[str, PlainValidator(_label)]
+
+
+class Syslog(Section):
+    """A receiver of audit messages by syslog over TLS (RFC 5425), the only way that they are sent."""
+
+    address: Annotated[Endpoint, PlainValidator(parse_endpoint)]
+    tls: DestinationTLS
+
+
+class AuditSettings(Section):
+    """The audit trail, which is always kept. `source` None is the node's AE title."""
+
+    source: Label | None = None
+    site: Label | None = None
+    syslog: Syslog | None = None
