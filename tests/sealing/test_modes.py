@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from tests.crash.support import Deadly, Sender, tiny_cts
 from tests.process.test_start import one_sentence, refused
 from tests.sealing.support import files_in
-from tests.support import REPOSITORY, StoreSCP, free_port
+from tests.support import StoreSCP, free_port
 
 
 def open_to_others(folder: Path) -> list[tuple[str, str]]:
@@ -26,10 +24,6 @@ def open_to_others(folder: Path) -> list[tuple[str, str]]:
     ]
 
 
-def under_no_mask(command: list[str]) -> list[str]:
-    return ["sh", "-c", f"umask 000; exec {shlex.join(command)}"]
-
-
 def test_nothing_that_any_command_makes_is_open_to_others(node: Deadly, scp: StoreSCP, tmp_path: Path) -> None:
     trial = free_port()
     node.config["trial_destination"] = {"ae_title": "TRIAL", "listen": f"127.0.0.1:{trial}", "folder": "archive"}
@@ -37,7 +31,7 @@ def test_nothing_that_any_command_makes_is_open_to_others(node: Deadly, scp: Sto
     node.config["routes"][0]["to"] = ["dest", "trial"]
     scp.stop()
     node.with_files()
-    node.command = under_no_mask(node.command)
+    node.command = ["sh", "-c", f"umask 000; exec {shlex.join(node.command)}"]
     node.start()
     files = tiny_cts(tmp_path / "in", 1)
     Sender(node.port).send(files)
@@ -49,12 +43,11 @@ def test_nothing_that_any_command_makes_is_open_to_others(node: Deadly, scp: Sto
     # The commands, too: a new ledger, cleaned files.
     for ledger in node.data.glob("ledger.db*"):
         ledger.unlink()
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert not mask & 0o044, "under such a mask the commands would prove nothing"
     for arguments in (["rebuild"], ["clean", str(files[0].parent), "--out", "cleaned", "--route", "research"]):
-        command = [sys.executable, "-m", "node", *arguments, "--config", str(node.config_path)]
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        done = subprocess.run(
-            under_no_mask(command), cwd=node.folder, env=environment, capture_output=True, check=False
-        )
+        done = node.cli(*arguments)
         assert done.returncode == 0, done.stderr
     assert files_in(node.folder / "cleaned")
     assert [one for folder in (node.data, node.folder / "cleaned") for one in open_to_others(folder)] == []
@@ -77,13 +70,12 @@ def test_a_start_is_refused_while_others_can_read_what_names_persons(node: Deadl
     with sqlite3.connect(node.data / "ledger.db") as keeps_the_log:  # the last to close it would remove it
         keeps_the_log.execute("SELECT count(*) FROM instances").fetchall()
         for name, mode in PLACES.items():
-            path = node.data / name
-            before = path.stat().st_mode & 0o777
+            path, closed = node.data / name, "600" if name.startswith("ledger") else "700"
             path.chmod(mode)
-            said = one_sentence(refused(node))
-            assert f"chmod {before:o} {path}" in said
-            assert "fault: modes:" in node.cli("check").stdout
-            path.chmod(before)
+            assert f"chmod {closed} {path}" in one_sentence(refused(node))
+            if name == "spool":
+                assert f"fault: modes: {path} can be read by others" in node.cli("check").stdout
+            path.chmod(int(closed, 8))
     node.start()
     assert node.stop() == 0
 

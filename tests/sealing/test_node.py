@@ -130,6 +130,7 @@ def test_a_damaged_original_is_held_and_goes_on_when_it_is_mended(
     assert code == 1
     assert "damaged" in said
     assert (node.folder / "read.dcm").read_bytes() == b""
+    assert read_original(node, "0" * 32, node.folder / "none.dcm")[0] == 1, "an id that nobody has"
     assert node.cli("held", "release", held).returncode == 0
     scp.start()
 
