@@ -130,6 +130,11 @@ def open_original(path: Path | str, instance: str, sealing: Sealing | None) -> O
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if not is_sealed(descriptor):
+            # The node's own files begin with zeros (PS3.10 7.1); what began with the magic must not pass for plain.
+            if sealing is not None and os.pread(descriptor, len(MAGIC), 0).strip(b"\0"):
+                raise SealError(
+                    "a sealed file is damaged: its first bytes are neither those of a sealed nor of a plain one"
+                )
             return Original(descriptor)
         if sealing is None:
             raise SealError("a file is sealed, and the configuration has no node.encryption")
