@@ -32,6 +32,10 @@ _SPOOL_ID = "spool_id"
 FINGERPRINT = "secret_fingerprint"
 _REBUILDING = "rebuilding"
 _DYING_SECONDS = 5.0
+_OTHER_KEY = (
+    "the key of node.encryption is not the one that the ledger {} was sealed with: put the right key back (from the "
+    "backup)"
+)
 
 
 def make_spool(config: Config) -> Spool:
@@ -212,10 +216,7 @@ def _refuse_other_key(database: Database, key: str) -> None:
             f"the ledger {database.path} is sealed, and the configuration has no node.encryption: name its key there"
         )
     if known:
-        raise StartError(
-            f"the key of node.encryption is not the one that the ledger {database.path} was sealed with: put the right "
-            f"key back (from the backup)"
-        )
+        raise StartError(_OTHER_KEY.format(database.path))
     if holds_names(database):
         raise StartError(
             f"node.encryption is new, and the ledger {database.path} holds names that are not sealed: "
@@ -223,6 +224,24 @@ def _refuse_other_key(database: Database, key: str) -> None:
         )
     with database.write(durable=True) as connection:
         connection.execute(insert(meta), {"key": KEY_FINGERPRINT, "value": key})
+
+
+def need_key(config: Config, spool: Spool) -> None:
+    """Have the key in this process, and still the right one: a file may be replaced while the node runs.
+
+    Raises
+    ------
+    StartError
+        It is missing, or another one than the ledger was sealed with.
+    """
+    keys = [one.key.fingerprint for one in (config.node.sealing, spool.sealing) if one is not None]
+    if keys:
+        database = Database(config.node.ledger)
+        try:
+            if {database.get(KEY_FINGERPRINT)} != set(keys):
+                raise StartError(_OTHER_KEY.format(database.path))
+        finally:
+            database.close()
 
 
 def _secret(path: Path, may_make: bool) -> bytes:

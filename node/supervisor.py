@@ -30,7 +30,7 @@ from node.ledger.cleaning import free_leases, strike
 from node.ledger.database import Database
 from node.ledger.projects import refuse_changed
 from node.log import event, setup_logging
-from node.opening import lock_spool, make_spool, open_node
+from node.opening import lock_spool, make_spool, need_key, open_node
 from node.recipe import Recipe
 from node.reloading import tell
 from node.routing import compile_routes, date_modes
@@ -160,7 +160,7 @@ class Supervisor:
 
         if self.trial is not None:
             self.trial.close()
-        _need_key(self.spool)
+        need_key(self.config, self.spool)
         receive(self.config, self.spool, self.listeners, (self.places, slot), self.received, stop)
 
     def _clean(self, role: Role, stop: Stop) -> None:
@@ -171,7 +171,7 @@ class Supervisor:
         from node.ledger.cleaning import CleaningLedger
 
         self._close_listeners()
-        _need_key(self.spool)
+        need_key(self.config, self.spool)
         ledger = CleaningLedger(Database(self.config.node.ledger, columns_of(self.config)), role.owner)
         plans = make_plans(self.config, self.recipes, load_secret(self.config.node.secret_file))
         derives = self.config.node.originals == "until-delivered"
@@ -183,7 +183,7 @@ class Supervisor:
         from node.forwarder.worker import forward
 
         self._close_listeners()
-        _need_key(self.spool)
+        need_key(self.config, self.spool)
         forward(self.config, self.spool, owner, self.cleaned, stop)
 
     def _sink(self, stop: Stop) -> None:
@@ -197,6 +197,7 @@ class Supervisor:
 
     def _keep(self, stop: Stop) -> None:
         self._close_listeners()
+        need_key(self.config, self.spool)
         database = Database(self.config.node.ledger, columns_of(self.config))
         sweeper = Sweeper(self.config, self.spool, database)
         swept = time.monotonic()
@@ -415,12 +416,6 @@ def _open(config: Config, spool: Spool, recipes: Mapping[str, Recipe]) -> None:
     Sweeper(config, spool, database).sweep(grace=0.0)
     tell_start(config, recipes, database)
     database.close()
-
-
-def _need_key(spool: Spool) -> None:
-    """Have a child that reads or writes originals end at once without the key, instead of at each of them."""
-    if spool.sealing is not None:
-        spool.sealing.key  # noqa: B018 -- read here
 
 
 def _check_certificates(config: Config) -> None:

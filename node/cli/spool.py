@@ -29,8 +29,7 @@ def spool() -> None:
 def read(instance: str) -> int:
     """Write the original of INSTANCE (an id, as `held list` shows them) to the standard output: it is identified!"""
     from node.log import clean_text
-    from node.opening import make_spool
-    from node.spool import is_id
+    from node.spool import Spool, is_id
 
     if sys.stdout.isatty():
         raise click.UsageError("an original is a file: say where, `deid-node spool read ID > FILE`.")
@@ -38,7 +37,8 @@ def read(instance: str) -> int:
     if not is_id(instance):
         raise NodeError(f"'{clean_text(instance, 64)}' is no id of this node.")
     try:
-        with contextlib.closing(make_spool(config).open_original(instance)) as original:
+        files = Spool(config.node.spool, sealing=config.node.sealing)
+        with contextlib.closing(files.open_original(instance)) as original:
             _write(original)
     except FileNotFoundError:
         raise NodeError(f"no original lies in the spool under the id {instance}.") from None

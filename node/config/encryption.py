@@ -7,6 +7,7 @@ user who may not read it.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field, PlainValidator, model_validator
@@ -36,7 +37,7 @@ class Encryption(Section):
             raise ValueError("expected either key_file, or key.")
         return self
 
-    @property
+    @cached_property
     def sealing(self) -> Sealing:
-        """What seals with this key."""
+        """What seals with this key; one for all, so that a process reads the key once."""
         return Sealing(self.key_file, self.key or "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -125,9 +125,13 @@ class CleaningLedger:
         return [self._claimed(row) for row in rows]
 
     def _claimed(self, row: Any) -> Claimed:
-        values = row._asdict()
-        uid = self.database.columns.open(SOP_INSTANCE_UID, row.project, row.sop_instance_uid)
-        return Claimed(**(values | {"sop_instance_uid": uid}))
+        claimed = Claimed(**row._asdict())
+        columns = self.database.columns
+        if not columns.active:
+            return claimed
+        return replace(
+            claimed, sop_instance_uid=columns.open(SOP_INSTANCE_UID, claimed.project, claimed.sop_instance_uid)
+        )
 
     def settle(self, results: Sequence[Result]) -> list[Result]:
         """Write what became of claimed instances, durably, in one commit; return the results that are ours to act on.

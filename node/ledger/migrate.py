@@ -35,6 +35,8 @@ def upgrade(url: str, path: Path, version: str | None) -> None:
     # The driver begins no transaction of its own, so that tables and all change in one.
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"isolation_level": None})
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode=WAL"))
+    # Tables that a migration makes anew named persons, too.
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA secure_delete=ON"))
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     try:
         with engine.connect() as connection:

@@ -19,13 +19,17 @@ _LOOKED_AT = 16 << 20  # bytes, up to which nobody asks whether there is so much
 
 
 class Original:
-    """An original as it is; `descriptor` is that of its file, `size` the bytes of the instance's file."""
+    """An original as it is; `descriptor` is that of its file."""
 
     sealed = False
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
+
+    @property
+    def size(self) -> int:
+        """The bytes of the instance's file as it came."""
+        return os.fstat(self.descriptor).st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset` on.
@@ -69,10 +73,14 @@ class SealedOriginal(Original):
 
     def __init__(self, descriptor: int, key: Key, instance: str) -> None:
         super().__init__(descriptor)
-        self._layout = Layout.of(os.pread(descriptor, HEADER_BYTES, 0), self.size, key, instance)
-        self.size = self._layout.size
+        self._layout = Layout.of(os.pread(descriptor, HEADER_BYTES, 0), os.fstat(descriptor).st_size, key, instance)
         self._memory = -1
         self._number, self._chunk = -1, b""  # the one that was read last: a header is read in many small pieces
+
+    @property
+    def size(self) -> int:
+        """The bytes of what was sealed."""
+        return self._layout.size
 
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset` on of what was sealed; raises as said above."""
@@ -130,6 +138,11 @@ def open_original(path: Path | str, instance: str, sealing: Sealing | None) -> O
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if not is_sealed(descriptor):
+            # The node's own files begin with zeros (PS3.10 7.1); what began with the magic must not pass for plain.
+            if sealing is not None and os.pread(descriptor, len(MAGIC), 0).strip(b"\0"):
+                raise SealError(
+                    "a sealed file is damaged: its first bytes are neither those of a sealed nor of a plain one"
+                )
             return Original(descriptor)
         if sealing is None:
             raise SealError("a file is sealed, and the configuration has no node.encryption")

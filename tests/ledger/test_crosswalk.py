@@ -57,7 +57,7 @@ def test_they_are_the_same_after_a_restart_and_when_instances_went_out(database:
     patients = tuple((key.issuer, key.patient_id, *given) for key, given in one.patients.items())
     assert settle(database, Handed(1, {}, tuple(one.uids.items()), patients, one.study)) == [None]
     database.close()
-    again = Database(f"sqlite:///{database.path}")
+    again = Database(f"sqlite:///{database.path}", database.columns)
     assert identities(again, "1").pseudonym() == "SUBJECT-1"
     assert import_pairs(again, SCOPE, PAIRS) == Imported(0, 3), "the same pairs once more change nothing"
     assert sql(again, "SELECT DISTINCT origin FROM patient_map") == [("imported",)]

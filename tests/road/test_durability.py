@@ -65,7 +65,7 @@ def is_answer(call: Call) -> bool:
     return call.name == "sendto" and "<TCP" in call.arguments and '"\\x04\\x00' in call.arguments
 
 
-@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("sealed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_file_then_name_then_folder_then_ledger_and_only_then_the_answer(road, sealed):
     archive = road.archive(start=False)  # without it no forwarder sends what looks like an answer
     node = road.node(archive)

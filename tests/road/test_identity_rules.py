@@ -53,7 +53,7 @@ def start(node: RunningNode, secret: Path | None = None) -> RunningNode:
     node.config["routes"].append({**trial, "recipe": ["research"], "issuer": "HOSPITAL"})
     node.config["projects"] = {"trial": TRIAL, "demo": {"placeholder_ids": ["UNKNOWN", "PHANTOM"]}}
     if secret is not None:
-        node.data.mkdir()
+        node.data.mkdir(mode=0o700)
         shutil.copy(secret, node.data / "secret.key")
     node.write_config()
     return node.start()

@@ -81,7 +81,7 @@ def test_two_nodes_with_one_secret_give_the_same_bytes(road):
     nodes[0].start()
     assert send(nodes[0].port, sent) == [0]
     nodes[0].wait_delivered(1)
-    nodes[1].data.mkdir()
+    nodes[1].data.mkdir(mode=0o700)
     shutil.copy(nodes[0].data / "secret.key", nodes[1].data / "secret.key")
     nodes[1].start()
     assert send(nodes[1].port, sent) == [0]

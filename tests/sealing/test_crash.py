@@ -34,6 +34,7 @@ def test_a_death_after_the_file_is_durable_adopts_a_sealed_one(trial: Trial) -> 
     assert '"adopted"' in trial.node.log()
 
 
+@pytest.mark.slow
 def test_a_death_while_cleaning_is_done_again_and_shows_nothing(trial: Trial) -> None:
     trial.with_files().run("clean-written", "node", number=1)
     assert trial.left["incoming"] >= 1

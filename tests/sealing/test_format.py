@@ -116,9 +116,6 @@ def test_damage_anywhere_is_found_and_nothing_of_it_is_mapped(tmp_path: Path, da
     data, instance = random.Random(1).randbytes(2 * CHUNK + 300), new_id()
     path = sealed(tmp_path / "file", data, instance)
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    if damage == "a bit of byte 0":
-        assert type(open_original(path, instance, SEALING)) is Original, "it no longer says that it is sealed"
-        return
     with pytest.raises(SealError):
         everything(path, instance)
     with pytest.raises(SealError):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from node.config import load_config
+from node.errors import StartError
+from node.privacy import refuse_readable
 from tests.crash.support import Deadly, Sender, tiny_cts
 from tests.process.test_start import one_sentence, refused
 from tests.sealing.support import files_in
-from tests.support import REPOSITORY, StoreSCP, free_port
+from tests.support import StoreSCP, free_port
 
 
 def open_to_others(folder: Path) -> list[tuple[str, str]]:
@@ -26,10 +27,6 @@ def open_to_others(folder: Path) -> list[tuple[str, str]]:
     ]
 
 
-def under_no_mask(command: list[str]) -> list[str]:
-    return ["sh", "-c", f"umask 000; exec {shlex.join(command)}"]
-
-
 def test_nothing_that_any_command_makes_is_open_to_others(node: Deadly, scp: StoreSCP, tmp_path: Path) -> None:
     trial = free_port()
     node.config["trial_destination"] = {"ae_title": "TRIAL", "listen": f"127.0.0.1:{trial}", "folder": "archive"}
@@ -37,7 +34,7 @@ def test_nothing_that_any_command_makes_is_open_to_others(node: Deadly, scp: Sto
     node.config["routes"][0]["to"] = ["dest", "trial"]
     scp.stop()
     node.with_files()
-    node.command = under_no_mask(node.command)
+    node.command = ["sh", "-c", f"umask 000; exec {shlex.join(node.command)}"]
     node.start()
     files = tiny_cts(tmp_path / "in", 1)
     Sender(node.port).send(files)
@@ -49,12 +46,11 @@ def test_nothing_that_any_command_makes_is_open_to_others(node: Deadly, scp: Sto
     # The commands, too: a new ledger, cleaned files.
     for ledger in node.data.glob("ledger.db*"):
         ledger.unlink()
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert not mask & 0o044, "under such a mask the commands would prove nothing"
     for arguments in (["rebuild"], ["clean", str(files[0].parent), "--out", "cleaned", "--route", "research"]):
-        command = [sys.executable, "-m", "node", *arguments, "--config", str(node.config_path)]
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        done = subprocess.run(
-            under_no_mask(command), cwd=node.folder, env=environment, capture_output=True, check=False
-        )
+        done = node.cli(*arguments)
         assert done.returncode == 0, done.stderr
     assert files_in(node.folder / "cleaned")
     assert [one for folder in (node.data, node.folder / "cleaned") for one in open_to_others(folder)] == []
@@ -74,20 +70,19 @@ PLACES = {
 def test_a_start_is_refused_while_others_can_read_what_names_persons(node: Deadly) -> None:
     node.start()
     node.kill()
+    config = load_config(node.config_path)
     with sqlite3.connect(node.data / "ledger.db") as keeps_the_log:  # the last to close it would remove it
         keeps_the_log.execute("SELECT count(*) FROM instances").fetchall()
+        refuse_readable(config)
         for name, mode in PLACES.items():
-            path = node.data / name
-            before = 0o700 if path.is_dir() else 0o600
-            assert path.stat().st_mode & 0o777 == before
+            path, closed = node.data / name, "600" if name.startswith("ledger") else "700"
             path.chmod(mode)
-            said = one_sentence(refused(node))
-            assert f"chmod {before:o} {path}" in said
-            assert "fault: modes:" in node.cli("check").stdout
-            path.chmod(before)
-            (node.data / "ledger.db-wal").chmod(0o600)  # SQLite gives an empty one the mode of its database
-    node.start()
-    assert node.stop() == 0
+            with pytest.raises(StartError, match=f"chmod {closed} {path}$"):
+                refuse_readable(config)
+            if name == "spool":
+                assert f"chmod {closed} {path}" in one_sentence(refused(node))
+                assert f"fault: modes: {path} can be read by others" in node.cli("check").stdout
+            path.chmod(int(closed, 8))
 
 
 @pytest.mark.parametrize("durable", [True, False])
