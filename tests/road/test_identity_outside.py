@@ -17,7 +17,7 @@ from tests.deidset.encoding import part10
 from tests.deidset.objects import ct
 from tests.deidset.planted import OTHER, STUDY, File
 from tests.dicomnet.tls import Authority
-from tests.road.outside import Planted, Search, encoded, everything, image, of_files
+from tests.road.outside import Planted, Search, encoded, everything, image, of_files, of_pixels
 from tests.road.support import CANNOT_UNDERSTAND, CT, EXPLICIT, SUCCESS, RawSender
 from tests.support import RunningNode, free_port, wait_for
 
@@ -71,8 +71,21 @@ def fails(item, value, field, dicom):
 
 
 def crashes(item, value, field, dicom):
-    raise SystemExit(_about(dicom))
+    raise KeyboardInterrupt(_about(dicom))
 '''
+
+# What the log says where the functions above, or a peer, tried to be heard.
+WAYS = (
+    b"uncaught exception in a thread",
+    b"exception that could not be raised",
+    b"site: ERROR",
+    b"pydicom: WARNING",
+    b"category",
+    b"KeyboardInterrupt",
+    b"ValueError",
+    b"poison",
+    b"rejected",
+)
 
 
 @pytest.mark.parametrize("log_format", ["json", pytest.param("human", marks=pytest.mark.slow)])
@@ -93,6 +106,7 @@ def test_no_token_is_seen_outside_spool_and_ledger(road, log_format):
         seen = said(node, files, road.folder)
         assert node.stop() == 0
     seen["log"] = node.log_path.read_bytes()
+    assert [way for way in WAYS if way not in seen["log"]] == [], "what could tell was there to tell"
     seen["syslog"] = b"\n".join(syslog.raw)
     assert b"Application Stop" in seen["syslog"]
     seen |= of_files(node.data, but=(node.spool / "originals", node.spool / "cleaned", node.data / "ledger.db"))
@@ -136,7 +150,7 @@ def configured(node: RunningNode, folder: Path, refusing: int, log_format: str) 
     for name, lines in RECIPES.items():
         (node.folder / f"{name}.dicom").write_text("FORMAT dicom\n%header\n" + lines)
         part = {"name": name, "recipe": [f"./{name}.dicom"], "from": {"called_ae": [name.upper()]}, "project": name}
-        own.append(route | part | {"gate": "hold"})
+        own.append(route | part | {"gate": "report" if name == "masked" else "hold"})
     config["destinations"]["refuses"] = config["destinations"]["dest"] | {"address": f"127.0.0.1:{refusing}"}
     config["destinations"]["away"] = config["destinations"]["dest"] | {"address": f"127.0.0.1:{free_port()}"}
     main = {"from": {"called_ae": ["DEIDNODE"]}, "recipe": ["research"], "gate": "hold"}
@@ -179,6 +193,9 @@ def held_ones(node: RunningNode, values: Planted) -> int:
     made["strict"].tree[0x00080020] = ("DA", values.token())
     for name, file in made.items():
         sent(node, file, name.upper())
+    pixels = list(of_pixels(values))
+    for file in pixels:
+        sent(node, file, "MASKED")
     document = ct(values, OTHER, "1.2.840.10008.5.1.4.1.1.104.1")
     document |= {0x00420011: ("OB", f"%PDF-1.4 {values.token()}".encode()), 0x00420012: ("LO", "application/pdf")}
     nobody = image(values) | {0x00100020: ("LO", "UNKNOWN")}
@@ -195,7 +212,7 @@ def held_ones(node: RunningNode, values: Planted) -> int:
     sent(node, whole, "DEIDNODE", uid=values.uid())
     sent(node, whole, "DEIDNODE", syntax="1.2.999.1")
     sent(node, whole, "DEIDNODE", data=data.replace(b"ISO_IR 100", values.token().encode()))
-    return len(made) + len(rest) + 6
+    return len(made) + len(pixels) + len(rest) + 6
 
 
 def refused_ones(node: RunningNode, values: Planted) -> None:
