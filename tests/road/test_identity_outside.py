@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import cache
 from pathlib import Path
 
-import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
@@ -88,13 +88,18 @@ WAYS = (
 )
 
 
-@pytest.mark.parametrize("log_format", ["json", pytest.param("human", marks=pytest.mark.slow)])
-def test_no_token_is_seen_outside_spool_and_ledger(road, log_format):
+@cache
+def made() -> tuple[Planted, list[File]]:
+    """What is planted, and where; later on more is planted by the tests."""
     values = Planted(SEED)
-    files = list(everything(values))
+    return values, list(everything(values))
+
+
+def test_no_token_is_seen_outside_spool_and_ledger(road):
+    values, files = made()
     archive, refusing = road.archive(), free_port()
     node = road.node(archive)
-    syslog = configured(node, road.folder, refusing, log_format)
+    syslog = configured(node, road.folder, refusing)
     road.stack.callback(destination_that_tells(refusing, values).shutdown)
     with syslog.running():
         node.start()
@@ -105,22 +110,38 @@ def test_no_token_is_seen_outside_spool_and_ledger(road, log_format):
         wait_for(lambda: waiting(node, count) == 0, "all is settled, but what is for nobody")
         seen = said(node, files, road.folder)
         assert node.stop() == 0
-    seen["log"] = node.log_path.read_bytes()
-    assert [way for way in WAYS if way not in seen["log"]] == [], "what could tell was there to tell"
+        seen["log"] = node.log_path.read_bytes()
+        seen["human log"] = human_log(node, values)
+    for name, ways in (("log", WAYS), ("human log", WAYS[:-2])):
+        assert [way for way in ways if way not in seen[name]] == [], "what could tell was there to tell"
     seen["syslog"] = b"\n".join(syslog.raw)
     assert b"Application Stop" in seen["syslog"]
-    seen |= of_files(node.data, but=(node.spool / "originals", node.spool / "cleaned", node.data / "ledger.db"))
-    for path in list(seen):
-        if "/ledger.db" in path:
-            del seen[path]
+    seen |= of_files(node.data, but=(node.spool / "originals", node.spool / "cleaned"))
+    seen = {where: text for where, text in seen.items() if "/ledger.db" not in where}
     seen["names"] = "\n".join(str(path.relative_to(road.folder)) for path in road.folder.rglob("*")).encode()
     search = Search.of(values)
     assert {where: found for where, text in seen.items() if (found := search.found(text))} == {}
 
 
+def human_log(node: RunningNode, values: Planted) -> bytes:
+    """Let the node do what tells most once more, and write its other log of it."""
+    before = node.log_path.stat().st_size
+    node.config["node"]["log"]["format"] = "human"
+    for name in ("strict", "function", "crash"):
+        (node.folder / f"{name}.dicom").write_text("FORMAT dicom\n%header\n" + RECIPES[name])
+    node.write_config()
+    node.start()
+    with node.ledger() as ledger:
+        count = ledger.status()["received"]
+    for name in ("function", "crash"):
+        sent(node, File(name, image(values)), name.upper())
+    wait_for(lambda: waiting(node, count + 2) == 0, "all is settled")
+    assert node.stop() == 0
+    return node.log_path.read_bytes()[before:]
+
+
 def test_what_is_planted_is_found_in_every_disguise():
-    values = Planted(SEED)
-    files = list(everything(values))
+    values, files = made()
     search = Search.of(values)
     assert len(search.tokens) > 5000
     assert len(search.numbers) > 1000
@@ -140,7 +161,7 @@ def test_what_is_planted_is_found_in_every_disguise():
     assert not search.found(f"{number}1 TKNOTPLANT {token[:-1]}".encode())
 
 
-def configured(node: RunningNode, folder: Path, refusing: int, log_format: str) -> SyslogReceiver:
+def configured(node: RunningNode, folder: Path, refusing: int) -> SyslogReceiver:
     """Routes for every way to be held, destinations that fail, functions that tell, a syslog receiver, all logs."""
     config = node.config
     (node.folder / "functions.py").write_text(FUNCTIONS)
@@ -155,7 +176,7 @@ def configured(node: RunningNode, folder: Path, refusing: int, log_format: str) 
     config["destinations"]["away"] = config["destinations"]["dest"] | {"address": f"127.0.0.1:{free_port()}"}
     main = {"from": {"called_ae": ["DEIDNODE"]}, "recipe": ["research"], "gate": "hold"}
     config["routes"] = [route | main | {"to": ["dest", "refuses", "away"]}, *own]
-    config["node"]["log"] = {"format": log_format, "level": "debug"}
+    config["node"]["log"] = {"format": "json", "level": "debug"}
     authority = Authority(folder / "ca")
     syslog = SyslogReceiver(authority, authority.issue("receiver"), client_certificate=False)
     config["audit"] = {"syslog": {"address": f"127.0.0.1:{syslog.port}", "tls": {"ca": str(authority.ca)}}}
