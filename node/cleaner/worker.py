@@ -118,9 +118,16 @@ class Cleaner:
 
     def _clean(self, claimed: Claimed) -> Result | None:
         self.in_hand[self.slot] = claimed.seq
+        result = self._result(claimed)
+        # Not where anything but an error ends the process: that death counts, or it would come again without end.
+        self.in_hand[self.slot] = 0
+        return result
+
+    def _result(self, claimed: Claimed) -> Result | None:
         try:
             return self.cleaning.clean(claimed)
         except LedgerError:
+            self.in_hand[self.slot] = 0
             raise
         except NodeError as error:
             # The disk, not the instance: it is tried again, and the message says what to look at.
@@ -130,8 +137,6 @@ class Cleaner:
         except Exception:  # noqa: BLE001 -- the boundary around one instance: it is held, and the next goes on
             event(LOGGER, "clean-failed", level=logging.ERROR, instance=claimed.id, exc_info=True)
             return Held(claimed, HoldReason.INTERNAL, "a fault of the node; its log has the traceback")
-        finally:
-            self.in_hand[self.slot] = 0
 
     def _after(self, result: Result) -> None:
         claimed = result.claimed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from base64 import b64decode
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -90,9 +91,24 @@ def test_a_sender_waits_for_the_study_but_not_for_ever(database: Database, confi
 def test_what_is_cleaned_again_was_received_once(database: Database, config: Config) -> None:
     name = receive(database)
     sql(database, "UPDATE instances SET state = 'held', outcome = 'held', reason = 'leak'")
-    assert Ledger(database).release_despite(HoldReason.LEAK, name)
+    assert Ledger(database, new_trail()).release_despite(HoldReason.LEAK, name)
     new_trail().collect(database, config, everything=True)
     assert transfers(database) == [("SCU", 1)]
+
+
+def test_who_lets_a_finding_of_the_gate_go_is_written_down_and_only_where_it_went(database: Database) -> None:
+    name, other = receive(database), receive(database, uid="1.2.4")
+    sql(database, "UPDATE instances SET state = 'held', outcome = 'held', reason = 'leak' WHERE id = ?", name)
+    ledger = Ledger(database, new_trail())
+    assert not ledger.release_despite(HoldReason.LEAK, other)
+    assert ledger.release_despite(HoldReason.LEAK, name)
+    (message,) = messages(database)
+    assert event_of(message) == ("Security Alert", "Use of Restricted Function")
+    details = {
+        one.get("type"): b64decode(str(one.get("value"))).decode() for one in message.iter("ParticipantObjectDetail")
+    }
+    assert details == {"Alert Description": "released despite leak", "instance": name}
+    assert [who.get("UserName") for who in message.findall("ActiveParticipant")] == ["deid-node", "held show"]
 
 
 def test_what_somebody_says_was_delivered_was_not_sent(database: Database, config: Config) -> None:

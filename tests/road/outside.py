@@ -26,7 +26,7 @@ PIXELS = 0x7FE00010
 _UID_ROOT = ROOT.rpartition("1.3.")[2].encode()
 _TOKEN = re.compile(rb"TK[0-9A-Z]{8}")
 _NUMBER = re.compile(rb"(?<![0-9A-Za-z.])[0-9]{3,}(?:\.[0-9]+)?(?:\+0100|Y)?(?![0-9A-Za-z])")
-_HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){8,}")
+_HEX = re.compile(rb"[0-9A-Fa-f]{16,}")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{12,}")
 
 
@@ -74,7 +74,6 @@ def encoded(file: File) -> bytes:
 
 def everything(values: Planted) -> Iterator[File]:
     """Tokens in every element of the dictionary, at the top and three deep, private ones, all odd places, pixels."""
-    yield from planted.of_rows(values)
     yield from planted.of_dictionary(values)
     yield from planted.of_private(values)
     yield from planted.of_places(values)
@@ -146,12 +145,21 @@ def views(data: bytes) -> Iterator[bytes]:
     """The bytes themselves, and what they say when they are taken for a disguise."""
     yield data
     yield data.replace(b"\0", b"")
-    runs = _HEX.findall(data)
-    undone = b"\n".join(bytes.fromhex(run.decode()) + b"\n" + bytes.fromhex(run[1:-1].decode()) for run in runs)
-    parts = [run[shift : shift + (len(run) - shift) // 4 * 4] for run in _BASE64.findall(data) for shift in range(4)]
-    undone += b"\n" + b"\n".join(base64.b64decode(part.translate(_URL_SAFE)) for part in parts)
+    undone = b"\n".join(
+        [_unhex(run[shift:]) for run in _HEX.findall(data) for shift in range(2)]
+        + [_unbase(run[shift:]) for run in _BASE64.findall(data) for shift in range(4)]
+    )
     yield undone
     yield undone.replace(b"\0", b"")
+
+
+def _unhex(text: bytes) -> bytes:
+    return bytes.fromhex(text[: len(text) // 2 * 2].decode())
+
+
+def _unbase(text: bytes) -> bytes:
+    text = text[:-1] if len(text) % 4 == 1 else text
+    return base64.b64decode(text.translate(_URL_SAFE) + b"=" * (-len(text) % 4))
 
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
