@@ -24,6 +24,7 @@ def status(as_json: bool) -> None:
     config = quiet_config()
     with opened_ledger(config) as ledger:
         found = with_configured(ledger.status(), config) | with_certificates(config)
+    found["refused"] = with_advice(found["refused"], config)
     if as_json:
         print_json(found)
         return
@@ -46,6 +47,17 @@ def with_certificates(config: Config) -> dict[str, Any]:
         for one in expiries(config)
     ]
     return {"certificates": found} if found else {}
+
+
+def with_advice(refused: list[dict[str, Any]], config: Config) -> list[dict[str, Any]]:
+    """Add to each refusal the line of the configuration that would admit it."""
+    from node.admission import Advice, Refused
+
+    if not refused:
+        return []
+    advice = Advice(config)
+    keys = ("kind", "calling_ae_title", "called_ae_title", "address", "certificate")
+    return [one | {"would_admit": advice.of(Refused(*(one[key] for key in keys)))} for one in refused]
 
 
 def with_configured(found: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -105,10 +117,11 @@ def _print_refused(screen: Console, refused: list[dict[str, Any]]) -> None:
         return
     from rich.table import Table
 
-    table = Table("refused", "calling AE", "called AE", "address", "UID", "times", "last", title="Refused at the door")
+    columns = ("refused", "calling AE", "called AE", "address", "UID", "times", "last", "would admit it")
+    table = Table(*columns, title="Refused at the door")
     for one in refused:
         keys = ("kind", "calling_ae_title", "called_ae_title", "address", "uid", "times")
-        add_row(table, *(one.get(key) for key in keys), ago(one.get("last")))
+        add_row(table, *(one.get(key) for key in keys), ago(one.get("last")), one.get("would_admit"))
     screen.print(table)
 
 

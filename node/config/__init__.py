@@ -5,13 +5,13 @@ one section uses is defined in another, paths are absolute. Refuses (with every 
 what it does not know, and what is settled for a later version: nothing is ignored silently.
 """
 
-from node.config.load import existing_recipes, load_config
+from node.config.limits import Limit
+from node.config.load import existing_recipes, load_config, read_document
 from node.config.model import (
     Config,
     Destination,
     Listener,
     LogSettings,
-    Network,
     NodeSettings,
     Retry,
     Route,
@@ -27,13 +27,16 @@ from node.config.security import (
     expiries,
     listener_security,
 )
+from node.config.senders import Caller, Network, Who
 from node.config.units import Endpoint, Size
 
 __all__ = [
+    "Caller",
     "Config",
     "Destination",
     "Endpoint",
     "Expiry",
+    "Limit",
     "Listener",
     "LogSettings",
     "Network",
@@ -45,10 +48,12 @@ __all__ = [
     "Size",
     "Timeout",
     "TrialDestination",
+    "Who",
     "certificate_faults",
     "destination_security",
     "existing_recipes",
     "expiries",
     "listener_security",
     "load_config",
+    "read_document",
 ]

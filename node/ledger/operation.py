@@ -18,6 +18,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import HoldReason
 from node.ledger.database import Database
+from node.ledger.reception import CONTEXT
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED
 from node.ledger.schema import (
     deliveries,
@@ -73,7 +74,8 @@ class Ledger:
                     "calling_ae_title": row.calling_ae_title,
                     "called_ae_title": row.called_ae_title,
                     "address": row.address,
-                    "uid": row.uid,
+                    "uid": row.uid if row.kind == CONTEXT else "",
+                    "certificate": "" if row.kind == CONTEXT else row.uid,
                     "times": row.n,
                     "last": iso(row.last_at),
                 }

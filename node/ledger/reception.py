@@ -12,13 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import LedgerUncertain
 from node.grouping import Group
 from node.ledger.database import Database
 from node.ledger.schema import instances, refusals
+
+CONTEXT = "presentation-context"  # the kind of refusal that is about a UID
+_MOST_REFUSALS = 5000
 
 
 class Received(NamedTuple):
@@ -84,13 +87,15 @@ def known_ids(database: Database, ids: Iterable[str]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something that a peer asked for and did not get."""
+    """Something that a peer asked for and did not get; `about` is the abstract syntax of a presentation context, else
+    the names in the peer's certificate, where it has shown one.
+    """
 
     kind: str
     calling_ae_title: str
     called_ae_title: str
     address: str
-    uid: str = ""
+    about: str = ""
 
 
 def count_refusals(database: Database, counts: dict[Refusal, int]) -> None:
@@ -103,7 +108,7 @@ def count_refusals(database: Database, counts: dict[Refusal, int]) -> None:
                 calling_ae_title=refusal.calling_ae_title,
                 called_ae_title=refusal.called_ae_title,
                 address=refusal.address,
-                uid=refusal.uid,
+                uid=refusal.about,
                 n=n,
                 last_at=now,
             )
@@ -113,3 +118,6 @@ def count_refusals(database: Database, counts: dict[Refusal, int]) -> None:
                     set_={"n": refusals.c.n + n, "last_at": now},
                 )
             )
+        # Whoever calls itself something else each time must not fill the ledger.
+        newest = select(refusals.c.last_at).order_by(refusals.c.last_at.desc()).offset(_MOST_REFUSALS).limit(1)
+        connection.execute(delete(refusals).where(refusals.c.last_at <= newest.scalar_subquery()))
