@@ -68,37 +68,39 @@ class Advice:
         return f"{self._place(path)}: more than {now}"
 
     def _for_association(self, refused: Refused) -> str:
-        changes = [
-            [*self._title(index, route, refused), *self._parts(index, route, refused, ("calling_ae", "address"))]
-            for index, route in enumerate(self._config.routes)
-        ]
-        return self._nearest(changes)
+        return self._nearest([self._title(*one, refused) | self._parts(*one, refused) for one in self._routes()])
 
     def _for_echo(self, refused: Refused) -> str:
         """C-ECHO is a matter of address and certificate alone."""
-        routes = enumerate(self._config.routes)
-        return self._nearest([list(self._parts(index, route, refused, ("address",))) for index, route in routes])
+        changes = [self._parts(*one, refused) for one in self._routes()]
+        return self._nearest([{part: one[part] for part in one if part != "calling_ae"} for one in changes])
 
-    def _nearest(self, changes: list[list[str]]) -> str:
-        """Return what the route needs that needs least; the first of several."""
-        fewest = min(map(len, changes))
-        return "; ".join(next(change for change in changes if len(change) == fewest)) or NOTHING_TO_DO
+    def _routes(self) -> Iterator[tuple[int, Route]]:
+        return enumerate(self._config.routes)
 
-    def _title(self, index: int, route: Route, refused: Refused) -> Iterator[str]:
+    def _nearest(self, routes: list[dict[str, str]]) -> str:
+        """Return what the route needs that needs least; of several the first that is for the sender's address."""
+        nearest = min(routes, key=lambda changes: (len(changes), "address" in changes))
+        return "; ".join(nearest.values()) or NOTHING_TO_DO
+
+    def _title(self, index: int, route: Route, refused: Refused) -> dict[str, str]:
         titles = route.from_.called_ae or (self._config.node.ae_title,)
-        if not any(matches(title, refused.called_ae_title) for title in titles):
-            yield self._add(("routes", index, "from", "called_ae"), titles, refused.called_ae_title)
+        if any(matches(title, refused.called_ae_title) for title in titles):
+            return {}
+        return {"called_ae": self._add(("routes", index, "from", "called_ae"), titles, refused.called_ae_title)}
 
-    def _parts(self, index: int, route: Route, refused: Refused, asked: tuple[str, ...]) -> Iterator[str]:
+    def _parts(self, index: int, route: Route, refused: Refused) -> dict[str, str]:
         who: Who = route.from_
         caller, place = refused.caller, ("routes", index, "from")
-        if "calling_ae" in asked and not who.is_calling(caller):
-            yield self._add((*place, "calling_ae"), who.calling_ae or (), refused.calling_ae_title)
+        found = {}
+        if not who.is_calling(caller):
+            found["calling_ae"] = self._add((*place, "calling_ae"), who.calling_ae or (), refused.calling_ae_title)
         if not who.is_there(caller):
             address = refused.address if caller.address is None else str(caller.address)
-            yield self._add((*place, "address"), tuple(map(str, who.address or ())), address)
+            found["address"] = self._add((*place, "address"), tuple(map(str, who.address or ())), address)
         if not who.is_certified(caller):
-            yield self._certificate((*place, "certificate"), who, caller)
+            found["certificate"] = self._certificate((*place, "certificate"), who, caller)
+        return found
 
     def _certificate(self, path: KeyPath, who: Who, caller: Caller) -> str:
         if not caller.names:
