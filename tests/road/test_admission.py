@@ -134,8 +134,8 @@ def test_status_says_which_line_would_admit_who_was_refused(node):
     lines = node.config_path.read_text().splitlines()
     line = next(number for number, text in enumerate(lines, 1) if text.strip() == "calling_ae:")
     with RawSender(node.port) as peer:
-        peer.open(calling="CR\x1b[2J*")
-        assert rejection(peer) == (1, 1, 3)
+        peer.send(request_of(b"CR\x1b[2J*"))
+        assert peer.receive()[1][1:4] == bytes((1, 1, 3))
     with RawSender(node.port) as peer:
         peer.open(calling="CR7")
         assert rejection(peer) == (1, 1, 3)
@@ -217,5 +217,11 @@ def test_an_ae_title_that_is_no_ascii_is_dealt_with(road):
 
 
 def odd_request() -> bytes:
+    return request_of("RÖNTGEN".encode("latin-1"))
+
+
+def request_of(calling: bytes) -> bytes:
+    """A request for an association from a peer with an AE title that no toolkit would send; seven bytes."""
     request = encode_request(AssociateRequest("DEIDNODE", "RONTGEN", (ProposedContext(1, CT, (EXPLICIT,)),), 16384))
-    return request.replace(b"RONTGEN", "RÖNTGEN".encode("latin-1"))
+    assert len(calling) == 7
+    return request.replace(b"RONTGEN", calling)
