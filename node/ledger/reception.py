@@ -98,26 +98,36 @@ class Refusal:
     about: str = ""
 
 
+_REFUSED = upsert(refusals)
+_COUNTED = _REFUSED.on_conflict_do_update(
+    index_elements=list(refusals.primary_key),
+    set_={"n": refusals.c.n + _REFUSED.excluded.n, "last_at": _REFUSED.excluded.last_at},
+)
+_LAST_KEPT = select(refusals.c.last_at).order_by(refusals.c.last_at.desc()).offset(_MOST_REFUSALS).limit(1)
+_TOO_MANY = delete(refusals).where(refusals.c.last_at < _LAST_KEPT.scalar_subquery())
+
+
 def count_refusals(database: Database, counts: dict[Refusal, int]) -> None:
-    """Add to the counts of what was refused; a lost commit loses counts only."""
+    """Add to the counts of what was refused; a lost commit loses counts only.
+
+    Of kinds that were never refused again the oldest go: whoever calls itself something else each time must not fill
+    the ledger.
+    """
+    if not counts:
+        return
     now = time.time()
+    rows = [
+        {
+            "kind": refusal.kind,
+            "calling_ae_title": refusal.calling_ae_title,
+            "called_ae_title": refusal.called_ae_title,
+            "address": refusal.address,
+            "uid": refusal.about,
+            "n": n,
+            "last_at": now,
+        }
+        for refusal, n in counts.items()
+    ]
     with database.write(durable=False) as connection:
-        for refusal, n in counts.items():
-            statement = upsert(refusals).values(
-                kind=refusal.kind,
-                calling_ae_title=refusal.calling_ae_title,
-                called_ae_title=refusal.called_ae_title,
-                address=refusal.address,
-                uid=refusal.about,
-                n=n,
-                last_at=now,
-            )
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=list(refusals.primary_key),
-                    set_={"n": refusals.c.n + n, "last_at": now},
-                )
-            )
-        # Whoever calls itself something else each time must not fill the ledger.
-        newest = select(refusals.c.last_at).order_by(refusals.c.last_at.desc()).offset(_MOST_REFUSALS).limit(1)
-        connection.execute(delete(refusals).where(refusals.c.last_at <= newest.scalar_subquery()))
+        connection.execute(_COUNTED, rows)
+        connection.execute(_TOO_MANY)

@@ -14,7 +14,7 @@ import pytest
 
 from node.dicomnet import AcceptorLimits, AssociationServer, InstanceWriter, Peer, StoreAnswer, StoreRequest
 from node.dicomnet.dimse import encode_echo_request, encode_store_request
-from node.dicomnet.messages import PROGRESS
+from node.dicomnet.messages import MOST_EMPTY, PROGRESS
 
 from .peers import (
     ABORT_TYPE,
@@ -86,6 +86,16 @@ def test_a_trickle_ends_by_time_out_and_leaves_nothing(before: bytes, piece: byt
         assert slow.receive() == (ABORT_TYPE, b"\0\0\2\0")
         assert acceptor.ended() == ["timeout"]
         assert {stored.state for stored in acceptor.policy.stored} <= {"abandoned"}
+
+
+@pytest.mark.parametrize("piece", [p_data(), NOTHING * 10], ids=["empty PDUs", "empty PDVs"])
+def test_a_flood_of_nothing_ends_though_nobody_ever_waits_for_it(piece: bytes) -> None:
+    limits = AcceptorLimits(idle=PATIENCE, transfer=PATIENCE)
+    with accepting(limits=limits) as acceptor, RawPeer(acceptor.port) as peer:
+        peer.associate()
+        with contextlib.suppress(ConnectionError):
+            peer.send(COMMAND + piece * (2 * MOST_EMPTY))
+        assert acceptor.ended() == ["timeout"]
 
 
 def test_the_bytes_of_one_pdu_may_not_come_one_by_one_for_ever() -> None:
