@@ -1,20 +1,19 @@
 """Who may send, and which route an association takes: pure, apart from reading the recipes.
 
-The first route that matches decides. AE titles compare trimmed and with their case, `*` stands for any characters; an
-IPv4 address that came in as IPv6 (`::ffff:10.0.0.1`) counts as IPv4.
+The first route that matches decides. How AE titles, addresses and names of certificates compare, `node.config.senders`
+says.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.config.model import Config, Route, is_recipe_path
+from node.config.senders import Caller
 from node.config.titles import matches
-from node.config.units import IPAddress
 from node.errors import Fault, RecipeError
 
 if TYPE_CHECKING:
@@ -35,60 +34,44 @@ class Rejection:
 CALLED_NOT_RECOGNIZED = Rejection(1, 1, 7, "no route has this called AE title")
 CALLING_NOT_RECOGNIZED = Rejection(1, 1, 3, "no route takes this calling AE title from this address")
 ADDRESS_NOT_ALLOWED = Rejection(1, 1, 3, "no route takes anything from this address")
+NOT_CERTIFIED = Rejection(1, 1, 3, "no route takes anything from this address without another certificate")
 
 
 class Router:
-    """Decides by called AE title, calling AE title and address."""
+    """Decides by called AE title, calling AE title, address, and the names in a client's certificate."""
 
     def __init__(self, config: Config) -> None:
         self._routes = tuple((route.from_.called_ae or (config.node.ae_title,), route) for route in config.routes)
         patterns = (config.node.ae_title, *(title for titles, _ in self._routes for title in titles))
         self.called_titles: tuple[str, ...] = tuple(dict.fromkeys(patterns))
 
-    def admit(self, called: str, calling: str, address: str, verification_only: bool) -> Rejection | None:
+    def admit(
+        self, called: str, calling: str, address: str, verification_only: bool, names: Sequence[str] = ()
+    ) -> Rejection | None:
         """Return why an association is rejected, or None where it is welcome.
 
-        One that only verifies (C-ECHO) needs no more than an address that some route allows.
+        One that only verifies (C-ECHO) needs no more than an address, and a certificate, that some route allows.
+        `names` are those in the certificate that was verified; none where there was none.
         """
-        parsed = _address(address)
         if verification_only:
-            allowed = any(_allows(route, parsed) for _, route in self._routes)
-            return None if allowed else ADDRESS_NOT_ALLOWED
+            return self._may_verify(Caller.of(calling, address, names))
         if not any(matches(pattern, called) for pattern in self.called_titles):
             return CALLED_NOT_RECOGNIZED
-        return CALLING_NOT_RECOGNIZED if self.route(called, calling, address) is None else None
+        return CALLING_NOT_RECOGNIZED if self.route(called, calling, address, names) is None else None
 
-    def route(self, called: str, calling: str, address: str) -> Route | None:
+    def _may_verify(self, caller: Caller) -> Rejection | None:
+        there = [route for _, route in self._routes if route.from_.is_there(caller)]
+        if not there:
+            return ADDRESS_NOT_ALLOWED
+        return None if any(route.from_.is_certified(caller) for route in there) else NOT_CERTIFIED
+
+    def route(self, called: str, calling: str, address: str, names: Sequence[str] = ()) -> Route | None:
         """Return the route that such an association takes, or None."""
-        parsed = _address(address)
+        caller = Caller.of(calling, address, names)
         for titles, route in self._routes:
-            if (
-                any(matches(pattern, called) for pattern in titles)
-                and _calls(route, calling)
-                and _allows(route, parsed)
-            ):
+            if any(matches(pattern, called) for pattern in titles) and route.from_.is_meant(caller):
                 return route
         return None
-
-
-def _calls(route: Route, calling: str) -> bool:
-    patterns = route.from_.calling_ae
-    return patterns is None or any(matches(pattern, calling) for pattern in patterns)
-
-
-def _allows(route: Route, address: IPAddress | None) -> bool:
-    networks = route.from_.address
-    return networks is None or (address is not None and any(address in network for network in networks))
-
-
-def _address(text: str) -> IPAddress | None:
-    """Parse a peer's address, without the zone of a link-local one; None where it is none."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
 
 
 def compile_routes(config: Config) -> dict[str, Recipe]:

@@ -14,8 +14,12 @@ import select
 import struct
 import threading
 import time
+from collections.abc import Iterator
+from enum import Enum
 
 _SLOT = struct.Struct("=q")
+_PACES = 1024  # peers whose speed is limited at the same time; more share what the limit gives
+_TRIES = 16
 
 
 class Numbers:
@@ -35,40 +39,119 @@ class Numbers:
         """The sum of all slots."""
         return sum(self[index] for index in range(self.count))
 
+    def all(self) -> tuple[int, ...]:
+        """What is in all slots."""
+        return struct.unpack_from(f"={self.count}q", self._memory)
+
+
+class Turn:
+    """One at a time, of all threads of all processes that were forked later; it ends with its holder, however that
+    dies: a file lock, which a semaphore is not.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._file = os.memfd_create(name, os.MFD_CLOEXEC)
+        self._thread_turn = threading.Lock()
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """Have the turn in the block."""
+        with self._thread_turn:
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
+class Full(Enum):
+    """Whose places are all taken."""
+
+    NODE = "node"
+    PEER = "peer"
+
 
 class Places:
-    """The places for associations in the whole node: never more than `limit` are taken.
+    """The places for associations in the whole node: never more than `limit` are taken, nor of a peer more than it may.
 
-    Each process counts in a slot of its own, so that the supervisor can empty the slot of one that died.
+    Each process counts in a slot of its own, so that the supervisor can empty the slot of one that died. `paces` is how
+    fast the peers on them may send.
     """
 
     def __init__(self, limit: int, processes: int) -> None:
         self._limit = limit
         self.taken = Numbers(processes)
-        # A file lock and not a semaphore: it ends with its holder, however that dies.
-        self._turn = os.memfd_create("places", os.MFD_CLOEXEC)
-        self._thread_turn = threading.Lock()
+        self.paces = Paces()
+        # Of those places that somebody has whose associations are limited: slot + 1 (0: free), and which peer.
+        self._owners, self._peers = Numbers(limit), Numbers(limit)
+        self._turn = Turn("places")
+        self._giving_back = threading.Lock()
 
-    def take(self, slot: int) -> bool:
-        """Take one place for the process of `slot`; False when all are taken."""
-        with self._thread_turn:
-            fcntl.lockf(self._turn, fcntl.LOCK_EX)
-            try:
-                if self.taken.total() >= self._limit:
-                    return False
-                self.taken[slot] += 1
-                return True
-            finally:
-                fcntl.lockf(self._turn, fcntl.LOCK_UN)
+    def take(self, slot: int, peer: int = 0, most: int | None = None) -> Full | None:
+        """Take one place for the process of `slot`; return None, or why there is none.
 
-    def give_back(self, slot: int) -> None:
-        """Give a place back."""
-        with self._thread_turn:
+        `peer` is the number of a peer that may have `most` places in the whole node; None: as many as there are.
+        """
+        with self._turn.taken(), self._giving_back:
+            if self.taken.total() >= self._limit:
+                return Full.NODE
+            if most is not None:
+                owners = self._owners.all()
+                had = sum(1 for owner, of in zip(owners, self._peers.all(), strict=True) if owner and of == peer)
+                if had >= most:
+                    return Full.PEER
+                free = owners.index(0)  # there is one: not all places are taken
+                self._peers[free] = peer
+                self._owners[free] = slot + 1
+            self.taken[slot] += 1
+            return None
+
+    def give_back(self, slot: int, peer: int = 0, most: int | None = None) -> None:
+        """Give a place back that was taken with the same arguments."""
+        with self._giving_back:
+            if most is not None:
+                pairs = zip(self._owners.all(), self._peers.all(), strict=True)
+                mine = next((index for index, pair in enumerate(pairs) if pair == (slot + 1, peer)), None)
+                if mine is not None:
+                    self._owners[mine] = 0
             self.taken[slot] -= 1
 
     def forget(self, slot: int) -> None:
         """Give back whatever a dead process held."""
+        for index, owner in enumerate(self._owners.all()):
+            if owner == slot + 1:
+                self._owners[index] = 0
         self.taken[slot] = 0
+
+
+class Paces:
+    """How fast peers may send, over all processes: for each peer the moment at which all that it has sent is paid for.
+
+    A peer whose moment has passed owes nothing: its row can be given to another one, so the table never fills with
+    peers that are gone, and one that comes back on a new association finds no more than it left.
+    """
+
+    def __init__(self) -> None:
+        self._peers, self._paid = Numbers(_PACES), Numbers(_PACES)  # nanoseconds of a clock that all processes share
+        self._turn = Turn("paces")
+
+    def charge(self, peer: int, count: int, rate: int, ahead: float = 1.0) -> float:
+        """Put `count` bytes to the account of a peer that may send `rate` a second; return the seconds to wait.
+
+        It may be `ahead` by so many seconds.
+        """
+        with self._turn.taken():
+            now = time.monotonic_ns()
+            row = self._row(peer)
+            paid = max(now, self._paid[row]) + count * 1_000_000_000 // rate
+            self._peers[row], self._paid[row] = peer, paid
+        return max(0.0, (paid - now) / 1e9 - ahead)
+
+    def _row(self, peer: int) -> int:
+        """Return the peer's row, or the one that owes least of those that it could have."""
+        rows = [(peer + number) % _PACES for number in range(_TRIES)]
+        own = [row for row in rows if self._peers[row] == peer]
+        return own[0] if own else min(rows, key=self._paid.__getitem__)
 
 
 class Bell:

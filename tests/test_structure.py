@@ -23,7 +23,7 @@ LAYERS = (
     ("recipe",),
     ("pixels", "gate", "objects", "derived"),
     ("instances", "statement"),
-    ("routing", "files"),
+    ("routing", "files", "admission"),
     ("ledger",),
     ("transcode",),
     ("dicomnet",),

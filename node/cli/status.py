@@ -25,6 +25,7 @@ def status(as_json: bool) -> None:
     config = quiet_config()
     with opened_ledger(config) as ledger:
         found = with_configured(ledger.status(), config) | with_certificates(config) | with_audit(ledger, config)
+    found["refused"] = with_advice(found["refused"], config)
     if as_json:
         print_json(found)
         return
@@ -66,6 +67,17 @@ def with_audit(ledger: Ledger, config: Config) -> dict[str, Any]:
             "last_error": found.error if found.waiting else None,
         }
     }
+
+
+def with_advice(refused: list[dict[str, Any]], config: Config) -> list[dict[str, Any]]:
+    """Add to each refusal the line of the configuration that would admit it."""
+    from node.admission import Advice, Refused
+
+    if not refused:
+        return []
+    advice = Advice(config)
+    keys = ("kind", "calling_ae_title", "called_ae_title", "address", "certificate")
+    return [one | {"would_admit": advice.of(Refused(*(one[key] for key in keys)))} for one in refused]
 
 
 def with_configured(found: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -135,10 +147,11 @@ def _print_refused(screen: Console, refused: list[dict[str, Any]]) -> None:
         return
     from rich.table import Table
 
-    table = Table("refused", "calling AE", "called AE", "address", "UID", "times", "last", title="Refused at the door")
+    columns = ("refused", "calling AE", "called AE", "address", "UID", "times", "last", "would admit it")
+    table = Table(*columns, title="Refused at the door")
     for one in refused:
         keys = ("kind", "calling_ae_title", "called_ae_title", "address", "uid", "times")
-        add_row(table, *(one.get(key) for key in keys), ago(one.get("last")))
+        add_row(table, *(one.get(key) for key in keys), ago(one.get("last")), one.get("would_admit"))
     screen.print(table)
 
 

@@ -7,13 +7,13 @@ what it does not know, and what is settled for a later version: nothing is ignor
 
 from node.config.audit import AuditSettings, Syslog
 from node.config.encryption import Encryption
-from node.config.load import existing_recipes, load_config
+from node.config.limits import Limit
+from node.config.load import existing_recipes, load_config, read_document
 from node.config.model import (
     Config,
     Destination,
     Listener,
     LogSettings,
-    Network,
     NodeSettings,
     Retry,
     Route,
@@ -31,15 +31,18 @@ from node.config.security import (
     listener_security,
     syslog_security,
 )
+from node.config.senders import Caller, Network, Who
 from node.config.units import Endpoint, Size
 
 __all__ = [
     "AuditSettings",
+    "Caller",
     "Config",
     "Destination",
     "Encryption",
     "Endpoint",
     "Expiry",
+    "Limit",
     "Listener",
     "LogSettings",
     "Network",
@@ -52,6 +55,7 @@ __all__ = [
     "Syslog",
     "Timeout",
     "TrialDestination",
+    "Who",
     "certificate_faults",
     "columns_of",
     "destination_security",
@@ -59,5 +63,6 @@ __all__ = [
     "expiries",
     "listener_security",
     "load_config",
+    "read_document",
     "syslog_security",
 ]

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from node.config.model import Config, Route, is_recipe_path
+from node.config import limits
+from node.config.model import Config, Listener, Route, is_recipe_path
+from node.config.senders import Who
 from node.config.shipped import shipped_recipe_names
-from node.config.titles import covers
-from node.config.units import Endpoint, IPNetwork
+from node.config.titles import covers, overlap
+from node.config.units import Endpoint
 from node.config.yaml12 import Document, KeyPath, Value, dotted
 from node.errors import Fault
 
@@ -118,7 +120,15 @@ def _nearest(word: str, known: list[str]) -> str:
 
 def of_config(config: Config, document: Document) -> Iterator[Fault]:
     """Find routes that nothing reaches or that are open to anyone, and addresses and folders that collide."""
-    for path, problem, hint in (*_routes(config), *_listeners(config), *_addresses(config), *_folders(config)):
+    found = (
+        *_routes(config),
+        *_certified(config),
+        *limits.faults(config),
+        *_listeners(config),
+        *_addresses(config),
+        *_folders(config),
+    )
+    for path, problem, hint in found:
         yield Fault(str(config.file), document.line_of(path), problem, hint, dotted(path))
 
 
@@ -130,32 +140,43 @@ def _routes(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
                 problem = f"never reached: the route '{earlier.name}' before it takes all that this one would."
                 yield ("routes", index), problem, "The first that matches decides; put this one before it."
                 break
-        sender = route.from_
-        if open_listener and sender.called_ae is None and sender.calling_ae is None and sender.address is None:
+        if open_listener and route.from_.called_ae is None and _is_anybody(route.from_):
             problem = "this route takes instances from anyone, and the node listens beyond this machine."
             yield ("routes", index), problem, "Say under `from` who may send."
 
 
 def _covers(earlier: Route, later: Route, own_title: str) -> bool:
     one, other = earlier.from_, later.from_
+    return covers(one.called_ae or (own_title,), other.called_ae or (own_title,)) and one.covers(other)
+
+
+def _is_anybody(who: Who) -> bool:
+    return who.calling_ae is None and who.address is None and who.certificate is None
+
+
+def _certified(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
+    """Find what is for clients with a certificate, where no listener that it could come by asks for one."""
+    places: list[tuple[KeyPath, tuple[str, ...] | None]] = [
+        (("routes", index, "from", "certificate"), route.from_.called_ae or (config.node.ae_title,))
+        for index, route in enumerate(config.routes)
+        if route.from_.certificate is not None
+    ]
+    places += [
+        (("limits", index, "certificate"), None)
+        for index, limit in enumerate(config.limits)
+        if limit.certificate is not None
+    ]
+    for path, called in places:
+        if not any(_asks(listener, called) for listener in config.node.listening):
+            problem = "never reached: no listener that it could come by asks for a certificate."
+            hint = "Add a listener with `tls` and `ca` (`client_certificate: required`), or remove this."
+            yield path, problem, hint
+
+
+def _asks(listener: Listener, called: tuple[str, ...] | None) -> bool:
+    """Say whether a listener asks for certificates, and has an AE title of `called` (None: any)."""
     return (
-        covers(one.called_ae or (own_title,), other.called_ae or (own_title,))
-        and covers(one.calling_ae, other.calling_ae)
-        and _covers_networks(one.address, other.address)
-    )
-
-
-def _covers_networks(networks: tuple[IPNetwork, ...] | None, others: tuple[IPNetwork, ...] | None) -> bool:
-    if networks is None:
-        return True
-    merged4 = list(ipaddress.collapse_addresses(one for one in networks if isinstance(one, ipaddress.IPv4Network)))
-    merged6 = list(ipaddress.collapse_addresses(one for one in networks if isinstance(one, ipaddress.IPv6Network)))
-    wanted = others or (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0"))
-    return all(
-        any(other.subnet_of(one) for one in merged4)
-        if isinstance(other, ipaddress.IPv4Network)
-        else any(other.subnet_of(one) for one in merged6)
-        for other in wanted
+        listener.tls is not None and listener.tls.client_certificate != "none" and overlap(listener.called_ae, called)
     )
 
 
@@ -238,7 +259,7 @@ def warnings(config: Config) -> tuple[str, ...]:
         found += [
             f"route '{route.name}': takes instances from any address and any calling AE title."
             for route in config.routes
-            if route.from_.calling_ae is None and route.from_.address is None
+            if _is_anybody(route.from_)
         ]
     if config.trial_destination is not None and not any(map(config.is_trial, used)):
         found.append("trial_destination: no route sends to it.")

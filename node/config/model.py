@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     PlainValidator,
@@ -24,19 +23,18 @@ from pydantic import (
 
 from node.config.audit import AuditSettings
 from node.config.encryption import Encryption
+from node.config.limits import Limit
 from node.config.paths import FilePath, base_of, parse_path
 from node.config.projects import Project
-from node.config.section import Section
+from node.config.section import Filled, Section
+from node.config.senders import AEPattern, Who
 from node.config.tls import DestinationTLS, ListenerTLS
 from node.config.units import (
     Endpoint,
-    IPNetwork,
     Size,
-    parse_ae_pattern,
     parse_ae_title,
     parse_duration,
     parse_endpoint,
-    parse_network,
     parse_positive_duration,
     parse_size,
 )
@@ -46,7 +44,6 @@ MAX_WORKERS = 64
 AUTOMATIC_WORKERS = 16
 LOCAL_DATABASE = "sqlite:///"
 
-Collection = TypeVar("Collection", tuple[Any, ...], dict[Any, Any])
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -103,18 +100,8 @@ def _unknown_sop_class(value: object) -> str:
     return str(value)
 
 
-def _filled(value: Collection) -> Collection:
-    """Refuse an empty list or section; not by a length, which pydantic counts without the members that are wrong."""
-    if not value:
-        raise ValueError("must not be empty.")
-    return value
-
-
-Filled = AfterValidator(_filled)
 Name = Annotated[str, PlainValidator(_name)]
 AETitle = Annotated[str, PlainValidator(parse_ae_title)]
-AEPattern = Annotated[str, PlainValidator(parse_ae_pattern)]
-Network = Annotated[IPNetwork, PlainValidator(parse_network)]
 Address = Annotated[Endpoint, PlainValidator(parse_endpoint)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 PositiveDuration = Annotated[float, BeforeValidator(parse_positive_duration)]
@@ -194,12 +181,10 @@ class NodeSettings(Section):
         return places | section
 
 
-class Sender(Section):
+class Sender(Who):
     """Who a route is for; a part that is None is any (for `called_ae`: the node's own title)."""
 
     called_ae: Annotated[tuple[AEPattern, ...], Filled] | None = None
-    calling_ae: Annotated[tuple[AEPattern, ...], Filled] | None = None
-    address: Annotated[tuple[Network, ...], Filled] | None = None
 
 
 class Route(Section):
@@ -296,8 +281,8 @@ class Config(Section):
     """The whole configuration. `trial_destination` is None where it is absent or not enabled.
 
     `projects` has those with rules of their own; ask `project`, which knows all. `functions` are the site's own Python
-    files, `vocabulary` its files of words that cleaned texts keep, `file` is the file as the user named it, `warnings`
-    what is no fault but hardly meant.
+    files, `vocabulary` its files of words that cleaned texts keep, `limits` what a peer may take, `file` is the file as
+    the user named it, `warnings` what is no fault but hardly meant.
     """
 
     node: NodeSettings
@@ -308,6 +293,7 @@ class Config(Section):
     audit: AuditSettings = AuditSettings()
     web: Web = Web()
     duplicates: Duplicates = Duplicates()
+    limits: tuple[Limit, ...] = ()
     peers: dict[str, str] = {}
     functions: tuple[FilePath, ...] = ()
     vocabulary: tuple[FilePath, ...] = ()

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 
 def matches(pattern: str, title: str) -> bool:
-    """Say whether an AE title fits a pattern; linear in time, and nothing but `*` has a meaning.
+    """Say whether an AE title fits a pattern, as `fits` does, without its padding."""
+    return fits(pattern, title.strip(" \0"))
 
-    A `*` in the title is an ordinary character, that only a `*` of the pattern matches. So a pattern given as title
+
+def fits(pattern: str, text: str) -> bool:
+    """Say whether a text fits a pattern; linear in time, and nothing but `*` has a meaning.
+
+    A `*` in the text is an ordinary character, that only a `*` of the pattern matches. So a pattern given as text
     asks whether everything that fits it fits the other pattern as well.
     """
-    title = title.strip(" \0")
     first, *rest = pattern.split("*")
     if not rest:
-        return title == pattern
-    if not title.startswith(first):
+        return text == pattern
+    if not text.startswith(first):
         return False
     position = len(first)
     for part in rest[:-1]:
-        found = title.find(part, position)
+        found = text.find(part, position)
         if found < 0:
             return False
         position = found + len(part)
-    return len(title) - position >= len(rest[-1]) and title.endswith(rest[-1])
+    return len(text) - position >= len(rest[-1]) and text.endswith(rest[-1])
 
 
 def covers(patterns: tuple[str, ...] | None, others: tuple[str, ...] | None) -> bool:
@@ -29,3 +33,12 @@ def covers(patterns: tuple[str, ...] | None, others: tuple[str, ...] | None) -> 
     if patterns is None:
         return True
     return all(any(matches(pattern, other) for pattern in patterns) for other in others or ("*",))
+
+
+def overlap(patterns: tuple[str, ...] | None, others: tuple[str, ...] | None) -> bool:
+    """Say whether a title can fit one of each; None is any title. Of two patterns with `*` this is assumed."""
+    if patterns is None or others is None:
+        return True
+    return any(
+        fits(one, other) or fits(other, one) or ("*" in one and "*" in other) for one in patterns for other in others
+    )

@@ -1,7 +1,8 @@
 """The acceptor of associations in one process: shared listener, one thread for each connection, orderly end.
 
 Guarantees that accepting never waits for a peer: a silent one costs a thread and a descriptor until its time is up or
-too many of its kind come. The listener may be shared with other processes; it is neither shut down nor closed here.
+too many of its kind come, and then those make room that have most of them; one that has vanished without a word is
+found out by TCP itself. The listener may be shared with other processes; it is neither shut down nor closed here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 import select
 import socket
 import threading
+from collections import Counter
 from time import monotonic
 
 from node.dicomnet.association import AcceptedAssociation
@@ -26,6 +28,8 @@ _GRACE_UNASSOCIATED = 1.0  # seconds that a drain leaves a connection whose A-AS
 _GRACE_ABORT = 5.0  # seconds in which aborted associations end: their A-ABORT lingers, an instance in hand concludes
 _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SHORTAGE_PAUSE = 100  # milliseconds
+_PROBES = 4  # of TCP, unanswered, until a peer counts as vanished
+_LONGEST_PROBE = 32767  # seconds that TCP takes for one (tcp(7))
 # Faults of a connection, not of the listener, that Linux passes on (accept(2): to be treated like EAGAIN).
 _GONE_BEFORE = frozenset(
     {
@@ -64,12 +68,13 @@ class AssociationServer:
         self._listener = listener
         self._policy = policy
         self._limits = limits or AcceptorLimits()
+        _find_vanished(listener, self._limits.transfer)
         self._tls = tls
         self._stop_accepting = StopSignal()
         self._abort = StopSignal()
         self._changed = threading.Condition()
         self._associations: dict[AcceptedAssociation, Connection] = {}
-        self._unassociated: dict[AcceptedAssociation, Connection] = {}
+        self._unassociated: dict[AcceptedAssociation, tuple[Connection, str]] = {}
 
     def serve(self) -> None:
         """Accept until `stop`; then return, with associations still open."""
@@ -104,7 +109,7 @@ class AssociationServer:
         deadline = monotonic() + seconds
         with self._changed:
             self._changed.wait_for(lambda: not self._associations, min(_GRACE_UNASSOCIATED, seconds))
-            for connection in self._unassociated.values():
+            for connection, _ in self._unassociated.values():
                 connection.cut()
             self._changed.wait_for(lambda: not self._associations, max(0.0, deadline - monotonic()))
             if self._associations:
@@ -153,7 +158,8 @@ class AssociationServer:
         with self._changed:
             if len(self._unassociated) >= self._limits.unassociated:
                 self._close_oldest()
-            self._associations[association] = self._unassociated[association] = connection
+            self._associations[association] = connection
+            self._unassociated[association] = connection, address[0]
         thread = threading.Thread(target=self._run, args=(association,), name="association", daemon=True)
         try:
             thread.start()
@@ -163,9 +169,13 @@ class AssociationServer:
             self._forget(association)
 
     def _close_oldest(self) -> None:
-        oldest = next(iter(self._unassociated), None)
-        if oldest is not None:
-            self._unassociated.pop(oldest).cut()
+        """Close a connection without association: the oldest of the address that has most, so that others have time."""
+        most = Counter(address for _, address in self._unassociated.values()).most_common(1)
+        for association, (connection, address) in self._unassociated.items():
+            if address == most[0][0]:
+                del self._unassociated[association]
+                connection.cut()
+                return
 
     def _associated(self, association: AcceptedAssociation) -> None:
         with self._changed:
@@ -182,3 +192,12 @@ class AssociationServer:
             self._associations.pop(association, None)
             self._unassociated.pop(association, None)
             self._changed.notify_all()
+
+
+def _find_vanished(listener: socket.socket, patience: float) -> None:
+    """Let TCP ask silent peers, after `patience` seconds, whether they are still there: accepted sockets inherit it."""
+    seconds = max(1, int(patience))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, min(seconds, _LONGEST_PROBE))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, min(max(1, seconds // _PROBES), _LONGEST_PROBE))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)

@@ -88,6 +88,11 @@ class Connection:
         The longest P-DATA-TF that the peer may send, in bytes without its six bytes of header.
     stop
         The signal to be heeded; None where nobody stops this connection.
+
+    Attributes
+    ----------
+    waited
+        The seconds that the peer has kept this side waiting so far.
     """
 
     def __init__(self, sock: socket.socket, max_pdu: int, stop: StopSignal | None = None) -> None:
@@ -101,6 +106,7 @@ class Connection:
         self._start = self._end = 0
         self._lock = threading.Lock()
         self._closed = self._early = self._torn = False
+        self.waited = 0.0
 
     @property
     def closed(self) -> bool:
@@ -241,7 +247,9 @@ class Connection:
         poller.register(self._socket, events)
         if self._stop is not None and not to_the_end:
             poller.register(self._stop, select.POLLIN)
-        ready = poller.poll(max(0.0, deadline - monotonic()) * 1000)
+        began = monotonic()
+        ready = poller.poll(max(0.0, deadline - began) * 1000)
+        self.waited += monotonic() - began
         if not to_the_end:
             self._heed_stop()
         if not ready:

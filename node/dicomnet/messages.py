@@ -1,7 +1,7 @@
 """DIMSE messages on an established association: PDVs in, command sets assembled, P-DATA-TF out (PS3.8 9.3.5, Annex E).
 
-Guarantees that PDVs may be cut anywhere: several in a PDU, command and data in one, fragments of one byte or none; and
-that none is used of a PDU in which a length lies.
+Guarantees that PDVs may be cut anywhere: several in a PDU, command and data in one, fragments of one byte or none; that
+none is used of a PDU in which a length lies; and that no peer prolongs its time by bytes that lead nowhere.
 Refuses (ProtocolError) a length that lies, a context that was not accepted, a command in the middle of a data set or
 the reverse, and a command set above 64 KiB.
 """
@@ -22,16 +22,19 @@ from node.dicomnet.pdus import (
     REASON_UNEXPECTED_PDU,
     RELEASE_RQ,
 )
-from node.errors import ProtocolError
+from node.errors import PeerTimeout, ProtocolError
 
 COMMAND_LIMIT = 64 << 10  # bytes
 LARGEST_FRAGMENT = 1 << 20  # bytes of our own PDVs, where the peer has no limit
+PROGRESS = 16 << 10  # bytes of a message for which a peer gets the time of `transfer` anew
+MOST_EMPTY = 10_000  # PDUs and PDVs without content in this time: who sends them without a pause is waited for never
 
 Piece: TypeAlias = bytes | tuple[int, int]
 """Of a data set on its way out: literal bytes, or (offset, length) of a file."""
 
 _PDV = struct.Struct(">LBB")
 _PDV_PDU = struct.Struct(">BxLLBB")
+_CONTROL = 2  # bytes of a PDV's length that are no content: context id and message control header
 _PDV_OVERHEAD = _PDV.size  # what a PDV's item takes of the peer's maximum PDU length, beside the fragment
 _COMMAND, _LAST = 1, 2  # message control header (PS3.8 E.2)
 _WHOLE_COMMAND = _COMMAND | _LAST
@@ -45,7 +48,9 @@ class MessageReader:
     """Reads messages from `connection`; `contexts` are the ids of the accepted presentation contexts.
 
     The caller reads one command, then its data set to the end (`fragments`), then the next command. `idle` and
-    `transfer` are seconds: until the first byte of a message, and for each PDU of one that has begun.
+    `transfer` are seconds that the peer may keep this side waiting: until a message begins, and inside of one for each
+    16 KiB of it and for the rest. PDUs and PDVs without content give no time. What this side takes for itself does not
+    count.
     """
 
     def __init__(self, connection: Connection, contexts: Container[int], idle: float, transfer: float) -> None:
@@ -54,13 +59,17 @@ class MessageReader:
         self._idle = idle
         self._transfer = transfer
         self._rest = memoryview(b"")
+        self._until = 0.0  # how long the connection may have waited for the peer by then
+        self._came = self._empty = 0  # bytes, and PDUs and PDVs without any, since the peer got this time
 
     def command(self) -> tuple[int, dimse.Command]:
         """Read the next command; return the id of its presentation context and the command.
 
         Raises ReleaseRequested, PeerAborted, PeerTimeout, ProtocolError, Stopped.
         """
-        context_id, control, data = self._next(self._idle)
+        self._give(self._idle)
+        context_id, control, data = self._next()
+        self._give(self._transfer)
         if control & _WHOLE_COMMAND == _WHOLE_COMMAND and len(data) <= COMMAND_LIMIT:
             return context_id, dimse.decode(data)
         collected = bytearray()
@@ -87,24 +96,45 @@ class MessageReader:
 
     def _in_message(self) -> tuple[int, int, memoryview]:
         try:
-            return self._next(self._transfer)
+            found = self._next()
         except ReleaseRequested:
             raise ProtocolError("an A-RELEASE-RQ in the middle of a message", REASON_UNEXPECTED_PDU) from None
+        self._came += len(found[2])
+        if self._came >= PROGRESS:
+            self._give(self._transfer)
+        return found
 
-    def _next(self, wait: float) -> tuple[int, int, memoryview]:
+    def _give(self, seconds: float) -> None:
+        """Give the peer time that it may keep this side waiting."""
+        self._until = self._connection.waited + seconds
+        self._came = self._empty = 0
+
+    def _nothing(self) -> None:
+        self._empty += 1
+        if self._empty > MOST_EMPTY:
+            raise PeerTimeout("the peer sends PDUs without content")
+
+    def _next(self) -> tuple[int, int, memoryview]:
         """Return context id, message control header and data of the next PDV, valid until the one after it."""
         while not self._rest:
-            self._rest = self._p_data(wait)
+            self._rest = self._p_data()
+            if not self._rest:
+                self._nothing()
         rest = self._rest
         length, context_id, control = _PDV.unpack_from(rest)
         end = length + 4
         if context_id not in self._contexts:
             raise ProtocolError("a presentation context that was not accepted", REASON_INVALID_PARAMETER)
         self._rest = rest[end:]
+        if length == _CONTROL:
+            self._nothing()
         return context_id, control, rest[_PDV_OVERHEAD:end]
 
-    def _p_data(self, wait: float) -> memoryview:
-        kind, body = self._connection.read_pdu(wait, self._transfer)
+    def _p_data(self) -> memoryview:
+        left = self._until - self._connection.waited
+        if left <= 0:
+            raise PeerTimeout("the peer sends a message too slowly")
+        kind, body = self._connection.read_pdu(left, self._transfer)
         if kind == P_DATA:
             _check_lengths(body)
             return body

@@ -125,9 +125,11 @@ class AcceptorLimits:
     idle
         Seconds between two messages.
     transfer
-        Seconds for each PDU inside a message, and for a peer to take an answer.
+        Seconds for each 16 KiB of a message and for the rest of it, for a PDU that has begun, and for a peer to take an
+        answer. A peer that has vanished is noticed after about twice that.
     unassociated
-        Connections of this process that may be without association; beyond that the oldest is closed.
+        Connections of this process that may be without association; beyond that the oldest of the address that has most
+        of them is closed.
     """
 
     max_pdu: int = 131072

@@ -20,6 +20,7 @@ from node.errors import HandshakeFailed, PeerAborted
 
 PIECE = 64 << 10  # bytes encrypted, and read from the socket, at a time: four records
 
+_NAMES = frozenset({"DNS", "URI", "email"})  # of a Subject Alternative Name (RFC 5280 4.2.1.6)
 _VERIFY = {
     9: "is not valid yet: compare the clocks",
     10: "has expired: it must be renewed there",
@@ -116,11 +117,14 @@ class SecureChannel:
         return True
 
     def peer_names(self) -> tuple[str, ...]:
-        """Return the names in the peer's certificate: the subject's common names, then the alternative names."""
+        """Return the names in the peer's verified certificate: the subject's common names, then the alternative names.
+
+        Of these DNS names, URIs and e-mail addresses; a name with a character that cannot be printed is none.
+        """
         shown: dict[str, Any] = self._tls.getpeercert() or {}
         subject = [value for part in shown.get("subject", ()) for key, value in part if key == "commonName"]
-        others = [value for _, value in shown.get("subjectAltName", ()) if isinstance(value, str)]
-        return tuple(dict.fromkeys(str(name) for name in (*subject, *others)))
+        others = [value for kind, value in shown.get("subjectAltName", ()) if kind in _NAMES]
+        return tuple(dict.fromkeys(str(name) for name in (*subject, *others) if str(name).isprintable()))
 
     # -- what Connection asks of a socket ----------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from node.audit.messages import Message
 from node.errors import HoldReason
 from node.ledger.audit import Trail
 from node.ledger.database import Database
+from node.ledger.reception import CONTEXT
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED
 from node.ledger.schema import (
     deliveries,
@@ -77,7 +78,8 @@ class Ledger:
                     "calling_ae_title": row.calling_ae_title,
                     "called_ae_title": row.called_ae_title,
                     "address": row.address,
-                    "uid": row.uid,
+                    "uid": row.uid if row.kind == CONTEXT else "",
+                    "certificate": "" if row.kind == CONTEXT else row.uid,
                     "times": row.n,
                     "last": iso(row.last_at),
                 }

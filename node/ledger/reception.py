@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import LedgerUncertain
@@ -21,6 +21,9 @@ from node.ledger.database import Database
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.schema import instances, refusals
 from node.sealing import Columns
+
+CONTEXT = "presentation-context"  # the kind of refusal that is about a UID
+_MOST_REFUSALS = 5000
 
 
 class Received(NamedTuple):
@@ -93,32 +96,47 @@ def known_ids(database: Database, ids: Iterable[str]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something that a peer asked for and did not get."""
+    """Something that a peer asked for and did not get; `about` is the abstract syntax of a presentation context, else
+    the names in the peer's certificate, where it has shown one.
+    """
 
     kind: str
     calling_ae_title: str
     called_ae_title: str
     address: str
-    uid: str = ""
+    about: str = ""
+
+
+_REFUSED = upsert(refusals)
+_COUNTED = _REFUSED.on_conflict_do_update(
+    index_elements=list(refusals.primary_key),
+    set_={"n": refusals.c.n + _REFUSED.excluded.n, "last_at": _REFUSED.excluded.last_at},
+)
+_LAST_KEPT = select(refusals.c.last_at).order_by(refusals.c.last_at.desc()).offset(_MOST_REFUSALS).limit(1)
+_TOO_MANY = delete(refusals).where(refusals.c.last_at < _LAST_KEPT.scalar_subquery())
 
 
 def count_refusals(database: Database, counts: dict[Refusal, int]) -> None:
-    """Add to the counts of what was refused; a lost commit loses counts only."""
+    """Add to the counts of what was refused; a lost commit loses counts only.
+
+    Of kinds that were never refused again the oldest go: whoever calls itself something else each time must not fill
+    the ledger.
+    """
+    if not counts:
+        return
     now = time.time()
+    rows = [
+        {
+            "kind": refusal.kind,
+            "calling_ae_title": refusal.calling_ae_title,
+            "called_ae_title": refusal.called_ae_title,
+            "address": refusal.address,
+            "uid": refusal.about,
+            "n": n,
+            "last_at": now,
+        }
+        for refusal, n in counts.items()
+    ]
     with database.write(durable=False) as connection:
-        for refusal, n in counts.items():
-            statement = upsert(refusals).values(
-                kind=refusal.kind,
-                calling_ae_title=refusal.calling_ae_title,
-                called_ae_title=refusal.called_ae_title,
-                address=refusal.address,
-                uid=refusal.uid,
-                n=n,
-                last_at=now,
-            )
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=list(refusals.primary_key),
-                    set_={"n": refusals.c.n + n, "last_at": now},
-                )
-            )
+        connection.execute(_COUNTED, rows)
+        connection.execute(_TOO_MANY)

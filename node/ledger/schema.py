@@ -234,6 +234,7 @@ delivery_tallies = Table(
     PrimaryKeyConstraint("destination", "state", name="delivery_tallies_key"),
 )
 
+# `uid` is what a refusal is about: the abstract syntax of a presentation context; else the names in the certificate.
 refusals = Table(
     "refusals",
     metadata,

@@ -1,9 +1,9 @@
 """What the node decides about an association and the instances on it.
 
 Guarantees
-    Who matches no route is rejected (PS3.8 9.3.4), never answered with a success. The node's limit of associations is
-    exact over all its processes. No instance is begun without room on the disk, or without a SOP Instance UID that is
-    one. What is refused is counted by who asked, for `status`.
+    Who matches no route is rejected (PS3.8 9.3.4), never answered with a success. The limits of associations, the
+    node's and each peer's, are exact over all its processes. No instance is begun without room on the disk, or without
+    a SOP Instance UID that is one. What is refused is counted by who asked, for `status`.
 """
 
 from __future__ import annotations
@@ -15,23 +15,31 @@ from dataclasses import dataclass, field
 
 from node.config import Listener
 from node.config.titles import matches
-from node.dicomnet import Peer, StoreAnswer, StoreRequest
+from node.dicomnet import InstanceWriter, Peer, StoreAnswer, StoreRequest
 from node.errors import LedgerError, NoRoom, SpoolError
 from node.ledger.database import Database
-from node.ledger.reception import Refusal, count_refusals
-from node.log import event
+from node.ledger.reception import CONTEXT, Refusal, count_refusals
+from node.log import clean_text, event
+from node.receiver.door import Door
 from node.receiver.origin import Origin
 from node.receiver.writer import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, Intake, SpoolWriter
 from node.routing import Rejection, Router
-from node.shared import Places
+from node.shared import Full
 
 LOGGER = logging.getLogger("node.receiver")
 
 NOT_AT_THIS_LISTENER = Rejection(1, 1, 7, "this listener does not have the called AE title (called_ae)")
 LIMIT_REACHED = Rejection(2, 3, 2, "all associations of the node are taken (node.max_associations)")
+PEER_LIMIT_REACHED = Rejection(2, 3, 2, "all associations that this peer may have are taken (limits.associations)")
 _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1, leniently: scanners do send components with leading zeros
 _CLASS_UID = re.compile(r"[0-9.]{0,64}")  # without one an instance can be kept: it is held, for its UIDs differ
 _MOST_KINDS_OF_REFUSAL = 1000
+_LONGEST_NAMES = 300
+_KINDS = {
+    NOT_AT_THIS_LISTENER: "listener",
+    LIMIT_REACHED: "node-limit",
+    PEER_LIMIT_REACHED: "peer-limit",
+}  # of rejections, by what would have to be another; of others it is a route
 
 
 @dataclass(slots=True)
@@ -64,28 +72,23 @@ class Refusals:
 
 
 class NodePolicy:
-    """The receiving side of the node at one listener; one for each process, `place` being all places and its slot."""
+    """The receiving side of the node at one listener; of one process all share the `door`."""
 
-    def __init__(
-        self, router: Router, intake: Intake, refusals: Refusals, place: tuple[Places, int], listener: Listener
-    ) -> None:
+    def __init__(self, router: Router, intake: Intake, refusals: Refusals, door: Door, listener: Listener) -> None:
         self._router = router
         self._intake = intake
         self._refusals = refusals
-        self._places, self._slot = place
+        self._door = door
         self.listener = listener
         self._listening = str(listener.listen)
         self._origins: dict[str, Origin | None] = {}  # of each admitted association; None where it only verifies
 
     def admit(self, peer: Peer, verification_only: bool) -> Rejection | None:
         """Return why the association is rejected, or None; then one of the node's places is taken for it."""
-        rejection = self._router.admit(peer.called_ae_title, peer.calling_ae_title, peer.address, verification_only)
-        if rejection is None and not verification_only and not self._has(peer.called_ae_title):
-            rejection = NOT_AT_THIS_LISTENER
-        if rejection is None and not self._places.take(self._slot):
-            rejection = LIMIT_REACHED
+        rejection = self._rejection(peer, verification_only)
         if rejection is not None:
-            self._refusals.count(_refusal("association", peer))
+            kind = _KINDS.get(rejection, "echo" if verification_only else "association")
+            self._refusals.count(_refusal(kind, peer, _certificate(peer)))
             event(
                 LOGGER,
                 "rejected",
@@ -98,6 +101,7 @@ class NodePolicy:
                 source=rejection.source,
                 reason=rejection.reason,
                 why=rejection.text,
+                **({"certificate": peer.certificate_names[0]} if peer.certificate_names else {}),
             )
             return rejection
         self._origins[peer.association] = self._origin(peer)
@@ -113,6 +117,17 @@ class NodePolicy:
         )
         return None
 
+    def _rejection(self, peer: Peer, verification_only: bool) -> Rejection | None:
+        rejection = self._router.admit(
+            peer.called_ae_title, peer.calling_ae_title, peer.address, verification_only, peer.certificate_names
+        )
+        if rejection is None and not verification_only and not self._has(peer.called_ae_title):
+            rejection = NOT_AT_THIS_LISTENER
+        if rejection is not None:
+            return rejection
+        full = self._door.enter(peer)
+        return None if full is None else LIMIT_REACHED if full is Full.NODE else PEER_LIMIT_REACHED
+
     def _has(self, called: str) -> bool:
         titles = self.listener.called_ae
         return titles is None or any(matches(title, called) for title in titles)
@@ -121,8 +136,11 @@ class NodePolicy:
         """Count a peer that did not come as far as an association; the log has told why."""
         self._refusals.count(Refusal("tls", "", "", address, ""))
 
-    def begin(self, peer: Peer, request: StoreRequest) -> SpoolWriter | StoreAnswer:
+    def begin(self, peer: Peer, request: StoreRequest) -> InstanceWriter | StoreAnswer:
         """Return a writer for an instance, or the answer that it gets instead."""
+        return self._door.within(peer, self._begin(peer, request), self._too_large)
+
+    def _begin(self, peer: Peer, request: StoreRequest) -> SpoolWriter | StoreAnswer:
         origin = self._origins[peer.association]
         # Without a UID there is nothing to keep it under; the value may be anything and is not logged.
         if origin is None or not _UID.fullmatch(request.sop_instance_uid):
@@ -149,11 +167,14 @@ class NodePolicy:
         return writer
 
     def _origin(self, peer: Peer) -> Origin | None:
-        route = self._router.route(peer.called_ae_title, peer.calling_ae_title, peer.address)
+        route = self._router.route(peer.called_ae_title, peer.calling_ae_title, peer.address, peer.certificate_names)
         return None if route is None else Origin(peer, self._listening, route.name, route.project)
 
+    def _too_large(self, peer: Peer, most: str) -> StoreAnswer:
+        return self._not_understood(peer, "instance-size", f"larger than {most} (limits.instance_size)")
+
     def _not_understood(self, peer: Peer, kind: str, why: str) -> StoreAnswer:
-        self._refusals.count(_refusal(kind, peer))
+        self._refusals.count(_refusal(kind, peer, _certificate(peer)))
         event(
             LOGGER,
             "refused-instance",
@@ -168,7 +189,7 @@ class NodePolicy:
     def refused_contexts(self, peer: Peer, refused: list[tuple[str, list[str]]]) -> None:
         """Count what the sender proposed and could not have: those instances never come."""
         for abstract_syntax, _ in refused:
-            self._refusals.count(_refusal("presentation-context", peer, abstract_syntax))
+            self._refusals.count(_refusal(CONTEXT, peer, abstract_syntax))
             event(
                 LOGGER,
                 "refused-context",
@@ -180,7 +201,7 @@ class NodePolicy:
 
     def ended(self, peer: Peer, how: str) -> None:
         """The association is over: its place is free again."""
-        self._places.give_back(self._slot)
+        self._door.leave(peer)
         origin = self._origins.pop(peer.association, None)
         level = logging.INFO if how == "released" else logging.WARNING
         event(
@@ -193,5 +214,10 @@ class NodePolicy:
         )
 
 
-def _refusal(kind: str, peer: Peer, uid: str = "") -> Refusal:
-    return Refusal(kind, peer.calling_ae_title, peer.called_ae_title, peer.address, uid)
+def _refusal(kind: str, peer: Peer, about: str) -> Refusal:
+    return Refusal(kind, peer.calling_ae_title, peer.called_ae_title, peer.address, about)
+
+
+def _certificate(peer: Peer) -> str:
+    """The names in a peer's certificate as the ledger keeps them: on one line, bounded."""
+    return clean_text(", ".join(peer.certificate_names), _LONGEST_NAMES)

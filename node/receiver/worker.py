@@ -13,6 +13,7 @@ from node.dicomnet import AcceptorLimits, AcceptorTLS, AssociationServer
 from node.errors import NetworkError
 from node.ledger.database import Database
 from node.ledger.reception import GroupCommit
+from node.receiver.door import Door
 from node.receiver.policy import NodePolicy, Refusals
 from node.receiver.writer import Intake
 from node.routing import Router
@@ -37,7 +38,8 @@ def receive(
     database = Database(config.node.ledger, columns_of(config))
     refusals = Refusals(database)
     intake, router = Intake(spool, GroupCommit(database), bell), Router(config)
-    policies = [NodePolicy(router, intake, refusals, place, listener) for listener in config.node.listening]
+    door = Door(config.limits, place, stop.wait)
+    policies = [NodePolicy(router, intake, refusals, door, listener) for listener in config.node.listening]
     servers = _servers(config, policies, listeners)
     serving = _in_threads([server.serve for server in servers])
     while not stop.wait(_FLUSH_SECONDS):

@@ -8,13 +8,14 @@ import pytest
 from pydantic import BaseModel
 
 from node.cli import cli
-from node.config import AuditSettings, Destination, NodeSettings, Project, Route, TrialDestination
+from node.config import AuditSettings, Destination, Limit, NodeSettings, Project, Route, TrialDestination
 from node.errors import HoldReason
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
 SECTIONS = {
     "node": NodeSettings,
     "routes": Route,
+    "limits": Limit,
     "projects": Project,
     "destinations": Destination,
     "trial_destination": TrialDestination,

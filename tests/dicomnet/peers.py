@@ -231,8 +231,9 @@ def data_set_of(path: Path) -> bytes:
 class RawPeer:
     """A requestor that sends what it is told, byte by byte."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection((LOCALHOST, port), PATIENCE)
+    def __init__(self, port: int, source: str = LOCALHOST) -> None:
+        """Connect to the port from an address of this machine."""
+        self.socket = socket.create_connection((LOCALHOST, port), PATIENCE, (source, 0))
         self.socket.settimeout(PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

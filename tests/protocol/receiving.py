@@ -30,7 +30,7 @@ from node.receiver.worker import receive
 from node.shared import Bell, Places, Stop
 from node.spool import Spool
 from tests.dicomnet.peers import ACCEPT_TYPE, LOCALHOST, PATIENCE, RELEASE_RP_TYPE, RawPeer, listen, until
-from tests.dicomnet.tls import Authority, answer_tls, client_context, client_side
+from tests.dicomnet.tls import Authority, Pair, answer_tls, client_context, client_side
 
 from .wire import DATA, RELEASE_RQ, associate_rq, store
 
@@ -50,9 +50,9 @@ class Plain:
         """What `associate` is to be told beside the address."""
         return {}
 
-    def connect(self, port: int) -> socket.socket:
-        """A peer's connection to the node."""
-        return self.accept(socket.create_connection((LOCALHOST, port), PATIENCE))
+    def connect(self, port: int, source: str = LOCALHOST) -> socket.socket:
+        """A peer's connection to the node, from an address of this machine."""
+        return self.accept(socket.create_connection((LOCALHOST, port), PATIENCE, (source, 0)))
 
     def accept(self, connected: socket.socket) -> socket.socket:
         """A peer's end of a connection that the node has opened."""
@@ -77,9 +77,17 @@ class Secure(Plain):
     def options(self) -> dict[str, Any]:
         return {"tls": client_side(self._authority, self._node)}
 
-    def connect(self, port: int) -> socket.socket:
-        connected = super().accept(socket.create_connection((LOCALHOST, port), PATIENCE))
-        return client_context(self._authority, self._peer).wrap_socket(connected)
+    def connect(self, port: int, source: str = LOCALHOST) -> socket.socket:
+        return self.connect_as(self._peer, port, source)
+
+    def connect_as(self, pair: Pair | None, port: int, source: str = LOCALHOST) -> socket.socket:
+        """A connection of a peer with another certificate, or with none."""
+        connected = super().accept(socket.create_connection((LOCALHOST, port), PATIENCE, (source, 0)))
+        return client_context(self._authority, pair).wrap_socket(connected)
+
+    def issue(self, name: str, **options: Any) -> Pair:
+        """A certificate that the node accepts."""
+        return self._authority.issue(name, **options)
 
     def accept(self, connected: socket.socket) -> socket.socket:
         return answer_tls(super().accept(connected), self._authority, self._peer)
@@ -130,7 +138,7 @@ class Peer(RawPeer):
 class Receiving:
     """A receiver on a free port until `close`."""
 
-    def __init__(self, folder: Path, transport: Plain, **node: Any) -> None:
+    def __init__(self, folder: Path, transport: Plain, sections: dict[str, Any] | None = None, **node: Any) -> None:
         self.transport = transport
         (folder / "r.dicom").write_text("FORMAT dicom\n%header\nREMOVE PatientName\n")
         path = folder / "config.yaml"
@@ -145,6 +153,7 @@ class Receiving:
                     "routes": [{"name": "r", "recipe": ["./r.dicom"], "to": ["dest"]}],
                     "destinations": {"dest": destination},
                 }
+                | (sections or {})
             )
         )
         config = load_config(path)
@@ -183,8 +192,8 @@ class Receiving:
         assert not self._thread.is_alive(), "the receiver ends when told to"
         assert self._crashed is None, self._crashed
 
-    def peer(self) -> Peer:
-        return Peer(self.transport.connect(self.port))
+    def peer(self, source: str = LOCALHOST) -> Peer:
+        return Peer(self.transport.connect(self.port, source))
 
     def incoming(self) -> list[str]:
         return os.listdir(self.spool.incoming)

@@ -1,5 +1,7 @@
 """Who may send: rejections by their three numbers, the limit, and two projects that share nothing."""
 
+import contextlib
+import json
 import struct
 import subprocess
 
@@ -24,7 +26,8 @@ def rejection(peer: RawSender) -> tuple[int, int, int]:
 def node(module_road):
     node = module_road.node(module_road.archive())
     node.config["node"]["max_associations"] = 3
-    sender = {"called_ae": ["DEIDNODE"], "calling_ae": ["CT*", "MR1"], "address": ["127.0.0.1"]}
+    node.config["limits"] = [{"address": ["127.0.0.2"], "associations": 1}]
+    sender = {"called_ae": ["DEIDNODE"], "calling_ae": ["CT*", "MR1"], "address": ["127.0.0.1", "127.0.0.2"]}
     elsewhere = {"called_ae": ["FARAWAY"], "address": ["192.0.2.0/24"]}
     here = node.config["routes"][0]
     node.config["routes"] = [here | {"from": sender}, here | {"name": "far", "from": elsewhere}]
@@ -117,6 +120,39 @@ def test_the_limit_is_exact_over_all_processes_and_a_released_place_is_free_at_o
             peer.socket.close()
 
 
+def test_the_limit_of_a_peer_is_exact_over_all_processes(node):
+    with contextlib.ExitStack() as all_:
+        peers = [all_.enter_context(RawSender(node.port, "127.0.0.2")) for _ in range(12)]
+        assert peers[0].open(calling="CT1") == ACCEPT
+        for peer in peers[1:]:
+            peer.open(calling="MR1")
+            assert rejection(peer) == (2, 3, 2)
+        assert all_.enter_context(RawSender(node.port)).open(calling="CT1") == ACCEPT
+
+
+def test_status_says_which_line_would_admit_who_was_refused(node):
+    lines = node.config_path.read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if text.strip() == "calling_ae:")
+    with RawSender(node.port) as peer:
+        peer.send(request_of(b"CR\x1b[2J*"))
+        assert peer.receive()[1][1:4] == bytes((1, 1, 3))
+    with RawSender(node.port) as peer:
+        peer.open(calling="CR7")
+        assert rejection(peer) == (1, 1, 3)
+
+    def told():
+        found = json.loads(node.cli("status", "--json", check=True).stdout)["refused"]
+        return {one["calling_ae_title"]: one["would_admit"] for one in found if one["kind"] == "association"}
+
+    wait_for(lambda: "CR7" in {one["calling_ae_title"] for one in node.status()["refused"]}, "it is counted")
+    found = told()
+    assert found["CR7"] == f'routes.0.from.calling_ae ({node.config_path}:{line}): add "CR7"'
+    assert "none for this sender" in found["CR?[2J*"]
+    shown = node.cli("status").stdout
+    assert "would admit it" in shown
+    assert "\x1b" not in shown
+
+
 def test_both_receivers_take_associations(road):
     archive = road.archive()
     node = road.node(archive).start()
@@ -181,5 +217,11 @@ def test_an_ae_title_that_is_no_ascii_is_dealt_with(road):
 
 
 def odd_request() -> bytes:
+    return request_of("RÖNTGEN".encode("latin-1"))
+
+
+def request_of(calling: bytes) -> bytes:
+    """A request for an association from a peer with an AE title that no toolkit would send; seven bytes."""
     request = encode_request(AssociateRequest("DEIDNODE", "RONTGEN", (ProposedContext(1, CT, (EXPLICIT,)),), 16384))
-    return request.replace(b"RONTGEN", "RÖNTGEN".encode("latin-1"))
+    assert len(calling) == 7
+    return request.replace(b"RONTGEN", calling)
