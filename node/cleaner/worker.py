@@ -69,8 +69,15 @@ class Cleaner:
                 return
 
     def _clean_all(self, claimed: list[Claimed]) -> None:
+        """Clean instances together; then, with what became of these, the copies that are behind them."""
+        until = time.monotonic() + _BATCH_SECONDS
+        while claimed:
+            self._clean_together([one for one in claimed if not one.behind], until)
+            claimed = self.ledger.look_again([one for one in claimed if one.behind])
+
+    def _clean_together(self, claimed: list[Claimed], until: float) -> None:
         results: list[Result] = []
-        size, until = 0, time.monotonic() + _BATCH_SECONDS
+        size = 0
         for one in claimed:
             if self.stopping.is_set() or time.monotonic() > until:
                 self.ledger.give_back(one, 0)

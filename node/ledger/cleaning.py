@@ -8,7 +8,7 @@ Guarantees
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from sqlalchemy import bindparam, insert, select, update
@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, insert, select, update
 from node import __version__
 from node.derived import Derived
 from node.errors import Collision, HoldReason, ProjectChanged, RecipeChanged, TwoPatients
-from node.ledger.copies import AGAIN, ONLY_AGAIN, Copy, Replacement, Sent, decided, has_copies, note, sent_of, spoken_of
+from node.ledger.copies import AGAIN, ONLY_AGAIN, Copy, Replacement, Sent, has_copies, look, note, sent_of, spoken_of
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.maps import Handed, LedgerMaps
@@ -49,6 +49,7 @@ class Claimed:
     digest: bytes = b""
     decision: str | None = None
     others: tuple[Copy, ...] = ()
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ class CleaningLedger:
     def claim(self, limit: int) -> list[Claimed]:
         """Take up to `limit` received instances, oldest first; one that has killed a worker is taken alone.
 
-        Of the copies of an instance one is taken at a time, with all that is known of the others.
+        Of the copies of an instance one is taken, with all that is known of the others; those `behind` it have to be
+        looked at again when it is settled (`look_again`).
         """
         bound = {"now": time.time(), "the_owner": self.owner, "the_limit": limit}
         with self.database.read() as connection:
@@ -154,20 +156,40 @@ class CleaningLedger:
     def _free_ones(self, connection: Transaction, bound: dict[str, object]) -> list[Claimed]:
         """Return those of the queue that wait for no copy of theirs; copies that wait are put behind the others."""
         for _ in range(_LOOKS):
-            found, waiting = list[Claimed](), list[int]()
-            now = time.time()
-            for *values, copied in connection.execute(_RECEIVED, bound):
-                one = Claimed(*values)
-                others = decided(connection, one.seq, self.owner, now) if copied else ()
-                if others is None:
-                    waiting.append(one.seq)
-                else:
-                    found.append(replace(one, others=others) if others else one)
+            rows = connection.execute(_RECEIVED, bound).all()
+            copied = {row.seq for row in rows if row.copied}
+            every = [Claimed(*row[:-1]) for row in rows]
+            found, waiting = self._apart(connection, every, copied) if copied else (every, [])
             if waiting:
-                connection.execute(_CLAIM, [{"the_seq": seq, "due_at": now + _COPY_WAITS} for seq in waiting])
+                due_at = time.time() + _COPY_WAITS
+                connection.execute(_CLAIM, [{"the_seq": one.seq, "due_at": due_at} for one in waiting])
             if found or not waiting:
                 return found
         return []
+
+    def look_again(self, behind: Sequence[Claimed]) -> list[Claimed]:
+        """Return claimed copies with what is known now of those in front of them; let go of those that have to wait."""
+        if not behind:
+            return []
+        with self.database.read() as connection:
+            found, waiting = self._apart(connection, behind, {one.seq for one in behind})
+        for one in waiting:
+            self.give_back(one, _COPY_WAITS)
+        return found
+
+    def _apart(
+        self, connection: Transaction, every: Sequence[Claimed], copied: Collection[int]
+    ) -> tuple[list[Claimed], list[Claimed]]:
+        """Return instances with their copies, and those that have to wait for a copy which is not among these."""
+        found, waiting, taken = list[Claimed](), list[Claimed](), set[int]()
+        for one in every:
+            others, ahead = look(connection, one.seq, self.owner) if one.seq in copied else ((), set[int]())
+            if ahead <= taken:
+                found.append(replace(one, others=others, behind=bool(ahead)) if others or ahead or one.behind else one)
+                taken.add(one.seq)
+            else:
+                waiting.append(one)
+        return found, waiting
 
     def settle(self, results: Sequence[Result]) -> list[Result]:
         """Write what became of claimed instances, durably, in one commit; return the results that are ours to act on.

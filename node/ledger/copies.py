@@ -1,7 +1,7 @@
 """What the ledger knows of the other copies of an instance: those of the same project and SOP Instance UID.
 
 Guarantees
-    Of all copies one at a time is in hand: a later one waits until it is known what became of the earlier. So whoever
+    Of all copies one at a time is decided: a later one waits until it is known what became of the earlier. So whoever
     decides about a copy sees all that was decided before. What a later copy replaces is never sent after it: where the
     earlier one is just being sent, the later one waits. Nothing here holds a value of a data set.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, select, text, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, or_, select, text, update
 
 from node.errors import HoldReason
 from node.ledger.leases import LEASE_SECONDS
@@ -90,13 +90,18 @@ def has_copies() -> ColumnElement[bool]:
     )
 
 
-def decided(connection: Transaction, seq: int, owner: str, now: float) -> tuple[Copy, ...] | None:
-    """Return the other copies of an instance, oldest first; None where it has to wait for one of them."""
+def look(connection: Transaction, seq: int, owner: str) -> tuple[tuple[Copy, ...], set[int]]:
+    """Return the other copies of an instance, oldest first, and the numbers of those that it has to wait for.
+
+    As long as it has to wait for one, nothing is said of the others.
+    """
+    now = time.time()
     rows = connection.execute(_OTHERS, {"the_seq": seq}).all()
-    if any(_is_ahead(row, seq, owner, now) for row in rows):
-        return None
+    ahead = {row.seq for row in rows if _is_ahead(row, seq, owner, now)}
+    if ahead:
+        return (), ahead
     sent = _sent(connection, seq) if any(row.state in ("cleaned", "excluded") for row in rows) else {}
-    return tuple(
+    found = tuple(
         Copy(
             row.seq,
             row.id,
@@ -112,6 +117,7 @@ def decided(connection: Transaction, seq: int, owner: str, now: float) -> tuple[
         for row in rows
         if row.state != "received"
     )
+    return found, ahead
 
 
 def _is_ahead(row: Row, seq: int, owner: str, now: float) -> bool:
@@ -304,7 +310,9 @@ _OPEN = select(
     deliveries.c.state,
     deliveries.c.lease_owner,
     deliveries.c.lease_until,
-).where(deliveries.c.instance == bindparam("the_instance"), deliveries.c.state.in_(("due", "held")))
+).where(
+    deliveries.c.instance == bindparam("the_instance"), or_(deliveries.c.state == "due", deliveries.c.state == "held")
+)
 _DELIVERY = update(deliveries).where(deliveries.c.seq == bindparam("the_seq"))
 _INSTANCE = update(instances).where(instances.c.seq == bindparam("the_seq"))
 _BY_UID = select(instances.c.seq).where(
