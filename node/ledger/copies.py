@@ -181,15 +181,15 @@ class Replacement:
                 return False
         elif not mine:
             return False
-        # First the instance: it is excluded where nothing else became of it, and the deliveries have no say then.
         others = connection.execute(_ANY, {"the_instance": row.seq}).all()
         gone = {one.seq for one in mine}
-        if all(one.seq in gone or one.reason == SUPERSEDED for one in others):
-            excluded = {"state": "excluded", "outcome": "excluded", "detail": f"by {self.id}"}
-            connection.execute(_INSTANCE, {"the_seq": row.seq, **excluded, "reason": SUPERSEDED, "changed_at": now})
         gone_now = {"state": "discarded", "reason": SUPERSEDED, "lease_owner": None, "changed_at": now}
         if mine:
             connection.execute(_DELIVERY, [{"the_seq": one.seq, **gone_now} for one in mine])
+        if all(one.seq in gone or one.reason == SUPERSEDED for one in others):
+            # Nothing else became of it.
+            excluded = {"state": "excluded", "outcome": "excluded", "detail": f"by {self.id}"}
+            connection.execute(_INSTANCE, {"the_seq": row.seq, **excluded, "reason": SUPERSEDED, "changed_at": now})
         return True
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.copies.support import RECIPE, Desk
+from tests.crash.conftest import make_node, scp
+
+__all__ = ["desk", "make_desk", "make_node", "scp"]
 
 
 @pytest.fixture
