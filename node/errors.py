@@ -218,6 +218,9 @@ class HoldReason(StrEnum):
     CLASS_REFUSED = "class-refused"  # the destination does not take the SOP class
     DESTINATION_HAS_ANOTHER = "destination-has-another"  # 0111H for content that was never sent there
     DESTINATION_GONE = "destination-gone"  # the configuration no longer has the destination
+    CHANGED = "changed"  # the same SOP Instance UID came before, of the same patient and study, with another content
+    PATIENT_CORRECTED = "patient-corrected"  # the same SOP Instance UID came before, of another patient or study
+    REJECTION_NOTE = "rejection-note"  # its source says that other instances are not to be used
     REBUILT = "rebuilt"  # the ledger was rebuilt: whether it was delivered is not known
 
 

@@ -39,6 +39,7 @@ GRACE_SECONDS = 3600.0
 _ASKED_AT_ONCE = 500
 _HEAD = 65536
 _PIECE = 1 << 20
+_CLEANED_NOT_NEEDED = frozenset({"cleaned", "excluded"})  # where no delivery needs it
 _ORIGINAL_NOT_NEEDED = frozenset({"cleaned", "excluded", "discarded"})
 
 
@@ -87,7 +88,7 @@ class Sweeper:
         for name in names:
             if name not in states:
                 swept.adopted += self._adopt_cleaned(name)
-            elif states[name] == "cleaned" and name not in needed:
+            elif states[name] in _CLEANED_NOT_NEEDED and name not in needed:
                 self.spool.cleaned_file(name).unlink(missing_ok=True)
                 swept.cleaned += 1
 

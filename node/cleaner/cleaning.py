@@ -9,25 +9,30 @@ Guarantees
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 
+from node.cleaner import sorting
 from node.cleaner.plan import Plan
 from node.derived import derive
 from node.errors import DatasetError, HoldInstance, HoldReason, SealError, SpoolError
 from node.gate import Finding, described, through
 from node.instances import Content, InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
+from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result
+from node.ledger.copies import told
 from node.ledger.leases import LEASE_SECONDS
 from node.ledger.maps import DATE_MODE, Handed
-from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, answered_for, told
+from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, answered_for
+from node.ledger.releases import told as both
 from node.log import event
+from node.objects.rejection import TITLES, Rejection, rejection
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
-from node.recipe import Cleaned, Memory
+from node.recipe import Cleaned, EncodedDataset, Memory
 from node.recipe.method import date_mode
 from node.sealing import Original, check_memory, new_memory
 from node.spool import Spool
@@ -63,6 +68,9 @@ class Cleaning:
         plan = self._plans.get(claimed.route)
         if plan is None:
             return Held(claimed, HoldReason.ROUTE_GONE, f"the configuration has no route {claimed.route}")
+        earlier = sorting.stands(claimed, plan)
+        if earlier is not None:
+            return Again(claimed, earlier.id)
         try:
             source = self._spool.open_original(claimed.id)
         except FileNotFoundError:
@@ -71,15 +79,8 @@ class Cleaning:
             return Held(claimed, HoldReason.DAMAGED, str(error))
         except OSError as error:
             raise SpoolError(f"an original cannot be opened ({error.strerror})") from None
-        try:
-            return self._clean(claimed, plan, source)
-        except HoldInstance as hold:
-            return Held(claimed, hold.reason, hold.detail, plan.recipe.hash)
-        except DatasetError as error:
-            damaged = isinstance(error, SealError)
-            return Held(claimed, HoldReason.DAMAGED if damaged else HoldReason.UNPARSABLE, str(error))
-        finally:
-            source.close()
+        with contextlib.closing(source):
+            return self._cleaned_or_held(claimed, plan, source)
 
     def publish(self) -> None:
         """Put in place, durably, what was cleaned since the last time.
@@ -108,16 +109,43 @@ class Cleaning:
             os.close(file)
             self._spool.abandon(name, self._spool.draft())
 
+    def _cleaned_or_held(self, claimed: Claimed, plan: Plan, source: Original) -> Result:
+        try:
+            return self._clean(claimed, plan, source)
+        except HoldInstance as hold:
+            return Held(claimed, hold.reason, hold.detail, plan.recipe.hash)
+        except SealError as error:
+            return Held(claimed, HoldReason.DAMAGED, str(error))
+        except DatasetError as error:
+            return Held(claimed, HoldReason.UNPARSABLE, str(error))
+
     def _clean(self, claimed: Claimed, plan: Plan, original: Original) -> Result:
         # What is inflated of a sealed original must not lie on the disk as it is.
         check_room = check_memory if original.sealed else self._spool.check_room
         make = new_memory if original.sealed else lambda: self._scratch(claimed.id)
         with opened(original.mappable(), make, check_room, self._memory) as source:
             plan, sole = self._plan_of(plan, source)
+            whose = None
             try:
-                return self._apply(claimed, plan, source, sole=sole)
+                identities = InstanceIdentities(plan.scope, self._ledger.maps, _as_named(claimed, source.dataset))
+                whose = identities.whose()
+                note = rejection(claimed.sop_class_uid, source.dataset)
+                if note is not None and claimed.decision != REJECTION:
+                    return replace(self._reject(claimed, note), recipe_hash=plan.recipe.hash, whose=whose)
+                course = sorting.course(claimed, plan, whose, identities.is_of)
+                identities.beside = course.beside
+                result = self._apply(claimed, plan, source, identities, sole=sole)
             except HoldInstance as hold:
-                return Held(claimed, hold.reason, hold.detail, plan.recipe.hash)
+                return Held(claimed, hold.reason, hold.detail, plan.recipe.hash, whose)
+            if isinstance(result, Clean):
+                return replace(result, destinations=course.destinations, whose=whose, replaces=course.replaces)
+            return result
+
+    def _reject(self, claimed: Claimed, note: Rejection) -> Held:
+        """Hold a rejection note, with what was delivered of the instances that it speaks of."""
+        about, sent = self._ledger.spoken_of(claimed.project, note.uids)
+        detail = f"{note.code} ({TITLES[note.code]}): of {len(note.uids)} instances {len(about)} came; {told(sent)}"
+        return Held(claimed, HoldReason.REJECTION_NOTE, detail, about=tuple(about))
 
     def _plan_of(self, plan: Plan, source: Source) -> tuple[Plan, bool]:
         """Return the plan for an instance's study, and whether no other recipe may have begun it meanwhile.
@@ -140,15 +168,10 @@ class Cleaning:
         self._spool.abandon(name, suffix)
         return file
 
-    def _apply(self, claimed: Claimed, plan: Plan, source: Source, *, sole: bool) -> Result:
+    def _apply(
+        self, claimed: Claimed, plan: Plan, source: Source, identities: InstanceIdentities, *, sole: bool
+    ) -> Result:
         original = source.dataset
-        if (original.text(SOP_CLASS_UID), original.text(SOP_INSTANCE_UID)) != (
-            claimed.sop_class_uid,
-            claimed.sop_instance_uid,
-        ):
-            raise HoldInstance(
-                HoldReason.UID_MISMATCH, "command and data set name different SOP Class or Instance UIDs"
-            )
         rule = plan.exclude.matches(original) if plan.exclude is not None else None
         if rule is not None:
             return Excluded(claimed, rule)
@@ -156,12 +179,13 @@ class Cleaning:
         verdict = plan.policy.judge(plan.recipe, original, released.get(PIXEL_RISK_RELEASED))
         if verdict.excluded:
             return Excluded(claimed, verdict.excluded)
-        identities = InstanceIdentities(plan.scope, self._ledger.maps, original)
         cleaned = plan.recipe.apply(original, identities, plan.variables, masks=verdict.judgement)
         cleaned = verdict.finished(cleaned)
         if plan.recipe.keyed is not None:
             identities.bind_study()
         sop_class_uid, sop_instance_uid = required_uids(cleaned)
+        if identities.beside and sop_instance_uid != identities.uid(identities.beside):
+            raise HoldInstance(HoldReason.CHANGED, "the recipe gives it no SOP Instance UID of its own, (0008,0018)")
         risk = PIXEL_RISK_RELEASED + verdict.accepted if verdict.accepted else None
         cleaned, leak = self._gate(claimed, plan, cleaned, risk)
         content = masked(cleaned, self._spool.check_room, _DECODING_SECONDS)
@@ -181,7 +205,7 @@ class Cleaning:
             size,
             offset,
             _handed(plan, identities, sole=sole),
-            told(leak, risk),
+            both(leak, risk),
             derived,
         )
 
@@ -213,7 +237,7 @@ class Cleaning:
             found = described(passed.left)
             released = answered_for(claimed.detail, claimed.recipe_hash, plan.recipe.hash)
             if released.get(LEAK_RELEASED) != found:
-                raise HoldInstance(HoldReason.LEAK, told(found, risk) or "")
+                raise HoldInstance(HoldReason.LEAK, both(found, risk) or "")
             said = LEAK_RELEASED + found
         return passed.cleaned, said
 
@@ -252,6 +276,16 @@ class Cleaning:
             size,
             offset,
         )
+
+
+def _as_named(claimed: Claimed, original: EncodedDataset) -> EncodedDataset:
+    """Return the original, which has to be the instance that the C-STORE command named. Raises HoldInstance."""
+    if (original.text(SOP_CLASS_UID), original.text(SOP_INSTANCE_UID)) != (
+        claimed.sop_class_uid,
+        claimed.sop_instance_uid,
+    ):
+        raise HoldInstance(HoldReason.UID_MISMATCH, "command and data set name different SOP Class or Instance UIDs")
+    return original
 
 
 def _tell(claimed: Claimed, findings: list[Finding]) -> None:

@@ -16,7 +16,8 @@ from node.recipe import Conditions, Recipe, compile_conditions
 class Plan:
     """One route: its recipe, its destinations, and whom it replaces.
 
-    `kept` are the recipes that it had, where a study is finished under the one that it began with.
+    `kept` are the recipes that it had, where a study is finished under the one that it began with. `same` and `header`
+    are what happens to an instance that came before (`node.config.model.Duplicates`).
     """
 
     route: str
@@ -28,6 +29,8 @@ class Plan:
     gate: str
     policy: Policy
     kept: KeptRecipes | None = None
+    same: str = "once"
+    header: str = "hold"
 
 
 def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> dict[str, Plan]:
@@ -46,6 +49,8 @@ def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> 
             gate=route.gate,
             policy=Policy(route.unknown_sop_class, route.documents, route.pixel_risk),
             kept=kept[route.name] if route.recipe_change == "next-study" else None,
+            same=config.duplicates.same,
+            header=config.duplicates.header,
         )
         for route in config.routes
     }

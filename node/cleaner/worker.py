@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from node.cleaner.cleaning import Cleaning
 from node.errors import HoldReason, LedgerError, LedgerUncertain, NodeError, SpoolError
-from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
+from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result
 from node.ledger.leases import LEASE_SECONDS
 from node.log import event
 from node.shared import Bell, Company, Numbers, Stop
@@ -69,8 +69,15 @@ class Cleaner:
                 return
 
     def _clean_all(self, claimed: list[Claimed]) -> None:
+        """Clean instances together; then, with what became of these, the copies that are behind them."""
+        until = time.monotonic() + _BATCH_SECONDS
+        while claimed:
+            self._clean_together([one for one in claimed if not one.behind], until)
+            claimed = self.ledger.look_again([one for one in claimed if one.behind])
+
+    def _clean_together(self, claimed: list[Claimed], until: float) -> None:
         results: list[Result] = []
-        size, until = 0, time.monotonic() + _BATCH_SECONDS
+        size = 0
         for one in claimed:
             if self.stopping.is_set() or time.monotonic() > until:
                 self.ledger.give_back(one, 0)
@@ -143,6 +150,7 @@ class Cleaner:
         match result:
             case Clean():
                 event(LOGGER, "cleaned", instance=claimed.id, route=claimed.route, size=result.size)
+                self._let_go_of(result.superseded, claimed.id)
                 if result.derived is not None:
                     self.spool.mark_cleaned(claimed.id)
                     return
@@ -159,8 +167,17 @@ class Cleaner:
                 return
             case Excluded():
                 event(LOGGER, "excluded", instance=claimed.id, route=claimed.route, rule=result.rule)
+            case Again():
+                event(LOGGER, "came-again", instance=claimed.id, route=claimed.route, earlier=result.earlier)
         # Its row says, durably, that the original is no longer needed.
         self.spool.remove_soon(self.spool.original(claimed.id))
+
+    def _let_go_of(self, superseded: tuple[str, ...], by: str) -> None:
+        """Remove the files of copies whose place another one has taken; nobody is sending them."""
+        for name in superseded:
+            event(LOGGER, "superseded", instance=name, by=by)
+            self.spool.remove_soon(self.spool.original(name))
+            self.spool.remove_soon(self.spool.cleaned_file(name))
 
 
 def _later() -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,14 @@ _LEAK = (
     "deid-node: {0} still shows identity (held show says where). Mend the recipe, `reload`, or look at it and take the "
     "responsibility; then: deid-node held release --despite-leak {0}"
 )
+_KEPT = {
+    HoldReason.LEAK: _LEAK,
+    HoldReason.PATIENT_CORRECTED: "deid-node: {0} is of another patient or study than what came before under its UID "
+    "(held show says what was delivered). Have that put right, and take the responsibility; then: deid-node held "
+    "release --despite-correction {0}",
+    HoldReason.REJECTION_NOTE: "deid-node: {0} says that images are not to be used (held show says which were "
+    "delivered). Have them taken away, then discard it; or send it on: deid-node held release --despite-rejection {0}",
+}
 
 
 @click.group()
@@ -77,7 +86,7 @@ def _print_detail(detail: dict[str, Any]) -> None:
         if not isinstance(value, list):
             add_row(table, key.replace("_", " "), value)
     screen.print(table)
-    for section in ("deliveries", "events"):
+    for section in ("deliveries", "concerns", "events"):
         rows = detail.get(section) or []
         if rows:
             part = Table(*(key.replace("_", " ") for key in rows[0]), title=section)
@@ -100,36 +109,48 @@ def _choice(command: Any) -> Any:
 @click.option(
     "--despite-pixel-risk", is_flag=True, help="Let go images that show nobody: you looked at them; this is recorded."
 )
-def release(
-    instances: tuple[str, ...], everything: bool, reason: str | None, despite_leak: bool, despite_pixel_risk: bool
-) -> int:
+@click.option(
+    "--despite-correction", is_flag=True, help="Let go what is of another patient or study than before; recorded."
+)
+@click.option("--despite-rejection", is_flag=True, help="Send a rejection note on, cleaned; this is recorded.")
+@click.option(
+    "--as", "way", type=click.Choice(["replace", "both"]), help="Let go what is held as changed; this is recorded."
+)
+def release(instances: tuple[str, ...], everything: bool, reason: str | None, way: str | None, **despite: bool) -> int:
     """Run the step again that held them; nothing uncleaned is ever sent."""
-    despite = _despite(despite_leak, despite_pixel_risk)
-    if despite and everything:
-        raise click.UsageError(f"--despite-{despite} takes ids: each instance has to be looked at.")
+    chosen_flag = _despite(despite)
+    if chosen_flag and way:
+        raise click.UsageError("an instance is held for one reason: say --as or one --despite.")
+    if chosen_flag and everything:
+        raise click.UsageError(f"--despite-{chosen_flag} takes ids: each instance has to be looked at.")
     with opened_ledger(quiet_config(), readonly=False) as ledger:
+        let_go = _letting_go(ledger, chosen_flag, way)
         chosen = _chosen(ledger, instances, everything, reason)
-        failed = [
-            one for one in chosen if not (ledger.release_despite(despite, one) if despite else ledger.release(one))
-        ]
-        leaking = [] if despite else [instance for instance in failed if _leaks(ledger, instance)]
-    for instance in leaking:
-        click.echo(_LEAK.format(instance), err=True)
-    return _report("released", chosen, failed, said=leaking)
+        failed = [one for one in chosen if not let_go(one)]
+        kept = {} if chosen_flag or way else {one: text for one in failed if (text := _why_kept(ledger, one))}
+    for instance, text in kept.items():
+        click.echo(text.format(instance), err=True)
+    return _report("released", chosen, failed, said=kept)
 
 
-def _despite(leak: bool, pixel_risk: bool) -> HoldReason | None:
-    """Return what a person takes the responsibility for."""
-    if leak and pixel_risk:
-        raise click.UsageError("an instance is held for one reason: say --despite-leak or --despite-pixel-risk.")
-    if leak:
-        return HoldReason.LEAK
-    return HoldReason.PIXEL_RISK if pixel_risk else None
+def _despite(flags: dict[str, bool]) -> str:
+    """Return what a person takes the responsibility for: a word of the option, or nothing."""
+    given = [name.removeprefix("despite_").replace("_", "-") for name, is_given in flags.items() if is_given]
+    if len(given) > 1:
+        said = " or ".join(f"--despite-{name}" for name in given)
+        raise click.UsageError(f"an instance is held for one reason: say {said}.")
+    return given[0] if given else ""
 
 
-def _leaks(ledger: Ledger, instance: str) -> bool:
+def _letting_go(ledger: Ledger, despite: str, way: str | None) -> Callable[[str], bool]:
+    if despite in (HoldReason.LEAK, HoldReason.PIXEL_RISK):
+        return partial(ledger.release_despite, HoldReason(despite))
+    return partial(ledger.release_as, way or despite) if way or despite else ledger.release
+
+
+def _why_kept(ledger: Ledger, instance: str) -> str:
     detail = ledger.held_detail(instance)
-    return detail is not None and detail["reason"] == HoldReason.LEAK
+    return "" if detail is None else _KEPT.get(detail["reason"], "")
 
 
 @held.command()

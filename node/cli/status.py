@@ -31,6 +31,8 @@ def status(as_json: bool) -> None:
         return
     screen = console()
     screen.print(equation(found), soft_wrap=True)
+    for alert in found["alerts"]:
+        screen.print(f"{alert['kind']}: {alert['instances']} held since {alert['since']}: {alert['meaning']}")
     if found["studies_with_two_recipes"]:
         screen.print(f"{found['studies_with_two_recipes']} studies went out under more than one recipe")
     _print_routes(screen, found["routes"])

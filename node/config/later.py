@@ -12,8 +12,6 @@ from node.errors import Fault
 
 DEFAULTS: dict[KeyPath, Value] = {
     ("web", "enabled"): False,
-    ("duplicates", "same"): "resend",
-    ("duplicates", "header"): "both",
     ("peers",): {},
 }
 

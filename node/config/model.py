@@ -271,10 +271,10 @@ class Web(Section):
 
 
 class Duplicates(Section):
-    """What happens to an instance that came before; other values are not in this version."""
+    """What happens to an instance whose SOP Instance UID came before: with the same content, or with another header."""
 
-    same: Literal["once", "resend"] = "resend"
-    header: Literal["hold", "replace", "both"] = "both"
+    same: Literal["once", "resend"] = "once"
+    header: Literal["hold", "replace", "both"] = "hold"
 
 
 class Config(Section):

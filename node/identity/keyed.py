@@ -44,7 +44,7 @@ class ProjectKeys:
         What the results look like.
     """
 
-    __slots__ = ("_patient", "_shift", "_text", "_uid", "epoch", "forms")
+    __slots__ = ("_patient", "_shift", "_text", "_uid", "_whose", "epoch", "forms")
 
     def __init__(self, secret: bytes, project: str, epoch: int = 1, forms: Forms | None = None) -> None:
         if len(secret) < 32:
@@ -57,6 +57,8 @@ class ProjectKeys:
             _hmac(secret, _fields("deid-node", "1", purpose, project, str(epoch)))
             for purpose in ("uid", "pseudonym", "shift", "text")
         )
+        # Of all epochs: whether two instances are of one patient is the same question in each.
+        self._whose = _hmac(secret, _fields("deid-node", "1", "whose", project))
 
     def uid(self, original: str) -> str:
         """Return the replacement of a UID: the root and a number, for 2.25 that of a UUID; empty stays empty."""
@@ -71,6 +73,14 @@ class ProjectKeys:
     def pseudonym(self, patient: PatientKey) -> str:
         """Return a patient's pseudonym, in the project's form. Raises ValueError without an id."""
         return _keyed_text(self._patient, self.forms.pseudonym, _patient_message(patient))
+
+    def whose(self, patient: PatientKey | None, study: str) -> str:
+        """Return what instances of one patient and study have in common: two keyed numbers, joined by a slash.
+
+        The one is the patient's, the other the study's; it never leaves the ledger.
+        """
+        who = _fields() if patient is None else _patient_message(patient)
+        return f"{_keyed_hex(self._whose, who)}/{_keyed_hex(self._whose, _fields('study', study.strip(PADDING), ''))}"
 
     def shift_days(self, patient: PatientKey) -> int:
         """Return by how many days a patient's dates move: negative, so never into the future. Raises ValueError."""
@@ -87,6 +97,11 @@ def _patient_message(patient: PatientKey) -> bytes:
 @lru_cache(maxsize=4096)
 def _keyed_text(key: bytes, form: PseudonymForm, message: bytes) -> str:
     return form.text(_hmac(key, message))
+
+
+@lru_cache(maxsize=4096)
+def _keyed_hex(key: bytes, message: bytes) -> str:
+    return _hmac(key, message)[:10].hex()
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ identities  replacements for one instance, by map and by key
 """
 
 from node.instances.content import Content, masked
-from node.instances.identities import InstanceIdentities, Maps, NoMaps
+from node.instances.identities import InstanceIdentities, Maps, NoMaps, name_beside
 from node.instances.output import expected_bytes, pieces, write_cleaned, write_deflated, write_segments
 from node.instances.scope import Scope, make_scope
 from node.instances.scratch import Scratch
@@ -27,6 +27,7 @@ __all__ = [
     "is_uid",
     "make_scope",
     "masked",
+    "name_beside",
     "opened",
     "pieces",
     "required_uids",

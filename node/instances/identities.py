@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from node.errors import HoldInstance, HoldReason
+from node.errors import DatasetError, HoldInstance, HoldReason
 from node.identity import PatientKey
 from node.instances.scope import Scope
 from node.recipe import EncodedDataset
@@ -20,6 +20,14 @@ _STUDY_AS_PATIENT = "urn:study-instance-uid"  # the issuer of a patient who is k
 _PATIENT_ID = 0x00100020
 _ISSUER_OF_PATIENT_ID = 0x00100021
 _STUDY_INSTANCE_UID = 0x0020000D
+
+
+_BESIDE = "#"  # in no UID
+
+
+def name_beside(sop_instance_uid: str, digest: bytes) -> str:
+    """Return what a copy is called, in the map of UIDs, that goes out beside the first one of its UID."""
+    return f"{sop_instance_uid.strip(' ' + chr(0))}{_BESIDE}{digest.hex()}"
 
 
 class Maps(Protocol):
@@ -53,11 +61,16 @@ class NoMaps:
 
 @dataclass(slots=True)
 class InstanceIdentities:
-    """What the recipe's functions ask for, for one instance."""
+    """What the recipe's functions ask for, for one instance.
+
+    `beside` (as of `name_beside`) gives a copy a SOP Instance UID of its own, beside the first one's: wherever it names
+    itself. What names it from outside names the first one.
+    """
 
     scope: Scope
     maps: Maps
     original: EncodedDataset
+    beside: str = ""
     uids: dict[str, str] = field(default_factory=dict)
     patients: dict[PatientKey, tuple[str, int]] = field(default_factory=dict)
     study: tuple[str, str] | None = None
@@ -68,6 +81,8 @@ class InstanceIdentities:
         value = original.strip(" \0")
         if not value:
             return ""
+        if self.beside and value == self.beside.partition(_BESIDE)[0]:
+            value = self.beside
         found = self.uids.get(value)
         if found is None:
             keys = self.scope.keys
@@ -120,6 +135,20 @@ class InstanceIdentities:
         if self.maps.stored_study(self.scope.project, replacement) not in (None, pseudonym):
             raise HoldInstance(HoldReason.STUDY_OF_TWO_PATIENTS, "the study (0020,000D) came under another (0010,0020)")
         self.study = (replacement, pseudonym)
+
+    def whose(self) -> str | None:
+        """Whose the instance is, keyed: equal for two of one patient and study. None where that cannot be read."""
+        try:
+            return self.scope.keys.whose(self._find(), self.original.text(_STUDY_INSTANCE_UID) or "")
+        except DatasetError:
+            return None
+
+    def is_of(self, study: str | None) -> bool:
+        """Whether the maps say that a study, by its keyed replacement, is this instance's and its patient's."""
+        own, key = self.original.text(_STUDY_INSTANCE_UID), self._find()
+        if not study or not own or key is None or study != self.scope.keys.uid(own):
+            return False
+        return self.maps.stored_study(self.scope.project, study) == self._known(key)[0]
 
     def _handed(self, key: PatientKey) -> tuple[str, int]:
         found = self.patients[key] = self._known(key)

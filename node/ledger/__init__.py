@@ -7,9 +7,11 @@ sealed      sealing an older ledger
 leases      what a claim is
 reception   rows for what was received
 cleaning    claims and results of cleaning, the maps
+copies      the other copies of an instance, and what a rejection note speaks of
 sending     claims and settlements of deliveries, the state of destinations
 operation   what people ask and change
 audit       the audit trail
+alerts      what somebody should look at soon
 """
 
 from __future__ import annotations

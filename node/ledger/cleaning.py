@@ -8,7 +8,7 @@ Guarantees
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -17,15 +17,19 @@ from sqlalchemy import bindparam, insert, select, update
 from node import __version__
 from node.derived import Derived
 from node.errors import Collision, HoldReason, ProjectChanged, RecipeChanged, TwoPatients
+from node.ledger.copies import AGAIN, ONLY_AGAIN, Copy, Replacement, Sent, has_copies, look, note, sent_of, spoken_of
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.maps import Handed, LedgerMaps
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
 from node.ledger.schema import deliveries, derivations, instances
+from node.ledger.sending import finish
 from node.ledger.transactions import Transaction
 
 MAX_STRIKES = 2
+_COPY_WAITS = 0.25  # seconds; until it is known what became of the copy before
+_LOOKS = 8  # at the queue, where copies wait in front of it
 _LONGEST_WAIT = 60.0  # seconds; what lies further ahead was received by a clock that has been set back since
 
 
@@ -44,11 +48,19 @@ class Claimed:
     received_at: float
     detail: str | None = None
     recipe_hash: str | None = None
+    digest: bytes = b""
+    decision: str | None = None
+    others: tuple[Copy, ...] = ()
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """The result of a cleaning, and what makes it sendable: a file in place, or what is derived from the original."""
+    """The result of a cleaning, and what makes it sendable: a file in place, or what is derived from the original.
+
+    `replaces` says that what was not delivered yet of other copies is not to be sent any more; `settle` then puts into
+    `superseded` the ids of those whose files nothing needs any more.
+    """
 
     claimed: Claimed
     destinations: tuple[str, ...]
@@ -61,16 +73,21 @@ class Clean:
     handed: Handed = field(default_factory=Handed)
     detail: str | None = None
     derived: Derived | None = None
+    whose: str | None = None
+    replaces: bool = False
+    superseded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An instance that a person has to look at."""
+    """An instance that a person has to look at; `about` are the numbers of those that a rejection note speaks of."""
 
     claimed: Claimed
     reason: HoldReason
     detail: str = ""
     recipe_hash: str | None = None
+    whose: str | None = None
+    about: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +98,15 @@ class Excluded:
     rule: str
 
 
-Result = Clean | Held | Excluded
+@dataclass(frozen=True, slots=True)
+class Again:
+    """An instance that came before with the same content: what became of the copy of that id stands."""
+
+    claimed: Claimed
+    earlier: str
+
+
+Result = Clean | Held | Excluded | Again
 
 _COLUMNS = (
     instances.c.seq,
@@ -95,6 +120,8 @@ _COLUMNS = (
     instances.c.received_at,
     instances.c.detail,
     instances.c.recipe_hash,
+    instances.c.digest,
+    instances.c.decision,
 )
 
 
@@ -110,28 +137,69 @@ class CleaningLedger:
         self.maps = LedgerMaps(self.database)
 
     def claim(self, limit: int) -> list[Claimed]:
-        """Take up to `limit` received instances, oldest first; one that has killed a worker is taken alone."""
+        """Take up to `limit` received instances, oldest first; one that has killed a worker is taken alone.
+
+        Of the copies of an instance one is taken, with all that is known of the others; those `behind` it have to be
+        looked at again when it is settled (`look_again`).
+        """
         bound = {"now": time.time(), "the_owner": self.owner, "the_limit": limit}
         with self.database.read() as connection:
             if connection.execute(_RECEIVED, bound | {"the_limit": 1}).first() is None:
                 return []
         with self.database.write(durable=False) as connection:
-            rows = _alone_if_struck(connection.execute(_RECEIVED, bound).all())
-            if rows:
+            claimed = _alone_if_struck(self._free_ones(connection, bound))
+            if claimed:
                 until = time.time() + LEASE_SECONDS
                 connection.execute(
-                    _CLAIM, [{"the_seq": row.seq, "lease_owner": self.owner, "lease_until": until} for row in rows]
+                    _CLAIM, [{"the_seq": one.seq, "lease_owner": self.owner, "lease_until": until} for one in claimed]
                 )
-        return [self._claimed(row) for row in rows]
+        return claimed
 
-    def _claimed(self, row: Any) -> Claimed:
-        claimed = Claimed(**row._asdict())
-        columns = self.database.columns
+    def _free_ones(self, connection: Transaction, bound: dict[str, object]) -> list[Claimed]:
+        """Return those of the queue that wait for no copy of theirs; copies that wait are put behind the others."""
+        for _ in range(_LOOKS):
+            rows = connection.execute(_RECEIVED, bound).all()
+            copied = {row.seq for row in rows if row.copied}
+            every = [self._claimed(row[:-1]) for row in rows]
+            found, waiting = self._apart(connection, every, copied) if copied else (every, [])
+            if waiting:
+                due_at = time.time() + _COPY_WAITS
+                connection.execute(_CLAIM, [{"the_seq": one.seq, "due_at": due_at} for one in waiting])
+            if found or not waiting:
+                return found
+        return []
+
+    def _claimed(self, row: Sequence[Any]) -> Claimed:
+        claimed, columns = Claimed(*row), self.database.columns
         if not columns.active:
             return claimed
         return replace(
             claimed, sop_instance_uid=columns.open(SOP_INSTANCE_UID, claimed.project, claimed.sop_instance_uid)
         )
+
+    def look_again(self, behind: Sequence[Claimed]) -> list[Claimed]:
+        """Return claimed copies with what is known now of those in front of them; let go of those that have to wait."""
+        if not behind:
+            return []
+        with self.database.read() as connection:
+            found, waiting = self._apart(connection, behind, {one.seq for one in behind})
+        for one in waiting:
+            self.give_back(one, _COPY_WAITS)
+        return found
+
+    def _apart(
+        self, connection: Transaction, every: Sequence[Claimed], copied: Collection[int]
+    ) -> tuple[list[Claimed], list[Claimed]]:
+        """Return instances with their copies, and those that have to wait for a copy which is not among these."""
+        found, waiting, taken = list[Claimed](), list[Claimed](), set[int]()
+        for one in every:
+            others, ahead = look(connection, one.seq, self.owner) if one.seq in copied else ((), set[int]())
+            if ahead <= taken:
+                found.append(replace(one, others=others, behind=bool(ahead)) if others or ahead or one.behind else one)
+                taken.add(one.seq)
+            else:
+                waiting.append(one)
+        return found, waiting
 
     def settle(self, results: Sequence[Result]) -> list[Result]:
         """Write what became of claimed instances, durably, in one commit; return the results that are ours to act on.
@@ -140,17 +208,24 @@ class CleaningLedger:
         """
         try:
             with self.database.write(durable=True) as connection:
-                settled = [result for result in results if self._settle(connection, result)]
+                settled = [done for result in results if (done := self._settle(connection, result)) is not None]
         except Collision as error:
             if len(results) > 1:
                 return [one for result in results for one in self.settle([result])]
-            held = Held(results[0].claimed, *_collided(error))
+            whose = results[0].whose if isinstance(results[0], Clean) else None
+            held = Held(results[0].claimed, *_collided(error), whose=whose)
             with self.database.write(durable=True) as connection:
-                return [held] if self._settle(connection, held) else []
+                return [held] if self._settle(connection, held) is not None else []
         for result in settled:
             if isinstance(result, Clean):
                 self.maps.remember(result.claimed.project, result.handed)
         return settled
+
+    def spoken_of(self, project: str, uids: Sequence[str]) -> tuple[list[int], list[Sent]]:
+        """Return the numbers of a project's instances of these SOP Instance UIDs, and their deliveries."""
+        with self.database.read() as connection:
+            about = spoken_of(connection, project, uids)
+            return about, sent_of(connection, about)
 
     def give_back(self, claimed: Claimed, seconds: float) -> None:
         """Let go of an instance that could not be cleaned for want of room or the like, to be taken again later."""
@@ -160,52 +235,68 @@ class CleaningLedger:
                 {"the_seq": claimed.seq, "the_owner": self.owner, "due_at": time.time() + seconds, "lease_owner": None},
             )
 
-    def _settle(self, connection: Transaction, result: Result) -> bool:
-        values: dict[str, object] = {
-            "the_seq": result.claimed.seq,
-            "the_owner": self.owner,
-            "lease_owner": None,
-            "changed_at": time.time(),
-        }
-        match result:
-            case Held():
-                values |= {"state": "held", "outcome": "held", "reason": str(result.reason), "detail": result.detail}
-                values["recipe_hash"] = result.recipe_hash
-            case Excluded():
-                values |= {"state": "excluded", "outcome": "excluded", "reason": "rule", "detail": result.rule}
-            case Clean():
-                values |= {
-                    "state": "cleaned",
-                    "outcome": "in_flight",
-                    "reason": None,
-                    "detail": result.detail,
-                    "recipe_hash": result.recipe_hash,
-                    "clean_sop_class_uid": result.sop_class_uid,
-                    "clean_sop_instance_uid": result.sop_instance_uid,
-                    "clean_transfer_syntax_uid": result.transfer_syntax_uid,
-                    "clean_size": result.size,
-                    "clean_offset": result.offset,
-                    "engine_version": __version__,
-                    "study": None if result.handed.study is None else result.handed.study[0],
-                    "repeat": self._is_repeat(connection, result.claimed),
-                }
-        if connection.execute(_MINE, values).rowcount != 1:
-            return False
-        if isinstance(result, Clean):
-            self.maps.write(connection, result.claimed.project, result.handed)
-            if result.derived is not None and result.claimed.detail != REBUILT_DELIVERED:
-                connection.execute(_DERIVED, {"instance": result.claimed.seq, **asdict(result.derived)})
-            add_deliveries(connection, result.claimed.seq, result.destinations, result.claimed.received_at)
-            _decide_rebuilt(connection, result.claimed)
-        return True
+    def _settle(self, connection: Transaction, result: Result) -> Result | None:
+        """Write one result; None where it is not ours to write, or not yet."""
+        mine = {"the_seq": result.claimed.seq, "the_owner": self.owner, "lease_owner": None}
+        if isinstance(result, Clean) and result.replaces and _place_of(result).is_taken(connection):
+            connection.execute(_MINE, {**mine, "due_at": time.time() + _COPY_WAITS})
+            return None
+        if connection.execute(_MINE, {**mine, **_written(result)}).rowcount != 1:
+            return None
+        if isinstance(result, Held):
+            note(connection, result.claimed.seq, result.about)
+        return self._let_out(connection, result) if isinstance(result, Clean) else result
 
-    @staticmethod
-    def _is_repeat(connection: Transaction, claimed: Claimed) -> int:
-        uid = connection.columns.seal(SOP_INSTANCE_UID, claimed.project, claimed.sop_instance_uid)
-        earlier = connection.execute(
-            _EARLIER, {"the_project": claimed.project, "the_uid": uid, "the_seq": claimed.seq}
-        ).first()
-        return int(earlier is not None)
+    def _let_out(self, connection: Transaction, result: Clean) -> Clean:
+        if result.replaces:
+            place = _place_of(result).take(connection)
+            done = finish(connection, [seq for seq, _ in place])
+            result = replace(result, superseded=tuple(name for seq, name in place if seq in done))
+        self.maps.write(connection, result.claimed.project, result.handed)
+        if result.derived is not None and result.claimed.detail != REBUILT_DELIVERED:
+            connection.execute(_DERIVED, {"instance": result.claimed.seq, **asdict(result.derived)})
+        # What replaces another goes behind it: it is due since now.
+        due_at = None if result.replaces else result.claimed.received_at
+        add_deliveries(connection, result.claimed.seq, result.destinations, due_at)
+        _decide_rebuilt(connection, result.claimed)
+        return result
+
+
+def _written(result: Result) -> dict[str, object]:
+    """Return what the row of an instance says of a result."""
+    values: dict[str, object] = {"changed_at": time.time()}
+    if result.claimed.others:
+        values["repeat"] = 1
+    match result:
+        case Held():
+            values |= {"state": "held", "outcome": "held", "reason": str(result.reason), "detail": result.detail}
+            values |= {"recipe_hash": result.recipe_hash, "whose": result.whose}
+        case Excluded():
+            values |= {"state": "excluded", "outcome": "excluded", "reason": "rule", "detail": result.rule}
+        case Again():
+            values |= {"state": "excluded", "outcome": "excluded", "reason": AGAIN, "repeat": ONLY_AGAIN}
+            values["detail"] = f"as {result.earlier}"
+        case Clean():
+            values |= {
+                "state": "cleaned",
+                "outcome": "in_flight",
+                "reason": None,
+                "detail": result.detail,
+                "recipe_hash": result.recipe_hash,
+                "clean_sop_class_uid": result.sop_class_uid,
+                "clean_sop_instance_uid": result.sop_instance_uid,
+                "clean_transfer_syntax_uid": result.transfer_syntax_uid,
+                "clean_size": result.size,
+                "clean_offset": result.offset,
+                "engine_version": __version__,
+                "study": None if result.handed.study is None else result.handed.study[0],
+                "whose": result.whose,
+            }
+    return values
+
+
+def _place_of(result: Clean) -> Replacement:
+    return Replacement(result.claimed.seq, result.claimed.id, result.whose, result.destinations)
 
 
 def _collided(error: Collision) -> tuple[HoldReason, str]:
@@ -293,7 +384,7 @@ def strike(database: Database, seq: int, owner: str) -> bool:
         return True
 
 
-def _alone_if_struck(rows: Sequence[Any]) -> Sequence[Any]:
+def _alone_if_struck(rows: list[Claimed]) -> list[Claimed]:
     """Only instances without a strike go together, so that the next death is surely the struck one's."""
     if rows and rows[0].strikes:
         return rows[:1]
@@ -301,7 +392,7 @@ def _alone_if_struck(rows: Sequence[Any]) -> Sequence[Any]:
 
 
 _RECEIVED = (
-    select(*_COLUMNS)
+    select(*_COLUMNS, has_copies().label("copied"))
     .where(instances.c.state == "received", is_due(instances.c.due_at, _LONGEST_WAIT))
     .where(is_free(instances.c.lease_owner, instances.c.lease_until))
     .order_by(instances.c.seq)
@@ -312,12 +403,6 @@ _MINE = update(instances).where(
     instances.c.seq == bindparam("the_seq"),
     instances.c.lease_owner == bindparam("the_owner"),
     instances.c.state == "received",
-)
-_EARLIER = (
-    select(instances.c.seq)
-    .where(instances.c.project == bindparam("the_project"), instances.c.sop_instance_uid == bindparam("the_uid"))
-    .where(instances.c.seq < bindparam("the_seq"))
-    .limit(1)
 )
 _NEW_DELIVERY = insert(deliveries)
 _DERIVED = insert(derivations)

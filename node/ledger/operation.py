@@ -3,14 +3,14 @@
 Guarantees
     `status` reads one consistent state, from tallies, so that it stays quick with millions of instances. Nothing here
     returns a value of a data set. `release` runs the step again that held an instance; it never makes anything sendable
-    that was not cleaned, or that the leak gate holds: that takes `release_despite`, which is written down.
+    that was not cleaned, or that the leak gate holds: that takes `release_despite`, which is written down, and so is
+    `release_as`, for what came before with another content or says that others are not to be used.
     `discard` deletes the files before the commit that says so.
 """
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -19,10 +19,12 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from node.audit import kinds
 from node.audit.messages import Message
 from node.errors import HoldReason
+from node.ledger.alerts import alerts
 from node.ledger.audit import Trail
+from node.ledger.copies import as_entries, concerned
 from node.ledger.database import Database
 from node.ledger.reception import CONTEXT
-from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED
+from node.ledger.releases import BOTH, CORRECTION, LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, REPLACE
 from node.ledger.schema import (
     deliveries,
     delivery_tallies,
@@ -35,12 +37,24 @@ from node.ledger.schema import (
     tallies,
 )
 from node.ledger.sending import finish
+from node.ledger.times import iso
 from node.ledger.transactions import Transaction
 from node.spool import Spool
 
 _OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
-_UNRELEASABLE = (HoldReason.FILE_MISSING, HoldReason.LEAK)
+_UNRELEASABLE = (
+    HoldReason.FILE_MISSING,
+    HoldReason.LEAK,
+    HoldReason.PATIENT_CORRECTED,
+    HoldReason.REJECTION_NOTE,
+)
 _DESPITE = {HoldReason.LEAK: LEAK_RELEASED, HoldReason.PIXEL_RISK: PIXEL_RISK_RELEASED}
+_DECISIONS = {
+    CORRECTION: HoldReason.PATIENT_CORRECTED,
+    REJECTION: HoldReason.REJECTION_NOTE,
+    REPLACE: HoldReason.CHANGED,
+    BOTH: HoldReason.CHANGED,
+}
 
 
 class Ledger:
@@ -59,8 +73,9 @@ class Ledger:
         with self.database.read() as connection:
             routes = self._routes(connection)
             where = self._destinations(connection)
-            repeats = connection.execute(select(func.sum(tallies.c.n)).where(tallies.c.repeat == 1)).scalar() or 0
+            repeats = connection.execute(select(func.sum(tallies.c.n)).where(tallies.c.repeat > 0)).scalar() or 0
             mixed = connection.execute(select(func.count()).select_from(mixed_studies)).scalar() or 0
+            alerting = alerts(connection)
             refused = connection.execute(
                 select(refusals).where(refusals.c.n > 0).order_by(refusals.c.last_at.desc()).limit(50)
             ).all()
@@ -70,6 +85,7 @@ class Ledger:
             **total,
             "duplicates": int(repeats),
             "studies_with_two_recipes": int(mixed),
+            "alerts": alerting,
             "routes": routes,
             "destinations": where,
             "refused": [
@@ -136,6 +152,7 @@ class Ledger:
             sent = connection.execute(
                 select(deliveries).where(deliveries.c.instance == row.seq).order_by(deliveries.c.seq)
             ).all()
+            about = as_entries(concerned(connection, row))
             history = connection.execute(
                 select(events).where(events.c.instance == row.seq).order_by(events.c.seq)
             ).all()
@@ -156,6 +173,7 @@ class Ledger:
             "engine_version": row.engine_version,
             "reason": row.reason,
             "detail": row.detail,
+            "decision": row.decision,
             "strikes": row.strikes,
             "deliveries": [
                 {
@@ -169,6 +187,7 @@ class Ledger:
                 }
                 for one in sent
             ],
+            "concerns": about,
             "events": [{"at": iso(one.at), "event": one.event, "detail": one.detail} for one in history],
         }
 
@@ -202,10 +221,36 @@ class Ledger:
                 )
         return released > 0
 
+    def release_as(self, decision: str, instance_id: str) -> bool:
+        """Let an instance go as a person decided, which is written down; False where none of that id is held for it.
+
+        `replace` or `both` for one that is held as `changed`, `correction` for one of another patient or study,
+        `rejection` for a rejection note. It is cleaned as any other, and meets everything else that holds.
+        """
+        now = time.time()
+        with self.database.write(durable=True) as connection:
+            released = connection.execute(
+                update(instances)
+                .where(instances.c.id == instance_id, instances.c.state == "held")
+                .where(instances.c.reason == str(_DECISIONS[decision]))
+                .values(
+                    state="received",
+                    outcome="in_flight",
+                    reason=None,
+                    detail=f"released: {decision}",
+                    decision=decision,
+                    strikes=0,
+                    due_at=now,
+                    changed_at=now,
+                    lease_owner=None,
+                )
+            ).rowcount
+        return released > 0
+
     def release(self, instance_id: str) -> bool:
         """Run the step again that held the instance; False where nothing of that id is held.
 
-        What the leak gate holds stays held.
+        What the leak gate holds stays held, and so do corrected patients and rejection notes.
         """
         now = time.time()
         with self.database.write(durable=True) as connection:
@@ -362,11 +407,6 @@ class Ledger:
             if one["waiting"] and one["next_try"] is None:
                 one.update(_waiting(connection, name, one["last_error"]))
         return found
-
-
-def iso(seconds: float | None) -> str | None:
-    """Seconds since 1970 as ISO 8601 in UTC, to the millisecond."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def _waiting(connection: Transaction, name: str, last_error: str | None) -> dict[str, str | None]:

@@ -14,6 +14,13 @@ REBUILT_WAITS = "rebuilt: whether it was delivered is not known"
 REBUILT_DELIVERED = "rebuilt: taken as delivered"
 """The detail of an original that was cleaned before the ledger was lost."""
 
+REPLACE = "replace"
+BOTH = "both"
+CORRECTION = "correction"
+REJECTION = "rejection"
+"""What a person decides, in the row's decision: to let a changed copy take the place of the one before, or go beside
+it; to let go one of another patient or study, or a rejection note."""
+
 _BETWEEN = " | "
 
 

@@ -67,6 +67,10 @@ instances = Table(
     Column("clean_offset", Integer),
     Column("engine_version", Text),
     Column("study", Text),
+    # Whose it is, keyed: two instances of one patient and study have the same (`InstanceIdentities.whose`).
+    Column("whose", Text),
+    # What a person decided about an instance whose UID came before, or about a rejection note.
+    Column("decision", Text),
     UniqueConstraint("id", name="instances_id"),
     CheckConstraint("state IN ('received', 'cleaned', 'held', 'excluded', 'discarded')", name="instances_state"),
     CheckConstraint("outcome IN ('in_flight', 'delivered', 'held', 'excluded', 'discarded')", name="instances_outcome"),
@@ -81,7 +85,23 @@ instances = Table(
 )
 Index("instances_received", instances.c.seq, sqlite_where=text("state = 'received'"))
 Index("instances_held_at", instances.c.changed_at, sqlite_where=text("state = 'held'"))
-Index("instances_uid", instances.c.project, instances.c.sop_instance_uid)
+# All copies of an instance but those that only came again (`repeat` is 2), of which there may be very many.
+Index("instances_copies", instances.c.project, instances.c.sop_instance_uid, sqlite_where=text("repeat < 2"))
+Index(
+    "instances_alerting",
+    instances.c.changed_at,
+    sqlite_where=text("state = 'held' AND reason IN ('patient-corrected', 'rejection-note')"),
+)
+
+# The instances that a held rejection note speaks of.
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("note", Integer, ForeignKey("instances.seq"), nullable=False),
+    Column("instance", Integer, ForeignKey("instances.seq"), nullable=False),
+    PrimaryKeyConstraint("note", "instance", name="rejections_key"),
+    sqlite_with_rowid=False,
+)
 
 # Cleaned data sets that are no files (`node.derived`), as long as a delivery needs them: what stands before and after
 # a range of the original, which stays as long.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, and_, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, Float, and_, bindparam, delete, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.derived import Derived
@@ -24,7 +24,15 @@ from node.ledger.leases import LEASE_SECONDS, LONGEST_DELAY, is_free
 from node.ledger.schema import deliveries, delivery_tallies, derivations, destinations, instances
 from node.ledger.transactions import Row, Transaction
 
-_SAME_CONTENT = ("project", "sop_instance_uid", "digest", "size", "transfer_syntax_uid", "recipe_hash")
+_SAME_CONTENT = (
+    "project",
+    "sop_instance_uid",
+    "digest",
+    "size",
+    "transfer_syntax_uid",
+    "recipe_hash",
+    "clean_sop_instance_uid",  # a copy may have gone out beside the first one, under a UID of its own
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +145,7 @@ class SendingLedger:
             .select_from(mine)
             .join(other, and_(*(mine.c[name] == other.c[name] for name in _SAME_CONTENT)))
             .join(deliveries, deliveries.c.instance == other.c.seq)
-            .where(mine.c.seq == due.instance, other.c.seq != due.instance)
+            .where(mine.c.seq == due.instance, other.c.seq != due.instance, text("other.repeat < 2"))
             .where(deliveries.c.destination == self.destination, deliveries.c.offered == 1)
         )
         with self.database.read() as connection:

@@ -7,6 +7,7 @@ images that may show who the patient is. Says in the result what is known of its
 classes    unknown SOP classes, and those of documents and voices
 stubs      what takes the place of a document or a voice
 risk       whether an image may show who the patient is
+rejection  documents that say that other instances are not to be used
 statement  Burned In Annotation and Recognizable Visual Features of a result
 policy     what a route wants, applied to one instance
 """

@@ -6,7 +6,7 @@ own character set. Refuses with DatasetError items that do not fit their sequenc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from node.errors import DatasetError
@@ -39,6 +39,18 @@ def items(dataset: EncodedDataset, path: str, tags: Sequence[int]) -> list[dict[
                 inner for place in places[:1] for inner in _below(dataset, place, int(part[1:5] + part[6:10], 16))
             ]
     return [dict(_values(dataset, place, tags)) for place in places]
+
+
+def innermost(dataset: EncodedDataset, path: Sequence[int], tag: int) -> Iterator[str]:
+    """Give an attribute's values, as text, in all items of a sequence in sequences; `path` are the tags of these.
+
+    Raises DatasetError.
+    """
+    places: Iterable[_Item] = [_Item(dataset.elements, dataset.coding, dataset.codec)]
+    for sequence in path:
+        places = [inner for place in places for inner in _below(dataset, place, sequence)]
+    for place in places:
+        yield from (value for _, value in _values(dataset, place, (tag,)))
 
 
 def _below(dataset: EncodedDataset, place: _Item, tag: int) -> Iterator[_Item]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from node.cli import cli
 from node.config import AuditSettings, Destination, Limit, NodeSettings, Project, Route, TrialDestination
+from node.config.model import Duplicates
 from node.errors import HoldReason
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
@@ -20,6 +21,7 @@ SECTIONS = {
     "destinations": Destination,
     "trial_destination": TrialDestination,
     "audit": AuditSettings,
+    "duplicates": Duplicates,
 }
 
 
@@ -44,7 +46,7 @@ def test_every_key_is_explained_and_every_explained_key_exists(section):
 
 def test_what_is_not_in_this_version_is_named():
     text = PAGE.split("## Not in this version")[1]
-    assert all(f"`{option}`" in text for option in ("web", "duplicates", "peers", "tls"))
+    assert all(f"`{option}`" in text for option in ("web", "peers", "tls"))
 
 
 def test_the_readme_explains_every_reason_for_holding():

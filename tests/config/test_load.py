@@ -156,8 +156,6 @@ def test_what_is_wrong_is_refused_with_file_and_problem(tmp_path, text):
     ("text", "key"),
     [
         (GOOD + "web: {enabled: true}\n", "web.enabled"),
-        (GOOD + "duplicates: {same: once}\n", "duplicates.same"),
-        (GOOD + "duplicates: {header: hold}\n", "duplicates.header"),
         (GOOD + "peers: {A: 'h:1'}\n", "peers"),
         (GOOD + "    query: {ae_title: Q, address: 'h:1'}\n", "destinations.archive.query"),
         (
@@ -173,6 +171,13 @@ def test_what_is_settled_but_not_built_is_refused_and_never_ignored(tmp_path, te
     assert found[0].line is not None
 
 
+def test_copies_are_sent_once_and_held_where_they_changed_unless_the_file_says_otherwise(tmp_path):
+    assert load(tmp_path, GOOD).duplicates.model_dump() == {"same": "once", "header": "hold"}
+    for header in ("hold", "replace", "both"):
+        assert load(tmp_path, GOOD + f"duplicates: {{same: resend, header: {header}}}\n").duplicates.header == header
+    assert [fault.key for fault in faults(tmp_path, GOOD + "duplicates: {same: twice}\n")] == ["duplicates.same"]
+
+
 def test_the_gate_may_hold_scrub_or_report(tmp_path):
     for gate in ("hold", "scrub", "report"):
         assert faults(tmp_path, with_route(f"gate: {gate}")) == []
@@ -180,7 +185,7 @@ def test_the_gate_may_hold_scrub_or_report(tmp_path):
 
 
 def test_what_only_states_the_default_is_accepted(tmp_path):
-    defaults = "web: {enabled: false}\nduplicates: {same: resend, header: both}\npeers: {}\nfunctions: []\n"
+    defaults = "web: {enabled: false}\nduplicates: {same: once, header: hold}\npeers: {}\nfunctions: []\n"
     assert faults(tmp_path, GOOD + defaults) == []
 
 

@@ -25,15 +25,15 @@ def new_database(folder: Path) -> Database:
     return database
 
 
-def received(route: str = "r", uid: str = "1.2.3", name: str | None = None) -> Received:
-    digest = hashlib.sha256(uid.encode()).digest()
+def received(route: str = "r", uid: str = "1.2.3", name: str | None = None, content: str = "") -> Received:
+    digest = hashlib.sha256(uid.encode() + content.encode()).digest()
     return Received(
         name or new_id(), time.time(), "p", route, "SCU", "DEIDNODE", "127.0.0.1", CT, uid, EXPLICIT, 100, digest
     )
 
 
-def receive(database: Database, route: str = "r", uid: str = "1.2.3") -> str:
-    one = received(route, uid)
+def receive(database: Database, route: str = "r", uid: str = "1.2.3", content: str = "") -> str:
+    one = received(route, uid, content=content)
     GroupCommit(database).add(one)
     return one.id
 

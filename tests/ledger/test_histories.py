@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -11,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from node.errors import HoldReason
 from node.ledger import Ledger
-from node.ledger.cleaning import CleaningLedger, Excluded, Held, Result, free_leases, strike
+from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result, free_leases, strike
 from node.ledger.sending import SendingLedger, Settlement, Verdict, hold_gone
 from node.spool import Spool
 from tests.ledger.support import clean, new_database, receive, sql
@@ -38,31 +39,48 @@ class Histories(RuleBasedStateMachine):
         self.database.close()
         self.folder.cleanup()
 
-    @rule(route=st.sampled_from(["r", "s"]), uid=st.sampled_from(["1.2.3", "1.2.4", "1.2.5"]))
-    def receive(self, route: str, uid: str) -> None:
-        name = receive(self.database, route, uid)
+    @rule(
+        route=st.sampled_from(["r", "s"]),
+        uid=st.sampled_from(["1.2.3", "1.2.4", "1.2.5"]),
+        content=st.sampled_from(["", "corrected"]),
+    )
+    def receive(self, route: str, uid: str, content: str) -> None:
+        name = receive(self.database, route, uid, content)
         self.spool.original(name).touch()
         self.names.append(name)
 
     @rule(
         owner=st.sampled_from(["x", "y"]),
-        fates=st.lists(st.sampled_from(["clean", "clean", "hold", "exclude", "lose"]), min_size=3, max_size=3),
+        fates=st.lists(
+            st.sampled_from(["clean", "clean", "replace", "hold", "exclude", "again", "lose"]), min_size=3, max_size=3
+        ),
         to=st.lists(st.sampled_from(DESTINATIONS), unique=True, min_size=1, max_size=3),
     )
     def clean(self, owner: str, fates: list[str], to: list[str]) -> None:
         cleaning = CleaningLedger(self.database, owner)
-        results: list[Result] = []
-        for claimed, fate in zip(cleaning.claim(3), fates, strict=False):
-            match fate:
-                case "clean":
-                    self.spool.cleaned_file(claimed.id).touch()
-                    results.append(clean(claimed, tuple(to)))
-                case "hold":
-                    results.append(Held(claimed, HoldReason.UNPARSABLE, "where"))
-                case "exclude":
-                    results.append(Excluded(claimed, "rule"))
+        pairs = zip(cleaning.claim(3), fates, strict=False)
+        results = [made for claimed, fate in pairs if (made := self.result(claimed, fate, tuple(to))) is not None]
         if results:
-            assert len(cleaning.settle(results)) == len(results)
+            settled = cleaning.settle(results)
+            # What replaces others waits for those that are just being sent.
+            late = {one.claimed.id for one in results} - {one.claimed.id for one in settled}
+            assert late <= {one.claimed.id for one in results if isinstance(one, Clean) and one.replaces}
+            for one in settled:
+                for name in one.superseded if isinstance(one, Clean) else ():
+                    self.spool.cleaned_file(name).unlink(missing_ok=True)
+
+    def result(self, claimed: Claimed, fate: str, to: tuple[str, ...]) -> Result | None:
+        match fate:
+            case "clean" | "replace":
+                self.spool.cleaned_file(claimed.id).touch()
+                return replace(clean(claimed, to), replaces=fate == "replace", whose="p/s")
+            case "hold":
+                return Held(claimed, HoldReason.UNPARSABLE, "where", whose="p/s")
+            case "again":
+                return Again(claimed, "another")
+            case "exclude":
+                return Excluded(claimed, "rule")
+        return None
 
     @rule(
         destination=st.sampled_from(DESTINATIONS),
@@ -127,7 +145,9 @@ class Histories(RuleBasedStateMachine):
     def an_instance_counts_as_the_contract_says(self) -> None:
         rows = sql(self.database, "SELECT seq, state, outcome FROM instances")
         for seq, state, outcome in rows:
-            sent = {row[0] for row in sql(self.database, "SELECT state FROM deliveries WHERE instance = ?", seq)}
+            query = "SELECT state FROM deliveries WHERE instance = ? AND reason IS NOT 'superseded'"
+            sent = {row[0] for row in sql(self.database, query, seq)}
+            assert sent or state != "cleaned"
             if state != "cleaned":
                 expected = {"received": "in_flight"}.get(str(state), state)
             elif "discarded" in sent:

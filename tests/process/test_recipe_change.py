@@ -72,6 +72,7 @@ def restart(node: Deadly) -> None:
 def test_the_rest_of_a_study_goes_out_as_the_route_says(
     node: Deadly, scp: StoreSCP, source: Path, tmp_path: Path, change: str
 ) -> None:
+    node.config["duplicates"] = {"same": "resend"}
     configure(node, "OLD", change)
     node.start()
     one, two = parts(tmp_path / "in", source, "1", 4), parts(tmp_path / "in", source, "2", 1)

@@ -92,7 +92,7 @@ def test_two_nodes_with_one_secret_give_the_same_bytes(road):
 
 def test_the_same_file_again_gives_the_same_bytes_and_is_counted(road):
     archive = road.archive()
-    node = road.node(archive)
+    node = road.node(archive, duplicates={"same": "resend"})
     prefer_shipped(node)
     node.start()
     (sent,) = make_ct(road.folder / "sent", 1)
