@@ -8,16 +8,21 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
 
 from node.audit.chain import verify
 from node.config import Config
 from node.errors import HoldReason, LedgerError
 from node.ledger import Database, Ledger
 from node.ledger.audit import chain_head, entries, problems
+from node.ledger.migrate import MIGRATIONS
 from node.ledger.reception import Refusal, count_refusals
 from node.ledger.sending import SendingLedger, Settlement, Verdict
 from tests.audit.support import KEY, config_in, event_of, instances_of, messages, new_trail
-from tests.ledger.support import new_database, receive, receive_cleaned, sql
+from tests.ledger.support import fill, new_database, receive, receive_cleaned, sql
 
 TRANSFERRED = ("DICOM Instances Transferred", "")
 
@@ -188,3 +193,25 @@ def test_an_end_without_a_word_is_told_by_the_next_start(database: Database) -> 
     ]
     assert [one.get("EventOutcomeIndicator") for _, one in told if isinstance(one, ET.Element)] == list("08000")
     assert list(verify(KEY, entries(database), chain_head(database))) == []
+
+
+def test_a_trail_begins_with_what_happens_after_its_ledger_was_migrated(tmp_path: Path, config: Config) -> None:
+    (tmp_path / "old").mkdir()
+    database = Database(f"sqlite:///{tmp_path / 'old/ledger.db'}")
+    alembic = AlembicConfig()
+    alembic.set_main_option("script_location", str(MIGRATIONS))
+    before = ScriptDirectory(str(MIGRATIONS)).get_revision("0008").down_revision
+    with create_engine(f"sqlite:///{database.path}").connect() as connection:
+        alembic.attributes["connection"] = connection
+        command.upgrade(alembic, str(before))
+        connection.commit()
+    fill(database.path, 20, names="p r d")
+    sql(database, "INSERT INTO refusals VALUES ('tls', '', '', '10.0.0.8', '', 5, 1.0)")
+    database.migrate()
+    new_trail().collect(database, config, everything=True)
+    assert messages(database) == []
+    receive_cleaned(database, uid="1.2.77777")
+    count_refusals(database, {Refusal("tls", "", "", "10.0.0.8"): 1})
+    new_trail().collect(database, config, everything=True)
+    assert transfers(database) == [("SCU", 1)]
+    assert messages(database)[-1].findtext("EventIdentification/EventOutcomeDescription") == "1 refused"
