@@ -48,13 +48,20 @@ def place_of(path: str, root: str) -> str | None:
 class Faults:
     """Counts the steps in the folder `root` and lets `fault` happen; `role` says whose step it is."""
 
-    def __init__(self, root: Path, role: Callable[[str], str], note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        role: Callable[[str], str],
+        note: Callable[[str], object],
+        once: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.fault: Fault | None = None
         self.ruined = False  # nothing can be written any more
         self.counts: dict[str, int] = {}
         self._root = str(root)
         self._role = role
         self._note = note  # is told each step, before it is taken
+        self._once = once  # whether the fault may happen: of several processes only in one
 
     def install(self) -> None:
         """Wrap what there is to be wrapped, for the rest of this process and its forks."""
@@ -82,7 +89,7 @@ class Faults:
         self._note(name)
         if self.ruined:
             self._fail(errno.EROFS, place)
-        if self.fault is None or self.fault[:2] != (name, number):
+        if self.fault is None or self.fault[:2] != (name, number) or not self._once():
             return take()
         kind = self.fault.kind
         self._note(f"! {kind}")

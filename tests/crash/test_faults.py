@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.crash.faults import KINDS
+from tests.crash.support import Background, Deadly, Sender, audit, clean_start, settled, tiny_cts, uid_of
+from tests.support import StoreSCP, wait_for
 from tests.zygote import REPOSITORY, run
 
 # What the road has to come to, whatever else it may: where one of these is missing, the list is not whole.
@@ -28,6 +31,8 @@ OPERATIONS = {
     "sink": {"create", "write", "fsync", "mkdir", "link", "unlink"},
     "opening": {"BEGIN IMMEDIATE", "COMMIT"},
 }
+
+ROLES = ("receiver", "cleaner", "forwarder")
 
 
 def laboratory(folder: Path, which: str, seconds: float) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -71,3 +76,42 @@ def test_after_any_fault_at_a_start_the_next_start_mends_it(tmp_path: Path) -> N
     after = {tuple(trial["after"] or ()) for trial in trials}
     assert len(after) == 6, "five deaths that leave something, and the first start"
     nothing_is_wrong(trials)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_after_a_fault_in_any_process_of_a_running_node_nothing_is_lost(
+    make_node: Callable[..., Deadly], tmp_path: Path
+) -> None:
+    """The first time of each step, in the processes of the node itself, with a supervisor that replaces what dies."""
+    steps = trial(make_node, tmp_path, 0, "-", "")
+    assert {step.split()[0] for step in steps} >= set(ROLES)
+    kinds = [kind for kind in KINDS if not kind.endswith("for good")]
+    for number, step in enumerate(steps, 1):
+        trial(make_node, tmp_path, number, step, kinds[number % len(kinds)])
+
+
+def trial(make_node: Callable[..., Deadly], folder: Path, number: int, step: str, kind: str) -> list[str]:
+    """Send three instances to a node in which this goes wrong; return its steps in the order of their first time."""
+    scp = StoreSCP(folder / f"sink{number}").start()
+    try:
+        node = make_node({"dest": scp.port}, f"node{number}", node={"workers": 1}).with_files()
+        node.start()
+        assert node.stop() == 0
+        launcher = str(Path(__file__).with_name("faulty.py"))
+        node.command = [sys.executable, launcher, str(node.folder), step, kind, *node.command[3:]]
+        files = tiny_cts(folder / f"in{number}", 3)
+        sender = Sender(node.port)
+        node.start()
+        Background(lambda: sender.send(files)).join()
+        assert sender.acknowledged == {uid_of(path) for path in files}
+        settled(node)
+        if step != "-":
+            wait_for((node.folder / "fired").exists, f"it comes to {step}")
+        clean_start(node)
+        audit(node, scp, sender, files)
+        node.kill()
+    finally:
+        scp.stop()
+    found = (node.folder / "steps").read_text().splitlines()
+    return list(dict.fromkeys(one for one in found if one.startswith(ROLES)))
