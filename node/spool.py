@@ -125,8 +125,8 @@ class Spool:
             raise as_spool_error(error, self.incoming) from None
 
     def abandon(self, name: str, suffix: str) -> None:
-        """Remove a file that never came to be."""
-        with contextlib.suppress(FileNotFoundError):
+        """Remove a file that never came to be; what a disk does not let go of now is swept later."""
+        with contextlib.suppress(OSError):
             os.unlink(self._incoming(name, suffix))
 
     @staticmethod

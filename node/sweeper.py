@@ -1,7 +1,8 @@
 """Housekeeping: what crashes leave behind is tidied, and what the ledger does not know is adopted.
 
 Guarantees
-    Nothing acknowledged is deleted. Only `incoming/` is swept. Files are listed first and the ledger is asked second,
+    Nothing acknowledged is deleted. Only `incoming/` is swept, and of the kept recipes what is half written.
+    Files are listed first and the ledger is asked second,
     and nothing younger than the grace period is touched, so that a file is never judged by a ledger that is yet to hear
     of it. An original that the ledger does not know is adopted as received, a cleaned file that it does not know as
     cleaned and due. A file goes only when its row says, durably, that it is no longer needed.
@@ -51,6 +52,7 @@ class Swept:
     adopted: int = 0
     originals: int = 0
     cleaned: int = 0
+    drafts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Sweeper:
         """One round over the spool; `grace` in seconds. Only a node that is not yet serving may pass 0."""
         # At the start everything is judged, also what a clock has dated that was set back since.
         before = time.time() - grace if grace else math.inf
-        swept = Swept(incoming=self.spool.sweep_incoming(before))
+        swept = Swept(incoming=self.spool.sweep_incoming(before), drafts=self._sweep_drafts(before))
         for names in _batches(self.spool.list_originals(), before):
             self._sweep_originals(names, swept)
         for names in _batches(self.spool.list_cleaned(), before):
@@ -73,6 +75,16 @@ class Sweeper:
         if swept != Swept():
             event(LOGGER, "swept", **asdict(swept))
         return swept
+
+    def _sweep_drafts(self, before: float) -> int:
+        """Remove recipes that a death left half kept; return how many."""
+        removed = 0
+        for draft in self.config.node.data.glob("recipes/*/*.draft"):
+            with contextlib.suppress(FileNotFoundError):
+                if draft.stat().st_mtime < before:
+                    draft.unlink()
+                    removed += 1
+        return removed
 
     def _sweep_originals(self, names: list[str], swept: Swept) -> None:
         states, needed = self._states(names), self._derived(names)

@@ -276,7 +276,7 @@ class RequestedAssociation:
             request = dimse.encode_store_request(message_id, sop_class_uid, sop_instance_uid)
             self._send_data_set(context_id, encode_command(context_id, request, self._fragment), file, segments)
             self.sent_completely = True
-            return self._response(context_id, message_id, dimse.C_STORE_RSP)
+            return self._response(context_id, message_id, dimse.C_STORE_RSP, sop_instance_uid)
 
     def _send_data_set(self, context_id: int, head: bytes, file: int | Ranges, segments: Sequence[Piece]) -> None:
         wait = self._timeouts.response
@@ -298,7 +298,7 @@ class RequestedAssociation:
                 self._connection.send(head, wait, more=not last, listen=True)
                 head = b""
 
-    def _response(self, context_id: int, message_id: int, command_field: int) -> StoreResult:
+    def _response(self, context_id: int, message_id: int, command_field: int, instance: str = "") -> StoreResult:
         self._connection.expect_answer()
         try:
             answered, response = self._reader.command()
@@ -308,6 +308,8 @@ class RequestedAssociation:
             answered != context_id
             or response.command_field != command_field
             or response.message_id_responded_to != message_id
+            # It may be absent (PS3.7 9.3.1.2); one that is there says which instance this is the answer for.
+            or response.affected_sop_instance_uid not in ("", instance)
             or response.has_data_set
             or response.status is None
         ):

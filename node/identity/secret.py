@@ -7,6 +7,7 @@ readable or writable by group or others. The secret itself is in no message.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import os
@@ -47,14 +48,22 @@ def load_secret(path: Path, what: str = "secret") -> bytes:
 
 
 def create_secret(path: Path) -> bytes:
-    """Make a secret in a file that does not exist yet, durably, and return it. Raises StartError."""
+    """Make a secret in a file that does not exist yet, durably, and return it. Raises StartError.
+
+    The file is whole or not there: what a death leaves of it is written anew the next time.
+    """
     secret = secrets.token_bytes(SECRET_BYTES)
+    draft = path.with_name(f"{path.name}.new")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secret.hex().encode("ascii") + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        os.rename(draft, path)
         _sync_folder(path.parent)
     except OSError as error:
         raise StartError(f"The secret {path} cannot be made: {error.strerror}.") from None

@@ -139,7 +139,9 @@ class SpoolWriter:
     def _remove(self) -> None:
         # It lies in either folder: the disk may also have failed between the new name and its sync.
         self._intake.spool.abandon(self._id, "part")
-        self._intake.spool.original(self._id).unlink(missing_ok=True)
+        # A disk that does not even let go of it: the sweeper adopts it, as after a crash.
+        with contextlib.suppress(OSError):
+            self._intake.spool.original(self._id).unlink(missing_ok=True)
 
     def _write(self, data: bytes | memoryview) -> None:
         if self._sealer is None:

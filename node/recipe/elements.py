@@ -33,6 +33,7 @@ from node.recipe.encoded import (
     ITEM,
     ITEM_END,
     MAX_DEPTH,
+    MAX_ITEMS,
     SEQUENCE_END,
     UNDEFINED,
     Element,
@@ -131,6 +132,7 @@ class Elements:
         "_dataset",
         "_first",
         "_inside",
+        "_items_left",
         "_output",
         "_path",
         "_program",
@@ -148,6 +150,7 @@ class Elements:
         self._program = program
         self._path: list[str] = []
         self._first = 0  # where the elements of the item in hand begin
+        self._items_left = MAX_ITEMS
         self._refers: bool | None = None
         self.codes: tuple[str, ...] = ()
 
@@ -272,8 +275,8 @@ class Elements:
             position += 8
             if item_tag == SEQUENCE_END and not closed and not length:
                 break
-            if item_tag != ITEM or (length != UNDEFINED and position + length > end):
-                raise DatasetError("an item does not fit its sequence", show(tag))
+            if item_tag != ITEM or (length != UNDEFINED and position + length > end) or number >= self._items_left:
+                raise self._bad_item(tag, number)
             self._path[-1] = f"{show(tag)}__{number}__"
             at = ItemAt(self._walker, coding, position, end, length) if decision.items else None
             kind = level.content if at is None else self._kind(decision, level, at)
@@ -285,6 +288,7 @@ class Elements:
                 position, grown = self._item(position, end, length, below, inside)
             delta, number = delta + grown, number + 1
         self._path.pop()
+        self._items_left -= number
         if gone and gone == number and tag == CONTENT_SEQUENCE:
             return position, self._drop_all(element, position, mark, level)
         if decision.codes:
@@ -292,6 +296,12 @@ class Elements:
         if closed and delta:
             self._output.patch(element[2] - 4, element[3] + delta, place.coding, self._where(tag))
         return position, delta
+
+    def _bad_item(self, tag: int, number: int) -> DatasetError:
+        """What is wrong with the item that is the `number`-th (from 0) of a sequence."""
+        if number >= self._items_left:  # what is done with each stays in memory
+            return DatasetError(f"more than {MAX_ITEMS} items", show(tag))
+        return DatasetError("an item does not fit its sequence", show(tag))
 
     def _kind(self, decision: Decision, level: Level, item: ItemAt) -> int:
         """Return the class of an item; where others may refer to items by their place none goes."""

@@ -3,7 +3,7 @@
 Guarantees that every top-level element of `EncodedDataset.elements` has its exact span in the buffer, that spans follow
 one another without a gap, and that only element, item and fragment headers were read: a value is looked at only when
 somebody asks for it. Refuses with DatasetError what is truncated, has lengths that lie, names a tag twice, or is
-nested deeper than `MAX_DEPTH`.
+nested deeper than `MAX_DEPTH`, or has more elements than `MAX_ELEMENTS`: time and memory have bounds, whatever is sent.
 
 Sequences of undefined length are walked to find their end. What a sequence of defined length holds is walked (and
 judged) when the recipe is applied.
@@ -42,6 +42,8 @@ Element: TypeAlias = tuple[int, int, int, int, int]
 
 UNDEFINED = 0xFFFFFFFF
 MAX_DEPTH = 64
+MAX_ELEMENTS = 1 << 16  # of the top level; the largest that devices make have a few thousand
+MAX_ITEMS = 1 << 20  # of all sequences of a data set
 MAX_TEXT = 1 << 20  # bytes; a longer value is no text that anything here asks for
 
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -347,6 +349,8 @@ def _refuse_forbidden(dataset: EncodedDataset) -> None:
 
 def _end(last: int, position: int, end: int) -> None:
     """Judge the last element, where a scan stops whatever is wrong with it: the loop need not ask for each."""
+    if position < end:
+        raise DatasetError(f"more than {MAX_ELEMENTS} elements")
     if position > end:
         raise DatasetError("a length goes beyond the data set", show(last))
     if last >= _LAST_TAG:
@@ -367,7 +371,9 @@ def _scan_explicit(dataset: EncodedDataset) -> None:
     position, end, last = dataset.start, dataset.end, -1
     buffer, coding, walker, append = dataset.buffer, dataset.coding, dataset.walker, dataset.elements.append
     head, short = coding.head, coding.short
-    while position < end:
+    for _ in range(MAX_ELEMENTS):
+        if position >= end:
+            break
         group, number, vr, length = head(buffer, position)
         tag = group << 16 | number
         if tag <= last:
@@ -394,7 +400,9 @@ def _scan_implicit(dataset: EncodedDataset) -> None:
     position, end, last = dataset.start, dataset.end, -1
     buffer, coding, walker, append = dataset.buffer, dataset.coding, dataset.walker, dataset.elements.append
     head = coding.head
-    while position < end:
+    for _ in range(MAX_ELEMENTS):
+        if position >= end:
+            break
         group, number, length = head(buffer, position)
         tag = group << 16 | number
         if tag <= last:

@@ -176,7 +176,6 @@ RESPONSES = {
             )
         )
     ),
-    "with another instance's UID": p_data(command(response(uid(0x1000, "1.2.4")))),
 }
 
 
@@ -269,6 +268,7 @@ BROKEN = {
     "a request": (p_data(command(store_rq())), INVALID),
     "C-ECHO-RQ": (p_data(command(request(C_ECHO))), INVALID),
     "the response to another message": (p_data(command(response(message_id=2))), INVALID),
+    "the response for another instance": (p_data(command(response(uid(0x1000, "1.2.4")))), INVALID),
     "the response to another operation": (p_data(command(response(field=0x8030))), INVALID),
     "a response without a status": (p_data(command(RESPONSE.replace(b"\0\0\0\x09\2\0\0\0\0\xa7", b""))), INVALID),
     "a response with a data set": (

@@ -1,4 +1,4 @@
-"""A disk that is full: A700H, nothing half-written, nothing acknowledged is lost, and it goes on by itself."""
+"""A disk that is full or read-only: A700H, nothing half-written, nothing acknowledged is lost; it goes on by itself."""
 
 import contextlib
 import json
@@ -57,6 +57,12 @@ class NodeOnSmallDisk(RunningNode):
         if done.returncode:
             raise NotReachable(done.stderr.decode())
         return json.loads(done.stdout)
+
+    def inside(self, *command: str) -> None:
+        """Run a command where the node's mounts are seen."""
+        assert self.process is not None
+        where = ["--target", str(self.process.pid), "--user", "--mount", "--preserve-credentials"]
+        subprocess.run(["nsenter", *where, "--", *command], check=True, timeout=30)
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[Callable[[], dict[str, Any]]]:
@@ -180,6 +186,27 @@ def test_a_disk_without_any_room_refuses_and_recovers_on_one_association(small, 
     assert statuses[4:] == [SUCCESS] * 4
     settled(node, archive, 5)
     assert len(set(archive.uids())) == 5
+    wait_for(lambda: node.spool_files() == EMPTY, "the spool is empty")
+
+
+def test_a_spool_that_becomes_read_only_refuses_and_recovers_on_one_association(small, road):
+    node, archive = small(24, "1 KiB")
+    node.start()
+    archive.start()
+    sent = make_ct(road.folder / "sent", 7)
+    assert send(node.port, sent[0]) == [SUCCESS]
+    settled(node, archive, 1)
+    spool = str(node.folder / "var/spool")
+    with associated(node.port, *sent) as association:
+        node.inside("mount", "--bind", spool, spool)
+        node.inside("mount", "-o", "remount,bind,ro", spool)
+        statuses = [association.send_c_store(path).Status for path in sent[1:4]]
+        node.inside("umount", spool)
+        statuses += [association.send_c_store(path).Status for path in sent[4:]]
+    assert statuses == [OUT_OF_RESOURCES] * 3 + [SUCCESS] * 3
+    assert "Read-only file system" in node.log()
+    settled(node, archive, 4)
+    assert len(set(archive.uids())) == 4
     wait_for(lambda: node.spool_files() == EMPTY, "the spool is empty")
 
 
