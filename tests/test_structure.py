@@ -30,7 +30,7 @@ LAYERS = (
     ("deid",),
     ("sweeper",),
     ("opening",),
-    ("rebuild",),
+    ("rebuild", "proof"),
     ("children",),
     ("supervisor",),
     ("cli",),

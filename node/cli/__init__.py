@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from node.cli import check, clean, held, preview, recipe, serve, status, tools
+from node.cli import check, clean, held, preview, prove, recipe, serve, status, tools
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -33,6 +33,7 @@ for _command in (
     status.pause,
     status.resume,
     held.held,
+    prove.prove,
     clean.clean,
     preview.preview,
     recipe.recipe,

@@ -28,7 +28,7 @@ def status(as_json: bool) -> None:
         print_json(found)
         return
     screen = console()
-    screen.print(equation(found), soft_wrap=True)
+    screen.print(f"{equation(found)}; {found['duplicates']} repeated", soft_wrap=True)
     if found["studies_with_two_recipes"]:
         screen.print(f"{found['studies_with_two_recipes']} studies went out under more than one recipe")
     _print_routes(screen, found["routes"])
@@ -62,7 +62,7 @@ def equation(found: dict[str, Any]) -> str:
     terms = " + ".join(f"{found[name]} {name.replace('_', ' ')}" for name in OUTCOMES)
     holds = found["received"] == sum(found[name] for name in OUTCOMES)
     verdict = "holds" if holds else "DOES NOT HOLD"
-    return f"{found['received']} received = {terms}: {verdict}; {found['duplicates']} repeated"
+    return f"{found['received']} received = {terms}: {verdict}"
 
 
 def _print_routes(screen: Console, routes: dict[str, dict[str, Any]]) -> None:
