@@ -32,6 +32,17 @@ LEAST = 0.5  # of all rows have to be delivered, else the run says nothing
 _HARVEST_SECONDS = 5.0
 
 
+class Node(RunningNode):
+    """A node whose data lie wherever the soak has a disk for them."""
+
+    place = Path()
+
+    @property
+    def data(self) -> Path:
+        """Where spool and ledger are."""
+        return self.place
+
+
 class Soak:
     """One run in `folder`; the node's data lie in `data`, which may be a small disk of its own."""
 
@@ -42,7 +53,8 @@ class Soak:
         self.shaky = StoreSCP(folder / "shaky", aet="SHAKY")
         self.rude = Rude(folder / "rude", f"{seed}/rude")
         ports = {"steady": self.steady.port, "shaky": self.shaky.port, "rude": self.rude.port}
-        self.node = RunningNode(folder, ports)
+        self.node = Node(folder, ports)
+        self.node.place = data
         self._configure(data)
         self.sinks = {
             "steady": Harvest("steady", self.steady.folder),
@@ -79,7 +91,6 @@ class Soak:
             for called, other in zip(ROUTES, ("rude", "shaky"), strict=True)
         ]
         self.node.write_config()
-        type(self.node).data = property(lambda _node: data)  # type: ignore[assignment]
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -167,8 +178,8 @@ class Soak:
         states = ("received", "in_flight", "delivered", "held", "excluded", "discarded")
         count = self.count
         return [
-            f"sent          {len(count.sent)} instances; {count.acknowledged.total()} times acknowledged, "
-            f"{count.refused} times refused, {count.lost} times without an answer",
+            f"sent          {len(count.sent)} instances",
+            f"answers       {count.acknowledged.total()} success, {count.refused} refused, {count.lost} missing",
             "ledger        " + ", ".join(f"{proof.get(state)} {state.replace('_', ' ')}" for state in states),
             *(
                 f"{name:13} {sink.files} files of {len(sink.found)} instances, {sink.half} half-written"

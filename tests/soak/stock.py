@@ -20,6 +20,12 @@ PLAIN, NOBODY, UNWANTED, BROKEN, MISMATCH, CUT_OFF = "plain", "nobody", "unwante
 
 _PATIENTS = 6
 _ROWS = 48
+_ELEMENTS = (
+    b"\x10\x00\x20\x00LO",
+    b"\x10\x00\x10\x00PN",
+    b"\x20\x00\x0d\x00UI",
+    b"\xe0\x7f\x10\x00OW",
+)
 _BARE_UID = "2.25.170707070000000000000000000000"
 _UNWANTED_MODALITY = "OT"
 EXCLUDE = f"equals Modality {_UNWANTED_MODALITY}"
@@ -83,13 +89,19 @@ class Stock:
         """What goes over the wire of it."""
         data = _behind_meta(self.file(item))
         if item.kind == BROKEN:
-            return data[: random.Random(item.number).randrange(40, len(data) // 2)]
+            return data[: _within_an_element(data, random.Random(item.number))]
         # Command and data set name different instances.
         return data.replace(item.uid.encode(), uid_of(item.number + 10**15).encode()) if item.kind == MISMATCH else data
 
     def digest(self, item: Item) -> bytes:
         """By which the ledger has to know what was received of it."""
         return new_digest(self.data_set(item)).digest()
+
+
+def _within_an_element(data: bytes, chance: random.Random) -> int:
+    """A place that no data set can end at: in the header or in the value of an element."""
+    start = data.index(chance.choice(_ELEMENTS))
+    return start + chance.randrange(1, 12)
 
 
 def pixels_of(number: int) -> bytes:
