@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -204,8 +205,13 @@ def soak(arguments: argparse.Namespace, folder: Path) -> int:
     data = arguments.disk or folder / "var"
     one = Soak(folder, data, arguments.seed, arguments.rate, arguments.every, small=small)
     with one.running():
-        one.run(60 * arguments.minutes)
-        found, proof = one.judge()
+        try:
+            one.run(60 * arguments.minutes)
+            found, proof = one.judge()
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            found, proof = [f"it did not come to its end: {str(error)[:1000]}"], {}
+        if found and small:
+            shutil.copytree(data, folder / "data")  # the small disk ends with the run
     for line in one.table(proof):
         print(line)
     for difference in found[:100]:
