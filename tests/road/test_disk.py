@@ -3,10 +3,8 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ from typing import Any
 import pytest
 
 from node.errors import NotReachable
-from tests.forwarding.raw import RawSCP
 from tests.road.support import OUT_OF_RESOURCES, SUCCESS, associated, send, use_recipe
 from tests.support import REPOSITORY, RunningNode, make_ct, wait_for
 
@@ -213,41 +210,3 @@ def test_a_ledger_without_room_is_a700h_and_no_acknowledged_instance_is_lost(sma
     status = settled(node, archive, acknowledged)
     assert status["received"] == acknowledged
     wait_for(lambda: node.spool_files() == EMPTY, "nothing unknown stays behind")
-
-
-def test_what_a_process_could_not_give_back_on_a_full_disk_goes_on_when_there_is_room(small, road):
-    """Its leases would last for ten minutes; the forwarder ends in good order and cannot settle what it sent."""
-    answers = threading.Event()
-
-    def behave(connection, number):
-        connection.accept()
-        while True:
-            context, message, uid = connection.store()
-            answers.wait(20)
-            connection.answer(context, message, uid)
-
-    destination = RawSCP(behave).start()
-    road.stack.callback(destination.stop)
-    node, _ = small(4, "1 KiB", "ledger")
-    node.config["node"]["ledger"] = "sqlite:///ledger/ledger.db"
-    node.config["destinations"]["dest"] |= {"address": f"127.0.0.1:{destination.port}", "timeout": {"response": "30s"}}
-    node.write_config()
-    node.start()
-    sent = make_ct(road.folder / "sent", 2)
-    assert send(node.port, sent[0]) == [SUCCESS]
-    wait_for(lambda: destination.connections, "it is being sent")
-    ballast = node.fill()
-    with associated(node.port, *sent) as association:
-        # What the write-ahead log has already taken of the disk serves some commits.
-        for _ in range(400):
-            if association.send_c_store(sent[1]).Status == OUT_OF_RESOURCES:
-                break
-        else:
-            raise AssertionError("the ledger's disk is never full")
-    node.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: '"event": "reloaded"' in node.log(), "others are to take their place")
-    told = node.log().count("the ledger's disk is full")
-    answers.set()
-    wait_for(lambda: node.log().count("the ledger's disk is full") > told, "what was answered cannot be written down")
-    ballast.unlink()
-    node.wait_status(lambda status: not status["in_flight"], "all of it goes on")

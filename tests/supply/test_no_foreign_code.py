@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "node"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The site's own functions are code that the site's administrator names in the configuration: imported, as any module.
+# Processes of the node's own talk through pipes that nobody else can reach: those that clean files by pickle, as they
+# are forks of one another; the decoders of pixels, whose libraries read foreign bytes, by bytes alone.
 # The libraries of pydicom/deid's data are found by name, where `node.deid` is asked for them.
 MEANT = {
     ("recipe/site_functions.py", "exec"),
@@ -19,6 +21,10 @@ MEANT = {
     ("deid/data.py", "importlib"),
     ("standard/tables.py", "importlib.resources"),
     ("cli/tools.py", "importlib.metadata"),
+    ("files/pool.py", "multiprocessing"),
+    ("files/pool.py", "multiprocessing.connection"),
+    ("pixels/decoding.py", "multiprocessing.connection"),
+    ("pixels/helper.py", "multiprocessing.connection"),
 }
 CALLS = {"eval", "exec", "compile", "__import__", "execfile", "breakpoint"}
 IMPORTS = {
@@ -85,6 +91,16 @@ def test_no_module_runs_what_comes_from_outside() -> None:
         for what in forbidden(path.read_text(encoding="utf-8"))
     }
     assert found == MEANT, "each exception is named, and none is named that is gone"
+
+
+@pytest.mark.parametrize("name", ["pixels/decoding.py", "pixels/helper.py"])
+def test_what_a_decoder_of_pixels_answers_is_never_unpickled(name: str) -> None:
+    tree = ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
+    called = {
+        one.func.attr for one in ast.walk(tree) if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)
+    }
+    assert called >= {"send_bytes", "recv_bytes"}
+    assert not called & {"send", "recv"}
 
 
 def test_yaml_is_read_by_the_strict_loader_alone() -> None:
