@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from node import __version__
@@ -87,6 +88,7 @@ class Supervisor:
     cleaned: Bell = field(default_factory=Bell)
     company: Company = field(default_factory=Company)
     roles: list[Role] = field(default_factory=list)
+    left_behind: list[tuple[str, int]] = field(default_factory=list)  # owners of leases that are to be freed
     ending: bool = False
     ended_by: int = 0  # the user id of whoever told it to end
     reloads: int = 0
@@ -106,6 +108,7 @@ class Supervisor:
             self._start(role)
         while not self.ending:
             self._wait(self._next_start())
+            self._recover_all()
             for role in self.roles:
                 if role.pid == 0 and role.start_at <= time.monotonic() and not self.ending:
                     self._start(role)
@@ -243,6 +246,7 @@ class Supervisor:
         if role.name == _LEAVING:
             self.roles.remove(role)
             return
+        self._leave_behind(role)
         if role.leaving and code == 0:
             role.back_off, role.start_at = 0.0, time.monotonic()
             return
@@ -252,17 +256,23 @@ class Supervisor:
             role.back_off = 0.0
         self._later(role)
         event(LOGGER, "died", level=logging.ERROR, role=role.label, exit=code, again_in=round(role.back_off, 1))
-        seq = self.in_hand[role.slot] if role.name == "cleaner" else 0
+
+    def _leave_behind(self, role: Role) -> None:
+        """Note whose leases are to be freed: also one that ended in order may not have written down what it did."""
+        seq = 0
         if role.name == "cleaner":
-            self.in_hand[role.slot] = 0
+            seq, self.in_hand[role.slot] = self.in_hand[role.slot], 0
         if role.name in ("cleaner", "forwarder"):
-            owner = role.owner
-            self._job(lambda: self._recover(owner, seq))
+            self.left_behind.append((role.owner, seq))
 
     @staticmethod
     def _later(role: Role) -> None:
         role.back_off = min(_LONGEST_BACK_OFF, role.back_off * 2 or _FIRST_BACK_OFF)
         role.start_at = time.monotonic() + role.back_off
+
+    def _recover_all(self) -> None:
+        """Free the leases of those that are gone; where the ledger refuses, they are tried again."""
+        self.left_behind = [one for one in self.left_behind if not self._job(partial(self._recover, *one))]
 
     def _recover(self, owner: str, seq: int) -> None:
         database = Database(self.config.node.ledger, columns_of(self.config))
@@ -272,12 +282,14 @@ class Supervisor:
         free_leases(database, owner)
         database.close()
 
-    def _job(self, job: Callable[[], None]) -> None:
+    def _job(self, job: Callable[[], None]) -> bool:
         """Do something with the ledger in a process of its own: no connection may be open when a child is forked."""
         try:
             run_to_its_end(job, self.config.node.log)
         except (NodeError, OSError) as error:
             event(LOGGER, "recovery-failed", level=logging.ERROR, error=str(error))
+            return False
+        return True
 
     # -- reload and end --------------------------------------------------------------------------------------------
 

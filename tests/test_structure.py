@@ -32,7 +32,7 @@ LAYERS = (
     ("sweeper",),
     ("privacy",),
     ("opening",),
-    ("rebuild", "encrypting"),
+    ("rebuild", "encrypting", "proof"),
     ("children",),
     ("supervisor",),
     ("cli",),

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from node.cli import audit, check, clean, held, preview, recipe, serve, spool, status, tools
+from node.cli import audit, check, clean, held, preview, prove, recipe, serve, spool, status, tools
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -34,6 +34,7 @@ for _command in (
     status.resume,
     held.held,
     audit.audit,
+    prove.prove,
     clean.clean,
     preview.preview,
     recipe.recipe,

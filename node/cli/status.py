@@ -30,7 +30,7 @@ def status(as_json: bool) -> None:
         print_json(found)
         return
     screen = console()
-    screen.print(equation(found), soft_wrap=True)
+    screen.print(f"{equation(found)}; {found['duplicates']} repeated", soft_wrap=True)
     for alert in found["alerts"]:
         screen.print(f"{alert['kind']}: {alert['instances']} held since {alert['since']}: {alert['meaning']}")
     if found["studies_with_two_recipes"]:
@@ -96,7 +96,7 @@ def equation(found: dict[str, Any]) -> str:
     terms = " + ".join(f"{found[name]} {name.replace('_', ' ')}" for name in OUTCOMES)
     holds = found["received"] == sum(found[name] for name in OUTCOMES)
     verdict = "holds" if holds else "DOES NOT HOLD"
-    return f"{found['received']} received = {terms}: {verdict}; {found['duplicates']} repeated"
+    return f"{found['received']} received = {terms}: {verdict}"
 
 
 def _print_routes(screen: Console, routes: dict[str, dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context
 
 from tests.crash.support import CT, EXPLICIT, Background, Deadly, Sender, audit, settled, tiny_cts
+from tests.forwarding.raw import RawSCP
 from tests.support import REPOSITORY, StoreSCP, can_connect, free_port, wait_for
 
 ROLES = {"keeper": 1, "auditor": 1, "forwarder": 1, "cleaner": 2, "receiver": 2}
@@ -252,3 +254,36 @@ def test_the_sink_of_the_node_is_replaced_too(make_node: Callable[..., Deadly], 
     node.wait_delivered(20)
     stored = [path for path in (node.folder / "archive").rglob("*.dcm") if not path.parent.name.startswith(".")]
     assert len(stored) == 20
+
+
+def test_what_the_dead_had_in_hand_goes_on_as_soon_as_the_ledger_can_be_written(make_node, tmp_path):
+    """Their leases would last for ten minutes: what could not be freed at once is tried again."""
+    over = threading.Event()
+
+    def behave(connection, number):
+        connection.accept()
+        while True:
+            context, message, uid = connection.store()
+            if number == 1:
+                over.wait(60)
+            connection.answer(context, message, uid)
+
+    destination = RawSCP(behave).start()
+    try:
+        node = make_node({"dest": destination.port})
+        node.config["node"]["log"]["level"] = "debug"
+        node.config["destinations"]["dest"] |= {"associations": 1, "timeout": {"response": "60s"}}
+        node.write_config()
+        node.start()
+        Sender(node.port).send(tiny_cts(tmp_path / "in", 1))
+        wait_for(lambda: destination.connections, "it is being sent")
+        (forwarder,) = wait_for(lambda: node.children().get("forwarder"), "somebody sends it")
+        ledger, away = node.data / "ledger.db", node.data / "away.db"
+        ledger.rename(away)  # whoever has it open goes on
+        forwarder.kill()
+        wait_for(lambda: '"event": "recovery-failed"' in node.log(), "its leases cannot be freed")
+        away.rename(ledger)
+        node.wait_delivered(1)
+    finally:
+        over.set()
+        destination.stop()
