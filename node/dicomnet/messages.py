@@ -59,8 +59,10 @@ class MessageReader:
         self._idle = idle
         self._transfer = transfer
         self._rest = memoryview(b"")
-        self._until = 0.0  # how long the connection may have waited for the peer by then
-        self._came = self._empty = 0  # bytes, and PDUs and PDVs without any, since the peer got this time
+        self._until: float  # how long the connection may have waited for the peer by then
+        self._came: int  # bytes since the peer got this time
+        self._empty: int  # PDUs and PDVs without any
+        self._give(transfer)
 
     def command(self) -> tuple[int, dimse.Command]:
         """Read the next command; return the id of its presentation context and the command.
@@ -96,13 +98,9 @@ class MessageReader:
 
     def _in_message(self) -> tuple[int, int, memoryview]:
         try:
-            found = self._next()
+            return self._next()
         except ReleaseRequested:
             raise ProtocolError("an A-RELEASE-RQ in the middle of a message", REASON_UNEXPECTED_PDU) from None
-        self._came += len(found[2])
-        if self._came >= PROGRESS:
-            self._give(self._transfer)
-        return found
 
     def _give(self, seconds: float) -> None:
         """Give the peer time that it may keep this side waiting."""
@@ -116,21 +114,25 @@ class MessageReader:
 
     def _next(self) -> tuple[int, int, memoryview]:
         """Return context id, message control header and data of the next PDV, valid until the one after it."""
-        while not self._rest:
+        if not self._rest:
             self._rest = self._p_data()
-            if not self._rest:
+            while not self._rest:
                 self._nothing()
+                self._rest = self._p_data()
         rest = self._rest
         length, context_id, control = _PDV.unpack_from(rest)
         end = length + 4
         if context_id not in self._contexts:
             raise ProtocolError("a presentation context that was not accepted", REASON_INVALID_PARAMETER)
         self._rest = rest[end:]
+        self._came += length - _CONTROL
         if length == _CONTROL:
             self._nothing()
         return context_id, control, rest[_PDV_OVERHEAD:end]
 
     def _p_data(self) -> memoryview:
+        if self._came >= PROGRESS:
+            self._give(self._transfer)
         left = self._until - self._connection.waited
         if left <= 0:
             raise PeerTimeout("the peer sends a message too slowly")
