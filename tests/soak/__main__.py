@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ SENDERS = ("storescu", "pynetdicom", "raw", "raw")
 PATIENCE = 120.0  # seconds for what has to come to an end by itself
 LEAST = 0.5  # of all rows have to be delivered, else the run says nothing
 _HARVEST_SECONDS = 5.0
+_PROVE_SECONDS = 20.0
 
 
 class Node(RunningNode):
@@ -76,6 +78,8 @@ class Soak:
         ]
         self.faults = Faults(f"{seed}/faults", self.node, self.shaky, data if small else None, every)
         self._acknowledged = folder / "acknowledged.txt"
+        self.proofs: Counter[int] = Counter()  # amid faults, by exit code
+        self.amid: list[str] = []
 
     def _configure(self, data: Path) -> None:
         node = self.node.config["node"]
@@ -113,9 +117,13 @@ class Soak:
             thread.start()
         try:
             end = time.monotonic() + seconds
+            proving = time.monotonic() + _PROVE_SECONDS / 2
             while (left := end - time.monotonic()) > 0 and not self._errors():
                 time.sleep(min(left, _HARVEST_SECONDS))
                 self._gather()
+                if time.monotonic() > proving:
+                    self._prove_meanwhile()
+                    proving = time.monotonic() + _PROVE_SECONDS
         finally:
             stop.set()
             for thread in threads:
@@ -132,6 +140,13 @@ class Soak:
     def _errors(self) -> list[BaseException]:
         return [error for one in (*self.senders, self.faults) for error in one.errors]
 
+    def _prove_meanwhile(self) -> None:
+        """Amid all that goes on the proof has to hold as well; only a ledger on a full disk need not be readable."""
+        done = self.node.cli("prove", "--json")
+        self.proofs[done.returncode] += 1
+        if done.returncode not in {0, 4}:
+            self.amid += [f"proof amid faults: {json.dumps(one)}" for one in json.loads(done.stdout)["faults"]]
+
     def _gather(self, *, everything: bool = False) -> None:
         for sink in self.sinks.values():
             sink.gather(everything=everything)
@@ -146,6 +161,7 @@ class Soak:
         found += [f"deid-node prove: {json.dumps(fault)}" for fault in proof.get("faults", ())]
         if proof.get("files", {}).get("to_be_removed"):
             found.append("files are left behind")
+        found += self.amid
         rows = self.rows()
         digests = {item: self.stock.digest(item) for item in self.count.sent}
         found += differences(
@@ -187,6 +203,7 @@ class Soak:
                 for name, sink in self.sinks.items()
             ),
             "rude answers  " + _listed(self.rude.ways),
+            f"proofs        {self.proofs[0]} held amid faults, for {self.proofs[4]} the ledger could not be read",
             "faults        " + _listed(self.faults.made),
         ]
 
