@@ -38,7 +38,9 @@ def prove(as_json: bool, content: bool, acknowledged: TextIO | None) -> int:
     with opened_ledger(config) as ledger:
         if not config.node.spool.is_dir():
             raise NotReachable(f"no spool at {config.node.spool}: is node.spool the node's own?")
-        report = Proof(ledger.database, Spool(config.node.spool), content).run(acknowledged)
+        report = Proof(ledger.database, Spool(config.node.spool, sealing=config.node.sealing), content).run(
+            acknowledged
+        )
     if as_json:
         print_json(as_dict(report))
     else:

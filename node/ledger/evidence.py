@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Executable, bindparam, func, select
 
 from node.errors import HoldReason
 from node.ledger.database import Database
+from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.releases import REBUILT_DELIVERED
 from node.ledger.schema import deliveries, delivery_tallies, derivations, events, instances, tallies
 from node.ledger.transactions import Row, Transaction
@@ -95,12 +96,13 @@ class Evidence:
         found: dict[str, list[str]] = {}
         wanted = list(set(uids))
         with self.database.read() as connection:
-            names = _projects(connection)
-            query = select(instances.c.sop_instance_uid, instances.c.outcome).where(
-                instances.c.project.in_(names), instances.c.sop_instance_uid.in_(wanted)
-            )
-            for uid, outcome in connection.execute(query):
-                found.setdefault(uid, []).append(outcome)
+            for project in _projects(connection):
+                sealed = {connection.columns.seal(SOP_INSTANCE_UID, project, uid): uid for uid in wanted}
+                query = select(instances.c.sop_instance_uid, instances.c.outcome).where(
+                    instances.c.project == project, instances.c.sop_instance_uid.in_(list(sealed))
+                )
+                for text, outcome in connection.execute(query):
+                    found.setdefault(sealed[text], []).append(outcome)
         return found
 
 

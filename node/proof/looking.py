@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from node.digest import new_digest
-from node.errors import DatasetError
+from node.errors import DatasetError, SealError
 from node.ledger.database import Database
 from node.ledger.evidence import Evidence, Known, Place, Recount
 from node.part10 import read_file_meta
@@ -27,6 +28,7 @@ from node.proof.rules import (
     judge_file,
     needs_original,
 )
+from node.sealing import Original
 from node.spool import Spool
 from node.sweeper import GRACE_SECONDS
 
@@ -93,32 +95,41 @@ class Proof:
         files = Files()
         if needs_original(known) or is_open(known):
             files = Files(
-                self._file(self.spool.original(known.id), known, head=needs_original(known)),
-                self._file(self.spool.cleaned_file(known.id), known, head=False),
+                self._original(known),
+                self._cleaned(known),
             )
         return judge(known, files)
 
-    def _file(self, path: Path, known: Known, *, head: bool) -> File | None:
-        """Look at a file; at what its data set is only where `head` says so. None where it is not there."""
+    def _original(self, known: Known) -> File | None:
+        """Look at an original; at what its data set is only where it is needed. None where it is not there."""
         try:
-            with path.open("rb") as file:
-                whole = file.seek(0, 2)
-                if not head:
-                    return File(whole)
-                file.seek(0)
-                try:
-                    _, offset = read_file_meta(file.read(_HEAD))
-                except DatasetError:
-                    return File(whole)
-                digest = new_digest() if self.content and known.digest else None
-                if digest is not None:
-                    file.seek(offset)
-                    while chunk := file.read(_CHUNK):
-                        digest.update(chunk)
-                    self.report.files["read"] += 1
-                return File(whole, whole - offset, None if digest is None else digest.digest())
+            with contextlib.closing(self.spool.open_original(known.id)) as original:
+                if not needs_original(known):
+                    return File(original.size)
+                return self._data_set(original, known)
+        except SealError:
+            return File(0)  # it is there, and nobody can read it
         except OSError:
             return None  # missing, or a disk that does not give it
+
+    def _data_set(self, original: Original, known: Known) -> File:
+        whole = original.size
+        try:
+            _, offset = read_file_meta(original.read(0, min(_HEAD, whole)))
+        except DatasetError:
+            return File(whole)
+        digest = new_digest() if self.content and known.digest else None
+        if digest is not None:
+            for place in range(offset, whole, _CHUNK):
+                digest.update(original.read(place, min(_CHUNK, whole - place)))
+            self.report.files["read"] += 1
+        return File(whole, whole - offset, None if digest is None else digest.digest())
+
+    def _cleaned(self, known: Known) -> File | None:
+        try:
+            return File(self.spool.cleaned_file(known.id).stat().st_size)
+        except OSError:
+            return None
 
     def _staying(self, suspects: Sequence[Known]) -> list[Fault]:
         """Return the faults of those that stay as they are; whatever went on meanwhile is looked at once more."""

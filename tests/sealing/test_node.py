@@ -76,6 +76,11 @@ def test_nothing_of_the_patient_shows_and_everything_arrives_as_without_encrypti
     )
     assert "no-patient-id" in previewed.stdout, previewed.stderr
 
+    acknowledged = tmp_path / "acknowledged.txt"
+    acknowledged.write_text("\n".join(str(pydicom.dcmread(path).SOPInstanceUID) for path in files))
+    proof = node.cli("prove", "--content", "--acknowledged", str(acknowledged))
+    assert proof.returncode == 0, proof.stdout
+
     # It is killed in the middle of all that, and takes up its work again.
     node.kill()
     assert not shown(node.data, *words), "after a death"
