@@ -15,6 +15,7 @@ from node.errors import DatasetError, HoldInstance, HoldReason
 from node.identity import PatientKey
 from node.instances.scope import Scope
 from node.recipe import EncodedDataset
+from node.recipe.dictionary import SPECIFIC_CHARACTER_SET
 
 _STUDY_AS_PATIENT = "urn:study-instance-uid"  # the issuer of a patient who is known by a study alone
 _PATIENT_ID = 0x00100020
@@ -22,6 +23,7 @@ _ISSUER_OF_PATIENT_ID = 0x00100021
 _STUDY_INSTANCE_UID = 0x0020000D
 
 
+_WHOSE = (SPECIFIC_CHARACTER_SET, _PATIENT_ID, _ISSUER_OF_PATIENT_ID, _STUDY_INSTANCE_UID)
 _BESIDE = "#"  # in no UID
 
 
@@ -139,9 +141,12 @@ class InstanceIdentities:
     def whose(self) -> str | None:
         """Whose the instance is, keyed: equal for two of one patient and study. None where that cannot be read."""
         try:
-            return self.scope.keys.whose(self._find(), self.original.text(_STUDY_INSTANCE_UID) or "")
+            return self.original.once(("whose", self.scope), _WHOSE, self._whose)
         except DatasetError:
             return None
+
+    def _whose(self) -> str:
+        return self.scope.keys.whose(self._find(), self.original.text(_STUDY_INSTANCE_UID) or "")
 
     def is_of(self, study: str | None) -> bool:
         """Whether the maps say that a study, by its keyed replacement, is this instance's and its patient's."""
