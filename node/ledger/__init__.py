@@ -32,8 +32,6 @@ def open_ledger(config: Config, by: Actor | None = None) -> Ledger:
     ------
     NotReachable
         There is none, or it is of another version.
-    StartError
-        The secret, from which the key of the audit trail is made, cannot be read.
     """
     database = Database(config.node.ledger)
     database.require()
