@@ -41,6 +41,7 @@ def keep_trail(config: Config, stop: Stop) -> None:
     """Keep the audit trail until `stop` is set."""
     database = Database(config.node.ledger, columns_of(config))
     trail = open_trail(config, this_person("serve"))
+    assert trail.key
     sending = Sending(config, database)
     refused = time.monotonic()
     while not stop.wait(_COLLECT_SECONDS):

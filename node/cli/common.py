@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from node.errors import NodeError, StartError
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -82,15 +80,11 @@ def quiet_config() -> Config:
 
 @contextmanager
 def opened_ledger(config: Config, readonly: bool = True) -> Iterator[Ledger]:
-    """Open the ledger; raises NotReachable where there is none, NodeError where what is done cannot be audited."""
+    """Open the ledger; raises NotReachable where there is none. What is done there is written to the audit trail."""
     from node.audit.actor import this_person
     from node.ledger import open_ledger
 
-    try:
-        ledger = open_ledger(config, None if readonly else this_person(_command_name()))
-    except StartError as error:
-        # Nothing is started here: it is wrong, no more.
-        raise NodeError(str(error)) from None
+    ledger = open_ledger(config, None if readonly else this_person(_command_name()))
     try:
         yield ledger
     finally:

@@ -36,8 +36,6 @@ def open_ledger(config: Config, by: Actor | None = None) -> Ledger:
     ------
     NotReachable
         There is none, or it is of another version.
-    StartError
-        The secret, from which the key of the audit trail is made, cannot be read.
     """
     from node.config import columns_of
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from node.audit.chain import Entry, Head, head_of, next_entry, verify
 from node.audit.kinds import Peer, Study
 from node.audit.messages import Message, Source, render
 from node.config import Config
+from node.errors import NodeError, StartError
 from node.identity import audit_key, load_secret
 from node.ledger.database import Database
 from node.ledger.schema import audit, events, instances, meta, refusals
@@ -46,13 +48,21 @@ class Backlog:
     error: str | None
 
 
-@dataclass(slots=True)
+@dataclass
 class Trail:
-    """Writes to the audit trail of a ledger; `by` is who acts. Made by `open_trail`."""
+    """Writes to the audit trail of a ledger; `by` is who acts. Made by `open_trail`.
 
-    key: bytes = field(repr=False)
+    Whatever writes or verifies raises NodeError where `load` does: the key, and only that, is read at the first need.
+    """
+
+    load: Callable[[], bytes] = field(repr=False)
     source: Source
     by: Actor
+
+    @cached_property
+    def key(self) -> bytes:
+        """The key of the chain."""
+        return self.load()
 
     def append(self, connection: Transaction, message: Message, at: float | None = None) -> None:
         """Add a message in the caller's transaction, which has to be durable; `at` in seconds, UTC, by default now."""
@@ -139,15 +149,17 @@ class Trail:
 
 
 def open_trail(config: Config, by: Actor) -> Trail:
-    """Return what writes to the audit trail of a configuration's ledger.
+    """Return what writes to the audit trail of a configuration's ledger, in the name of `by`."""
 
-    Raises
-    ------
-    StartError
-        The secret, from which the chain's key is made, cannot be read.
-    """
+    def load() -> bytes:
+        try:
+            return audit_key(load_secret(config.node.secret_file))
+        except StartError as error:
+            # Nothing is started here: it is wrong, no more.
+            raise NodeError(str(error)) from None
+
     named = Source(config.audit.source or config.node.ae_title, config.audit.site or "", config.node.ae_title)
-    return Trail(audit_key(load_secret(config.node.secret_file)), named, by)
+    return Trail(load, named, by)
 
 
 def problems(database: Database, key: bytes) -> list[str]:

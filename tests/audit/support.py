@@ -29,7 +29,7 @@ BY = Actor(0, 0, "held show")
 
 
 def new_trail() -> Trail:
-    return Trail(KEY, SOURCE, BY)
+    return Trail(lambda: KEY, SOURCE, BY)
 
 
 def messages(database: Database) -> list[ET.Element]:

@@ -11,8 +11,8 @@ import pytest
 from node.audit import kinds
 from node.audit.chain import ZERO, Head, next_entry
 from node.ledger import Database
-from node.ledger.audit import Trail, chain_head, entries, has, problems
-from tests.audit.support import BY, KEY, SOURCE, new_trail
+from node.ledger.audit import chain_head, entries, has, problems
+from tests.audit.support import BY, KEY, new_trail
 from tests.ledger.support import new_database, sql
 
 
@@ -133,7 +133,7 @@ def test_several_processes_write_one_chain(database: Database) -> None:
     def write() -> None:
         own = Database(f"sqlite:///{database.path}")
         for number in range(20):
-            Trail(KEY, SOURCE, BY).record(own, kinds.accessed(BY, f"{number:032x}", "R"))
+            new_trail().record(own, kinds.accessed(BY, f"{number:032x}", "R"))
         own.close()
 
     threads = [threading.Thread(target=write) for _ in range(4)]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from node.config import load_config
+from node.identity import create_secret
 from node.ledger.database import Database
 from tests.cli.support import configure, dcmtk_storescp, deid_node
 
@@ -21,8 +22,10 @@ def archive(tmp_path_factory):
 def ledger(tmp_path):
     path = configure(tmp_path)
     (tmp_path / "var").mkdir()
-    database = Database(load_config(path).node.ledger)
+    config = load_config(path)
+    database = Database(config.node.ledger)
     database.migrate()
+    create_secret(config.node.secret_file)
     database.close()
     return tmp_path
 
