@@ -60,8 +60,8 @@ def test_nothing_of_the_patient_shows_and_everything_arrives_as_without_encrypti
     assert shown(tmp_path / "in", *words), "the search finds what is there"
     wait_for(lambda: (node.data / "ledger.db-wal").stat().st_size, "rows in the log")
     assert not shown(node.data, *words), "while they are held, and wait"
+    wait_for(lambda: len(files_in(node.spool / "originals")) == 2, "of the derived one, and of the one that is held")
     originals = files_in(node.spool / "originals")
-    assert len(originals) == 2, "of the derived one, and of the one that is held"
     assert all(path.read_bytes().startswith(b"DEIDSEAL") for path in originals)
     by_uid = {row.uid: row for row in rows(node)}
     derived, _, held = (by_uid[str(pydicom.dcmread(path).SOPInstanceUID)] for path in files)
