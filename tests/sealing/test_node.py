@@ -138,8 +138,8 @@ def test_a_damaged_original_is_held_and_goes_on_when_it_is_mended(
         return {one["id"]: one["reason"] for one in node.held()}
 
     wait_for(lambda: reasons() == {derived: "damaged", held: "damaged"}, "both are held as damaged")
-    wait_for(lambda: len(scp.files()) == 1, "the other one arrives")
-    assert node.status()["delivered"] == 1
+    node.wait_status(lambda s: s["delivered"] == 1, "the other one arrives")
+    wait_for(lambda: len(scp.files()) == 1, "and nothing of the damaged one stays")
     for path in paths.values():
         flip(path, -100)
     assert node.cli("held", "release", derived, held).returncode == 0
