@@ -9,6 +9,7 @@ Guarantees
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -76,7 +77,11 @@ def lock_spool(spool: Spool) -> int:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Each of them with its mode: `parents=True` would leave that to the umask.
+        for one in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+            one.mkdir(exist_ok=True, mode=0o700)
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     except OSError as error:
         raise StartError(f"the folder {folder} cannot be made ({error.strerror})") from None
 

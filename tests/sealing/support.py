@@ -28,7 +28,10 @@ def shown(data: Path, *words: str) -> list[tuple[str, str]]:
     """Where any of these words stands in the bytes of any file, in plain, or as one of two usual encodings."""
     found = []
     for path in files_in(data):
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue  # the node was quicker, and it is gone
         encoded = ((word, word.encode(code)) for word in words for code in ("ascii", "utf-16-le", "utf-16-be"))
         found += [(str(path.relative_to(data)), word) for word, code in encoded if code in content]
     return found

@@ -18,6 +18,7 @@ def trial(node: Deadly, scp: StoreSCP, tmp_path: Path) -> Trial:
     return Trial(node, scp, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_death_while_receiving_leaves_half_a_sealed_file_that_nobody_takes_for_one(trial: Trial) -> None:
     trial.run("data-partly-written", "node")
     assert trial.left["incoming"] == 1

@@ -60,8 +60,8 @@ def test_nothing_of_the_patient_shows_and_everything_arrives_as_without_encrypti
     assert shown(tmp_path / "in", *words), "the search finds what is there"
     wait_for(lambda: (node.data / "ledger.db-wal").stat().st_size, "rows in the log")
     assert not shown(node.data, *words), "while they are held, and wait"
+    wait_for(lambda: len(files_in(node.spool / "originals")) == 2, "of the derived one, and of the one that is held")
     originals = files_in(node.spool / "originals")
-    assert len(originals) == 2, "of the derived one, and of the one that is held"
     assert all(path.read_bytes().startswith(b"DEIDSEAL") for path in originals)
     by_uid = {row.uid: row for row in rows(node)}
     derived, _, held = (by_uid[str(pydicom.dcmread(path).SOPInstanceUID)] for path in files)
@@ -143,8 +143,8 @@ def test_a_damaged_original_is_held_and_goes_on_when_it_is_mended(
         return {one["id"]: one["reason"] for one in node.held()}
 
     wait_for(lambda: reasons() == {derived: "damaged", held: "damaged"}, "both are held as damaged")
-    wait_for(lambda: len(scp.files()) == 1, "the other one arrives")
-    assert node.status()["delivered"] == 1
+    node.wait_status(lambda s: s["delivered"] == 1, "the other one arrives")
+    wait_for(lambda: len(scp.files()) == 1, "and nothing of the damaged one stays")
     for path in paths.values():
         flip(path, -100)
     assert node.cli("held", "release", derived, held).returncode == 0
