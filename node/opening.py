@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import secrets
 import time
@@ -23,8 +24,16 @@ from node.identity import create_secret, fingerprint, load_secret
 from node.ledger.database import Database
 from node.ledger.projects import refuse_changed
 from node.ledger.schema import meta
+from node.ledger.seen import damage, note_start
+from node.log import event
 from node.spool import Spool, sync_folder
 
+LOGGER = logging.getLogger("node.opening")
+
+_OLDER = (
+    "the ledger is older than the spool: files that it does not know are adopted; of what was delivered since it knows "
+    "nothing"
+)
 _SPOOL_ID = "spool_id"
 FINGERPRINT = "secret_fingerprint"
 _REBUILDING = "rebuilding"
@@ -35,7 +44,8 @@ def make_spool(config: Config) -> Spool:
     """The spool of a configuration, with its floor of free space in bytes."""
     _make_folder(config.node.spool)
     disk = os.statvfs(config.node.spool)
-    return Spool(config.node.spool, config.node.min_free_disk.bytes_of(disk.f_blocks * disk.f_frsize))
+    floor = config.node.min_free_disk.bytes_of(disk.f_blocks * disk.f_frsize)
+    return Spool(config.node.spool, floor, retains=config.retention.originals > 0)
 
 
 def lock_spool(spool: Spool) -> int:
@@ -129,9 +139,18 @@ def open_node(config: Config, spool: Spool, modes: Mapping[str, str] | None = No
                 f"the spool {spool.root} holds instances, but there is no ledger at {database.path}: put the ledger "
                 f"back, or make a new one from the spool with `deid-node rebuild`"
             )
+        found = damage(database, spool.root)
+        if found:
+            raise StartError(
+                f"the ledger {database.path} is damaged ({found}): put a backup of it back; or move it away, with "
+                f"what lies beside it (-wal, -shm), and make a new one from the spool with `deid-node rebuild`"
+            )
         spool.prepare()
         create_ledger(config, spool, database, may_make_secret=not used_before)
         refuse_changed(database, config, modes)
+        missing = note_start(database, spool.root)
+        if missing:
+            event(LOGGER, "ledger-older", level=logging.ERROR, missing=missing, error=_OLDER)
     finally:
         database.close()
 

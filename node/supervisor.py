@@ -25,9 +25,11 @@ from node import __version__
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
 from node.config import Config, Endpoint, certificate_faults, load_config
 from node.errors import ConfigError, NodeError, StartError
+from node.housekeeping import Keeper
 from node.ledger.cleaning import free_leases, strike
 from node.ledger.database import Database
 from node.ledger.projects import refuse_changed
+from node.ledger.seen import note_end
 from node.log import event, setup_logging
 from node.opening import lock_spool, make_spool, open_node
 from node.recipe import Recipe
@@ -43,8 +45,6 @@ LOGGER = logging.getLogger("node.supervisor")
 _FIRST_BACK_OFF = 0.2
 _LONGEST_BACK_OFF = 30.0
 _WELL_AFTER = 60.0  # a child that lived this long starts its back-off anew
-_CHECKPOINT_SECONDS = 1.0
-_SWEEP_SECONDS = 600.0
 _LAST_SECONDS = 15.0  # for a cleaner or forwarder to finish what it has in hand
 
 _LEAVING = "leaving"  # a receiver of the configuration before, which serves its associations to the end
@@ -189,15 +189,7 @@ class Supervisor:
 
     def _keep(self, stop: Stop) -> None:
         self._close_listeners()
-        database = Database(self.config.node.ledger)
-        sweeper = Sweeper(self.config, self.spool, database)
-        swept = time.monotonic()
-        while not stop.wait(_CHECKPOINT_SECONDS):
-            database.checkpoint()
-            if time.monotonic() - swept > _SWEEP_SECONDS:
-                sweeper.sweep()
-                swept = time.monotonic()
-        database.close()
+        Keeper(self.config, self.spool, Database(self.config.node.ledger), stop).run()
 
     def _close_own(self) -> None:
         for listener in self.listeners:
@@ -296,6 +288,7 @@ class Supervisor:
         if len(free) < len(receivers):
             raise StartError("associations of earlier reloads are still open: reload again when they have ended")
         self.config, self.recipes = config, recipes
+        self.spool.retains = config.retention.originals > 0
         _read_what_is_shared(recipes)
         for role in self.roles:
             if role.pid and role.name in ("cleaner", "forwarder", "keeper"):
@@ -323,6 +316,7 @@ class Supervisor:
             (("keeper", "sink"), _LAST_SECONDS),
         ):
             self._end_roles(names, seconds)
+        self._job(lambda: note_end(Database(self.config.node.ledger), self.spool.root))
         event(LOGGER, "ended")
 
     def _end_roles(self, names: tuple[str, ...], seconds: float) -> None:

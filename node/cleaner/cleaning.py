@@ -23,7 +23,7 @@ from node.instances import Content, InstanceIdentities, Source, masked, opened, 
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Excluded, Held, Result
 from node.ledger.leases import LEASE_SECONDS
-from node.ledger.maps import DATE_MODE, Handed
+from node.ledger.maps import DATE_MODE, KEY, Handed
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, answered_for, told
 from node.log import event
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
@@ -260,10 +260,11 @@ def _tell(claimed: Claimed, findings: list[Finding]) -> None:
 
 
 def _handed(plan: Plan, identities: InstanceIdentities, *, sole: bool) -> Handed:
-    keys, mode = plan.scope.keys, date_mode(plan.recipe.profile)
+    scope, mode = plan.scope, date_mode(plan.recipe.profile)
+    keys = scope.keys
     return Handed(
         keys.epoch,
-        {**keys.forms.fixed, DATE_MODE: mode} if mode else keys.forms.fixed,
+        {**keys.forms.fixed, **({DATE_MODE: mode} if mode else {}), **({KEY: scope.key} if scope.key else {})},
         tuple(identities.uids.items()),
         tuple((key.issuer, key.patient_id, *found) for key, found in identities.patients.items()),
         identities.study,

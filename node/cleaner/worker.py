@@ -138,7 +138,7 @@ class Cleaner:
         match result:
             case Clean():
                 event(LOGGER, "cleaned", instance=claimed.id, route=claimed.route, size=result.size)
-                if result.derived is not None:
+                if result.derived is not None or self.spool.retains:
                     self.spool.mark_cleaned(claimed.id)
                     return
             case Held():

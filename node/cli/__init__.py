@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from node.cli import check, clean, held, preview, recipe, serve, status, tools
+from node.cli import check, clean, held, preview, project, recipe, serve, status, tools
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -35,6 +35,7 @@ for _command in (
     held.held,
     clean.clean,
     preview.preview,
+    project.project,
     recipe.recipe,
     tools.echo,
     tools.rebuild,

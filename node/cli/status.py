@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from node.config import Config
+    from node.ledger import Ledger
 
 OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
 
@@ -23,7 +24,7 @@ def status(as_json: bool) -> None:
     """Count what was received and what became of it."""
     config = quiet_config()
     with opened_ledger(config) as ledger:
-        found = with_configured(ledger.status(), config) | with_certificates(config)
+        found = with_configured(ledger.status(), config) | with_certificates(config) | with_upkeep(ledger, config)
     if as_json:
         print_json(found)
         return
@@ -34,6 +35,7 @@ def status(as_json: bool) -> None:
     _print_routes(screen, found["routes"])
     _print_destinations(screen, found["destinations"])
     _print_certificates(screen, found.get("certificates", []))
+    _print_upkeep(screen, found)
     _print_refused(screen, found.get("refused", []))
 
 
@@ -46,6 +48,20 @@ def with_certificates(config: Config) -> dict[str, Any]:
         for one in expiries(config)
     ]
     return {"certificates": found} if found else {}
+
+
+def with_upkeep(ledger: Ledger, config: Config) -> dict[str, Any]:
+    """Return the state of the spool's disk, what went by age, and what somebody has to look at."""
+    from node.ledger.alerts import alerts, disk_of
+    from node.ledger.erasing import erased
+
+    disk = disk_of(config)
+    keys = ("free", "floor", "warn", "state", "seconds_to_full")
+    return {
+        "disk": None if disk is None else {key: getattr(disk, key) for key in keys},
+        "erased": erased(ledger.database),
+        "alerts": alerts(ledger.database, config),
+    }
 
 
 def with_configured(found: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -110,6 +126,20 @@ def _print_refused(screen: Console, refused: list[dict[str, Any]]) -> None:
         keys = ("kind", "calling_ae_title", "called_ae_title", "address", "uid", "times")
         add_row(table, *(one.get(key) for key in keys), ago(one.get("last")))
     screen.print(table)
+
+
+def _print_upkeep(screen: Console, found: dict[str, Any]) -> None:
+    from node.cli.common import length
+
+    disk = found["disk"]
+    if disk is not None:
+        full = disk["seconds_to_full"]
+        when = "" if full is None else f", full in {length(full)}"
+        screen.print(f"disk {disk['state']}: {disk['free'] >> 20} MiB free, floor {disk['floor'] >> 20} MiB{when}")
+    if found["erased"]:
+        screen.print("erased by age: " + ", ".join(f"{n} {kind}" for kind, n in sorted(found["erased"].items())))
+    for alert in found["alerts"]:
+        screen.print(f"! {alert['kind']}, {ago(alert['since'])}: {alert['text']}", soft_wrap=True, markup=False)
 
 
 @click.command()

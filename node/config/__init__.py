@@ -20,6 +20,7 @@ from node.config.model import (
     TrialDestination,
 )
 from node.config.projects import Project
+from node.config.retention import Retention
 from node.config.security import (
     Expiry,
     certificate_faults,
@@ -39,6 +40,7 @@ __all__ = [
     "Network",
     "NodeSettings",
     "Project",
+    "Retention",
     "Retry",
     "Route",
     "Sender",

@@ -118,7 +118,8 @@ def _nearest(word: str, known: list[str]) -> str:
 
 def of_config(config: Config, document: Document) -> Iterator[Fault]:
     """Find routes that nothing reaches or that are open to anyone, and addresses and folders that collide."""
-    for path, problem, hint in (*_routes(config), *_listeners(config), *_addresses(config), *_folders(config)):
+    found = (*_routes(config), *_listeners(config), *_addresses(config), *_folders(config), *_kept(config))
+    for path, problem, hint in found:
         yield Fault(str(config.file), document.line_of(path), problem, hint, dotted(path))
 
 
@@ -224,6 +225,23 @@ def _folders(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
     for key, path in (("secret_file", config.node.secret_file), ("ledger", Path(config.node.ledger[10:]))):
         if path.is_relative_to(spool):
             yield ("node", key), "must not lie in the spool.", "Only the node's own instance files lie there."
+
+
+def _kept(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
+    """Find two answers to how long originals stay, and keys that two projects would share."""
+    if config.retention.originals and config.node.originals == "until-cleaned":
+        problem = "originals cannot stay after their delivery where `node.originals` lets them go before it."
+        yield ("retention", "originals"), problem, "Remove one of the two."
+    owners: dict[Path, str] = {config.node.secret_file: "the node's secret"}
+    for name, project in config.projects.items():
+        if project.key_file is None:
+            continue
+        path: KeyPath = ("projects", name, "key_file")
+        if project.key_file in owners:
+            yield path, f"this file is {owners[project.key_file]}.", "Each project has a key of its own."
+        if project.key_file.is_relative_to(config.node.spool):
+            yield path, "must not lie in the spool.", "Only the node's own instance files lie there."
+        owners[project.key_file] = f"the key of project '{name}'"
 
 
 def warnings(config: Config) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from pydantic import (
 
 from node.config.paths import FilePath, base_of, parse_path
 from node.config.projects import Project
+from node.config.retention import Retention
 from node.config.section import Section
 from node.config.tls import DestinationTLS, ListenerTLS
 from node.config.units import (
@@ -144,7 +145,7 @@ class Listener(Section):
 class NodeSettings(Section):
     """The node itself. It receives where `listening` says: at `listen`, which is without TLS, and at `listeners`.
 
-    `originals` says how long they stay.
+    `originals` says how long they stay. `warn_free_disk` None is three times `min_free_disk`.
     """
 
     ae_title: AETitle
@@ -157,6 +158,7 @@ class NodeSettings(Section):
     max_associations: Annotated[int, Field(ge=1, le=10_000)] = 50
     workers: Annotated[int, PlainValidator(_workers)] = Field(default="auto", validate_default=True)
     min_free_disk: Annotated[Size, PlainValidator(parse_size)] = Size(bytes=1 << 30)
+    warn_free_disk: Annotated[Size | None, PlainValidator(parse_size)] = None
     originals: Literal["until-delivered", "until-cleaned"] = "until-delivered"
     drain: Duration = 30.0
     log: LogSettings = LogSettings()
@@ -298,6 +300,7 @@ class Config(Section):
     trial_destination: TrialDestination | None = None
     web: Web = Web()
     duplicates: Duplicates = Duplicates()
+    retention: Retention = Retention()
     peers: dict[str, str] = {}
     functions: tuple[FilePath, ...] = ()
     vocabulary: tuple[FilePath, ...] = ()

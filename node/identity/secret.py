@@ -1,4 +1,4 @@
-"""The secret: the key of all keyed functions, in a file of its own.
+"""The secret: the key of all keyed functions, in a file of its own; and keys of projects, in files like it.
 
 Guarantees that a new secret comes from the system's random source, is on stable storage before `create_secret`
 returns, and was readable by nobody else at any time. Refuses (StartError) a file that is missing, malformed, or
@@ -22,27 +22,30 @@ _HEX = re.compile(rb"[0-9a-fA-F]{64}\n?\Z")
 _FINGERPRINT_TEXT = b"deid-node secret fingerprint"
 
 
-def load_secret(path: Path) -> bytes:
-    """Return the secret of a file, 32 bytes. Raises StartError when it is missing, malformed, or open to others."""
+def load_secret(path: Path, what: str = "secret") -> bytes:
+    """Return the secret of a file, 32 bytes; `what` is how messages call it.
+
+    Raises StartError when it is missing, malformed, or open to others.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise StartError(f"The secret {path} cannot be read: {error.strerror}.") from None
+        raise StartError(f"The {what} {path} cannot be read: {error.strerror}.") from None
     try:
         state = os.fstat(descriptor)
         content = os.read(descriptor, 1024) if stat.S_ISREG(state.st_mode) else b""
     finally:
         os.close(descriptor)
     if not stat.S_ISREG(state.st_mode):
-        raise StartError(f"The secret {path} is no file.")
+        raise StartError(f"The {what} {path} is no file.")
     if stat.S_IMODE(state.st_mode) & 0o077:
-        raise StartError(f"The secret {path} can be read by others; run: chmod 600 {path}")
+        raise StartError(f"The {what} {path} can be read by others; run: chmod 600 {path}")
     if not _HEX.match(content):
-        raise StartError(f"The secret {path} is malformed: 64 hexadecimal digits are expected.")
+        raise StartError(f"The {what} {path} is malformed: 64 hexadecimal digits are expected.")
     return bytes.fromhex(content.decode("ascii"))
 
 
-def create_secret(path: Path) -> bytes:
+def create_secret(path: Path, what: str = "secret") -> bytes:
     """Make a secret in a file that does not exist yet, durably, and return it. Raises StartError."""
     secret = secrets.token_bytes(SECRET_BYTES)
     try:
@@ -53,8 +56,23 @@ def create_secret(path: Path) -> bytes:
             os.fsync(file.fileno())
         _sync_folder(path.parent)
     except OSError as error:
-        raise StartError(f"The secret {path} cannot be made: {error.strerror}.") from None
+        raise StartError(f"The {what} {path} cannot be made: {error.strerror}.") from None
     return secret
+
+
+def destroy_secret(path: Path) -> None:
+    """Overwrite a secret where it lies, and remove its file, both durably. Raises OSError.
+
+    What a file system or a disk keeps of what was overwritten, and copies elsewhere, are beyond this.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(descriptor, b"0" * os.fstat(descriptor).st_size, 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    path.unlink()
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

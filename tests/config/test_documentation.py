@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from node.cli import cli
-from node.config import Destination, NodeSettings, Project, Route, TrialDestination
+from node.config import Destination, NodeSettings, Project, Retention, Route, TrialDestination
 from node.errors import HoldReason
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
@@ -16,6 +16,7 @@ SECTIONS = {
     "node": NodeSettings,
     "routes": Route,
     "projects": Project,
+    "retention": Retention,
     "destinations": Destination,
     "trial_destination": TrialDestination,
 }

@@ -1,0 +1,96 @@
+"""What somebody has to look at, found out whenever it is asked for: nothing of it is stored.
+
+An alert has a kind, a time since when it is so, and a sentence that says what to do. Kinds: `disk-low`, `disk-full`,
+`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`. No text holds a value of a data set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from node.config import Config
+from node.disk import Disk, look
+from node.ledger.closed import records
+from node.ledger.database import Database
+from node.ledger.operation import iso
+from node.ledger.schema import deliveries, instances
+from node.ledger.seen import older
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing to look at; `since` in seconds, UTC."""
+
+    kind: str
+    since: float
+    text: str
+
+    def told(self) -> dict[str, Any]:
+        """As `status --json` prints it."""
+        return {"kind": self.kind, "since": iso(self.since), "text": self.text}
+
+
+Source = Callable[[Database, Config, float], Iterator[Alert]]
+
+
+def disk_of(config: Config) -> Disk | None:
+    """The state of the spool's disk; None where there is no spool that can be seen from here."""
+    try:
+        return look(config)
+    except OSError:
+        return None
+
+
+def alerts(database: Database, config: Config) -> list[dict[str, Any]]:
+    """Everything that somebody has to look at now, oldest first. Raises LedgerError."""
+    now = time.time()
+    found = [alert for source in SOURCES for alert in source(database, config, now)]
+    return [alert.told() for alert in sorted(found, key=lambda alert: alert.since)]
+
+
+def _disk(_database: Database, config: Config, _now: float) -> Iterator[Alert]:
+    disk = disk_of(config)
+    if disk is not None and disk.text:
+        yield Alert(f"disk-{disk.state}", disk.since, disk.text)
+
+
+def held_long(database: Database, config: Config, now: float) -> Iterator[Alert]:
+    """Tell of what is held for longer than `retention.held`; it is never deleted by age."""
+    age = config.retention.held
+    if age is None:
+        return
+    count, first = 0, now
+    with database.read() as connection:
+        for table in (instances, deliveries):
+            query = select(func.count(), func.min(table.c.changed_at))
+            row = connection.execute(query.where(table.c.state == "held", table.c.changed_at < now - age)).one()
+            count, first = count + row[0], min(first, row[1] or now)
+    if count:
+        text = f"{count} held for longer than retention.held: deid-node held list; release or discard them"
+        yield Alert("held-long", first + age, text)
+
+
+def _ledger(_database: Database, config: Config, _now: float) -> Iterator[Alert]:
+    found = older(config.node.spool)
+    if found is not None:
+        at, missing = found
+        text = (
+            f"the ledger is older than the spool: at least {missing} instances that were received are not in it. Those "
+            f"whose files are in the spool were adopted; of the others, which were delivered, nothing is known"
+        )
+        yield Alert("ledger-older", at, text)
+
+
+def _closing(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
+    for project, record in records(database).items():
+        if record["closed"] is None:
+            text = f"closing project {project} did not come to its end: deid-node project close {project} --yes"
+            yield Alert("closing", record["begun"], text)
+
+
+SOURCES: tuple[Source, ...] = (_disk, held_long, _ledger, _closing)
