@@ -57,7 +57,8 @@ def lock_spool(spool: Spool) -> int:
         Another node has it, or it cannot be written.
     """
     try:
-        descriptor = os.open(spool.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Not for writing, or nobody could remount the spool's disk read-only while the node runs.
+        descriptor = os.open(spool.root / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StartError(f"the spool {spool.root} cannot be used ({error.strerror})") from None
     deadline = time.monotonic() + _DYING_SECONDS
@@ -71,8 +72,11 @@ def lock_spool(spool: Spool) -> int:
         raise StartError(
             f"another node (process {owner}) uses the spool {spool.root}: stop it, or give this one a spool of its own"
         )
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    try:
+        (spool.root / "lock").write_text(f"{os.getpid()}\n", encoding="ascii")
+    except OSError as error:
+        os.close(descriptor)
+        raise StartError(f"the spool {spool.root} cannot be written ({error.strerror})") from None
     return descriptor
 
 
@@ -104,7 +108,7 @@ def _is_alive(process: str) -> bool:
 def running_node(config: Config) -> int | None:
     """Process id of the node that serves this configuration's spool, or None."""
     try:
-        descriptor = os.open(config.node.spool / "lock", os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(config.node.spool / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

@@ -27,9 +27,9 @@ from node.ledger.database import Database
 from node.ledger.reception import known_ids
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
 from node.ledger.schema import deliveries, instances
+from node.ledger.seen import note_start
 from node.ledger.sending import finish
 from node.ledger.transactions import Transaction
-from node.ledger.seen import note_start
 from node.opening import FINGERPRINT, create_ledger, end_rebuilding, is_new, is_rebuilding, lock_spool, make_spool
 from node.spool import Spool
 from node.sweeper import Sweeper
