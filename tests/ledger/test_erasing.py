@@ -64,7 +64,6 @@ def test_events_of_what_is_done_with_go_by_age_and_those_of_held_and_waiting_ins
     cleaned(database, "1.2.5", "a")
     date(database, 40)
     cleaned(database, "1.2.6", "a")
-    settle(database, Verdict.DELIVERED)
     before = sql(database, "SELECT at FROM events ORDER BY at")[0][0] + 10 * DAY
     count = sql(database, "SELECT count(*) FROM events WHERE instance <= 3")[0][0]
     assert count == 9
