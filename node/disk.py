@@ -30,7 +30,8 @@ from node.log import event
 LOGGER = logging.getLogger("node.disk")
 
 _NAME = "disk.json"
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+_TELL_SECONDS = 5.0
 _PROBE_SECONDS = 30.0  # while all is well; else at each look
 _WINDOW_SECONDS = 600.0  # over which the rate is measured
 _LEAST_SECONDS = 10.0  # of samples, before there is a rate
@@ -146,6 +147,7 @@ class Watch:
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
     _looked: float = -math.inf
     _probed: float = -math.inf
+    _told: float = -math.inf
 
     def look(self) -> None:
         """Look where it is time to."""
@@ -160,8 +162,11 @@ class Watch:
             state, (free, floor, _) = _state(self.config, self.folder, probe=probe)
         except OSError:
             state, free, floor = "failing", 0, 0
-        self._note(state, free, floor)
-        self._tell()
+        changed = state != self._state
+        if changed or now - self._told >= _TELL_SECONDS:
+            self._told = now
+            self._note(state, free, floor)
+            self._tell()
 
     def _note(self, state: str, free: int, floor: int) -> None:
         at = time.time()
