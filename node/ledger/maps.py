@@ -119,8 +119,7 @@ class LedgerMaps:
         Collision
             Another process has written something else meanwhile, an import has, or the project is closed.
         """
-        if connection.execute(_CLOSED, {"the_project": project}).first() is not None:
-            raise ProjectClosed("the project is closed")
+        refuse_closed(connection, project)
         if self._day != today():
             self._uids_today.clear()
             self._patients_today.clear()
@@ -199,6 +198,12 @@ class LedgerMaps:
             new_patient(connection, key, (pseudonym, shift), "computed")
             if known_patient(connection, key) != (pseudonym, shift):
                 raise Collision("a patient got another pseudonym meanwhile")
+
+
+def refuse_closed(connection: Transaction, project: str) -> None:
+    """Raise ProjectClosed where nothing may be handed out in a project's name any more."""
+    if connection.execute(_CLOSED, {"the_project": project}).first() is not None:
+        raise ProjectClosed(f"project {project} is closed")
 
 
 def bound_forms(connection: Transaction, project: str, epoch: int) -> Forms:

@@ -14,11 +14,12 @@ import pytest
 from node.cli import run
 from node.closing import close_project, list_projects, make_key, read_records
 from node.config import Config, load_config
-from node.errors import ConfigError, HoldReason, ProjectError, StartError
+from node.errors import ConfigError, HoldReason, ProjectClosed, ProjectError, StartError
 from node.identity import fingerprint, load_secret
 from node.instances import make_scope
 from node.ledger.cleaning import CleaningLedger, Held
 from node.ledger.closed import begin, is_closed
+from node.ledger.crosswalk import UidPair, import_pairs
 from node.ledger.database import Database
 from node.ledger.maps import KEY, Handed, new_uid
 from node.ledger.projects import refuse_changed
@@ -155,6 +156,9 @@ def test_what_a_node_still_receives_for_a_closed_project_is_held(site: Site) -> 
     site.work("1.2.3.9")
     assert sql(site.database, "SELECT reason FROM instances WHERE state = 'held'") == [("project-closed",)]
     assert sql(site.database, "SELECT count(*) FROM uid_map") == [(0,)]
+    scope = make_scope(site.config, "research", None, load_secret(site.config.node.secret_file))
+    with pytest.raises(ProjectClosed, match="project research is closed"):
+        import_pairs(site.database, scope, [UidPair(1, "1.2.3", "2.25.9")])
 
 
 def test_a_closing_that_was_interrupted_is_ended_by_the_same_command_and_counts_all(site: Site) -> None:
