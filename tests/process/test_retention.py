@@ -37,6 +37,7 @@ def test_delivered_originals_stay_for_their_time_and_then_go_with_a_record(
     assert sum(node.spool_files().values()) == 0
     assert {data_set_digest(path) for path in retained(node)} == {data_set_digest(path) for path in files}
     assert node.stop() == 0
+    assert '"left"' in (node.spool / "ledger.json").read_text(), "the next start need not look at every page"
 
     house = Database(f"sqlite:///{node.data / 'ledger.db'}")
     config = load_config(node.config_path)
