@@ -35,6 +35,7 @@ _TELL_SECONDS = 5.0
 _PROBE_SECONDS = 30.0  # while all is well; else at each look
 _WINDOW_SECONDS = 600.0  # over which the rate is measured
 _LEAST_SECONDS = 10.0  # of samples, before there is a rate
+_LEAST_BYTES = 1 << 20  # that are gone meanwhile; less comes and goes by itself
 _FRESH_SECONDS = 60.0  # for which what the node has told counts
 _LONGEST = 365 * 86400.0  # what fills later than that does not fill
 _LOW_TIMES = 3
@@ -86,7 +87,7 @@ def seconds_to_full(samples: Sequence[tuple[float, int]], floor: int) -> float |
     (began, before), (at, free) = samples[0], samples[-1]
     if free <= floor:
         return 0.0
-    if at - began < _LEAST_SECONDS or before <= free:
+    if at - began < _LEAST_SECONDS or before - free < _LEAST_BYTES:
         return None
     seconds = (free - floor) * (at - began) / (before - free)
     return round(seconds) if math.isfinite(seconds) and seconds < _LONGEST else None

@@ -30,6 +30,7 @@ from tests.ledger.support import receive, sql
 from tests.support import wait_for
 
 GIB = 1 << 30
+MIB = 1 << 20
 DAY = 86400.0
 
 
@@ -48,13 +49,14 @@ def load(folder: Path, more: str = "", node: str = "") -> Config:
         ([(0, 50), (100, 40)], 300),  # 30 above the floor, 10 in 100 seconds
         ([(0, 50), (50, 20), (100, 40)], 300),
         ([(0, 50), (100, 10)], 0),
-        ([(0, 10**12 + 1), (600, 10**12)], None),  # in millions of years
+        ([(0, 50.9), (600, 50)], None),  # less than a MiB comes and goes by itself
+        ([(0, 10**9 + 2), (600, 10**9)], None),  # in thousands of years
     ],
 )
 def test_the_time_to_full_follows_from_the_rate_of_the_last_minutes(
-    samples: list[tuple[float, int]], seconds: float | None
+    samples: list[tuple[float, float]], seconds: float | None
 ) -> None:
-    assert seconds_to_full(samples, 10) == seconds
+    assert seconds_to_full([(at, int(free * MIB)) for at, free in samples], 10 * MIB) == seconds
 
 
 def test_the_mark_lies_in_front_of_the_floor(tmp_path: Path) -> None:
