@@ -18,6 +18,7 @@
     ├── FileError              a file that a person named cannot be read or written
     ├── FilesError             some of many files failed; the others are done
     ├── NotInstalled           a package is missing that only some installations need
+    ├── ProjectError           a project cannot be closed, or get a key
     ├── CertificateError       a certificate or a key for TLS cannot be used
     ├── HoldInstance           this instance must not go on; carries a reason of a closed list
     └── NetworkError           an association, seen from our side
@@ -134,6 +135,10 @@ class ProjectChanged(Collision):
     """A project's replacements have other forms than those that were handed out before."""
 
 
+class ProjectClosed(Collision):
+    """A project is closed: nothing more is handed out in its name."""
+
+
 class RecipeChanged(Collision):
     """A study that is to have one recipe began under another one."""
 
@@ -179,6 +184,10 @@ class FilesError(NodeError):
         return FilesError, (self.done, self.failed)
 
 
+class ProjectError(NodeError):
+    """A project cannot be closed, or get a key; the text says why and what to do."""
+
+
 class CertificateError(NodeError):
     """A certificate or a key for TLS cannot be used; the text names the file and what to do."""
 
@@ -204,6 +213,7 @@ class HoldReason(StrEnum):
     NO_PATIENT_ID = "no-patient-id"  # a pseudonym or date shift needs a Patient ID, and there is none that is one's own
     STUDY_OF_TWO_PATIENTS = "study-of-two-patients"  # the study came before, under another patient
     PROJECT_CHANGED = "project-changed"  # the project's first instances went out in other forms
+    PROJECT_CLOSED = "project-closed"  # the project was closed, and its name is never used again
     RECIPE_CHANGED = "recipe-changed"  # the study began under a recipe that can no longer be applied
     COLLISION = "collision"  # two originals would get the same replacement
     ROUTE_GONE = "route-gone"  # the configuration no longer has the route

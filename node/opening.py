@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import secrets
 import time
@@ -26,9 +27,17 @@ from node.ledger.database import Database
 from node.ledger.projects import refuse_changed
 from node.ledger.schema import meta
 from node.ledger.sealed import KEY_FINGERPRINT, holds_names
+from node.ledger.seen import damage, note_start
+from node.log import event
 from node.privacy import refuse_readable
 from node.spool import Spool, sync_folder
 
+LOGGER = logging.getLogger("node.opening")
+
+_OLDER = (
+    "the ledger is older than the spool: files that it does not know are adopted; of what was delivered since it knows "
+    "nothing"
+)
 _SPOOL_ID = "spool_id"
 FINGERPRINT = "secret_fingerprint"
 _REBUILDING = "rebuilding"
@@ -43,8 +52,8 @@ def make_spool(config: Config) -> Spool:
     """The spool of a configuration, with its floor of free space in bytes."""
     _make_folder(config.node.spool)
     disk = os.statvfs(config.node.spool)
-    min_free = config.node.min_free_disk.bytes_of(disk.f_blocks * disk.f_frsize)
-    return Spool(config.node.spool, min_free, config.node.sealing)
+    floor = config.node.min_free_disk.bytes_of(disk.f_blocks * disk.f_frsize)
+    return Spool(config.node.spool, floor, config.node.sealing, retains=config.retention.originals > 0)
 
 
 def lock_spool(spool: Spool) -> int:
@@ -56,7 +65,8 @@ def lock_spool(spool: Spool) -> int:
         Another node has it, or it cannot be written.
     """
     try:
-        descriptor = os.open(spool.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Not for writing, or nobody could remount the spool's disk read-only while the node runs.
+        descriptor = os.open(spool.root / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StartError(f"the spool {spool.root} cannot be used ({error.strerror})") from None
     deadline = time.monotonic() + _DYING_SECONDS
@@ -70,8 +80,11 @@ def lock_spool(spool: Spool) -> int:
         raise StartError(
             f"another node (process {owner}) uses the spool {spool.root}: stop it, or give this one a spool of its own"
         )
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    try:
+        (spool.root / "lock").write_text(f"{os.getpid()}\n", encoding="ascii")
+    except OSError as error:
+        os.close(descriptor)
+        raise StartError(f"the spool {spool.root} cannot be written ({error.strerror})") from None
     return descriptor
 
 
@@ -107,7 +120,7 @@ def _is_alive(process: str) -> bool:
 def running_node(config: Config) -> int | None:
     """Process id of the node that serves this configuration's spool, or None."""
     try:
-        descriptor = os.open(config.node.spool / "lock", os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(config.node.spool / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
@@ -143,9 +156,18 @@ def open_node(config: Config, spool: Spool, modes: Mapping[str, str] | None = No
                 f"the spool {spool.root} holds instances, but there is no ledger at {database.path}: put the ledger "
                 f"back, or make a new one from the spool with `deid-node rebuild`"
             )
+        found = damage(database, spool.root)
+        if found:
+            raise StartError(
+                f"the ledger {database.path} is damaged ({found}): put a backup of it back; or move it away, with "
+                f"what lies beside it (-wal, -shm), and make a new one from the spool with `deid-node rebuild`"
+            )
         spool.prepare()
         create_ledger(config, spool, database, may_make_secret=not used_before)
         refuse_changed(database, config, modes)
+        missing = note_start(database, spool.root)
+        if missing:
+            event(LOGGER, "ledger-older", level=logging.ERROR, missing=missing, error=_OLDER)
     finally:
         database.close()
 

@@ -3,6 +3,7 @@
     incoming/   being written; the only folder that is ever swept
     originals/  identified instances, complete and durable, fanned out over 256 folders
     cleaned/    instances without identity, complete and durable, fanned out likewise
+    retained/   originals that are delivered, where they stay for a time; dated by their last delivery
 
 The folder of an instance is given by the time in its id and changes every four seconds, so that what comes together
 lies together: one sync of a folder then serves a whole batch.
@@ -67,12 +68,15 @@ class Spool:
     """The folders under `root`, for files whose floor of free space is `min_free` bytes.
 
     With `sealing` new originals are sealed; those that came before it stay as they are, and are read all the same.
+    `retains` says that originals stay for a time once they are delivered.
     """
 
-    def __init__(self, root: Path, min_free: int = 0, sealing: Sealing | None = None) -> None:
+    def __init__(self, root: Path, min_free: int = 0, sealing: Sealing | None = None, *, retains: bool = False) -> None:
         self.root = root
         self.sealing = sealing
         self.min_free = min_free
+        self.retains = retains
+        self.retained = root / "retained"
         self.incoming = root / "incoming"
         self.originals = root / "originals"
         self.cleaned = root / "cleaned"
@@ -201,6 +205,42 @@ class Spool:
     def was_cleaned(self, name: str) -> bool:
         """Whether an original bears the mark of `mark_cleaned`. Raises OSError where it is not there."""
         return stat.S_IMODE(os.stat(self.original(name)).st_mode) == _CLEANED_MODE
+
+    def retain(self, name: str, since: float | None = None) -> bool:
+        """Put an original aside that is delivered since a time (seconds, UTC; None is now); say whether it was there.
+
+        No later look takes it for one that is to be cleaned: neither the sweeper's, nor a rebuild's. Raises OSError.
+        """
+        source, target = self.original(name), self.retained_file(name)
+        when = time.time() if since is None else since
+        try:
+            os.utime(source, (when, when))
+        except FileNotFoundError:
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        source.rename(target)
+        return True
+
+    def retained_file(self, name: str) -> Path:
+        """Path of an original that is delivered."""
+        return self._placed(self.retained, name)
+
+    def list_retained(self) -> Iterator[tuple[str, float]]:
+        """Every id in `retained/` with the time of its last delivery (seconds, UTC)."""
+        return self._list(self.retained)
+
+    def remove_retained(self, names: Sequence[str]) -> int:
+        """Remove originals that were put aside, durably; return how many were there. Raises OSError."""
+        folders, count = set(), 0
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                path = self.retained_file(name)
+                path.unlink()
+                folders.add(path.parent)
+                count += 1
+        for folder in folders:
+            sync_folder(folder)
+        return count
 
     def remove_soon(self, path: Path) -> None:
         """Remove a file that nothing needs any more, when it is calm; until then its row says that it is not needed."""

@@ -27,9 +27,11 @@ from node.auditor import keep_trail, tell_reload, tell_start, tell_stop
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
 from node.config import Config, Endpoint, certificate_faults, columns_of, load_config
 from node.errors import ConfigError, NodeError, StartError
+from node.housekeeping import Keeper
 from node.ledger.cleaning import free_leases, strike
 from node.ledger.database import Database
 from node.ledger.projects import refuse_changed
+from node.ledger.seen import note_end
 from node.log import event, setup_logging
 from node.opening import lock_spool, make_spool, need_key, open_node
 from node.recipe import Recipe
@@ -45,8 +47,6 @@ LOGGER = logging.getLogger("node.supervisor")
 _FIRST_BACK_OFF = 0.2
 _LONGEST_BACK_OFF = 30.0
 _WELL_AFTER = 60.0  # a child that lived this long starts its back-off anew
-_CHECKPOINT_SECONDS = 1.0
-_SWEEP_SECONDS = 600.0
 _LAST_SECONDS = 15.0  # for a cleaner or forwarder to finish what it has in hand
 
 _LEAVING = "leaving"  # a receiver of the configuration before, which serves its associations to the end
@@ -201,15 +201,7 @@ class Supervisor:
     def _keep(self, stop: Stop) -> None:
         self._close_listeners()
         need_key(self.config, self.spool)
-        database = Database(self.config.node.ledger, columns_of(self.config))
-        sweeper = Sweeper(self.config, self.spool, database)
-        swept = time.monotonic()
-        while not stop.wait(_CHECKPOINT_SECONDS):
-            database.checkpoint()
-            if time.monotonic() - swept > _SWEEP_SECONDS:
-                sweeper.sweep()
-                swept = time.monotonic()
-        database.close()
+        Keeper(self.config, self.spool, Database(self.config.node.ledger, columns_of(self.config)), stop).run()
 
     def _audit(self, stop: Stop) -> None:
         self._close_listeners()
@@ -322,6 +314,7 @@ class Supervisor:
         if len(free) < len(receivers):
             raise StartError("associations of earlier reloads are still open: reload again when they have ended")
         self.config, self.recipes = config, recipes
+        self.spool.retains = config.retention.originals > 0
         _read_what_is_shared(recipes)
         for role in self.roles:
             if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor"):
@@ -351,6 +344,7 @@ class Supervisor:
         # Nothing more is transferred now; the auditor may still send what this writes.
         self._job(lambda: tell_stop(self.config, self.ended_by))
         self._end_roles(("keeper", "sink", "auditor"), _LAST_SECONDS)
+        self._job(lambda: note_end(Database(self.config.node.ledger, columns_of(self.config)), self.spool.root))
         event(LOGGER, "ended")
 
     def _end_roles(self, names: tuple[str, ...], seconds: float) -> None:

@@ -53,6 +53,7 @@ class Swept:
     originals: int = 0
     cleaned: int = 0
     drafts: int = 0
+    retained: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,16 @@ class Sweeper:
 
     def _sweep_originals(self, names: list[str], swept: Swept) -> None:
         states, needed = self._states(names), self._derived(names)
+        kept = self._delivered(names) if self.spool.retains else {}
+        needed |= self._needed(names) if self.spool.retains else set()
         for name in names:
             if name not in states:
                 swept.adopted += self._adopt_original(name)
-            elif states[name] in _ORIGINAL_NOT_NEEDED and name not in needed:
+            elif states[name] not in _ORIGINAL_NOT_NEEDED or name in needed:
+                continue
+            elif name in kept:
+                swept.retained += self.spool.retain(name, kept[name])
+            else:
                 self.spool.original(name).unlink(missing_ok=True)
                 swept.originals += 1
 
@@ -126,6 +133,14 @@ class Sweeper:
             .where(instances.c.id.in_(names))
         )
         return self._ids(query)
+
+    def _delivered(self, names: list[str]) -> dict[str, float]:
+        """Those that are delivered, and since when."""
+        query = select(instances.c.id, instances.c.changed_at).where(
+            instances.c.id.in_(names), instances.c.state == "cleaned", instances.c.outcome == "delivered"
+        )
+        with self.database.read() as connection:
+            return {row.id: row.changed_at for row in connection.execute(query)}
 
     def _ids(self, query: Executable) -> set[str]:
         with self.database.read() as connection:

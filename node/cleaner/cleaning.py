@@ -26,7 +26,7 @@ from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANC
 from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result
 from node.ledger.copies import told
 from node.ledger.leases import LEASE_SECONDS
-from node.ledger.maps import DATE_MODE, Handed
+from node.ledger.maps import DATE_MODE, KEY, Handed
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, answered_for
 from node.ledger.releases import told as both
 from node.log import event
@@ -301,10 +301,11 @@ def _tell(claimed: Claimed, findings: list[Finding]) -> None:
 
 
 def _handed(plan: Plan, identities: InstanceIdentities, *, sole: bool) -> Handed:
-    keys, mode = plan.scope.keys, date_mode(plan.recipe.profile)
+    scope, mode = plan.scope, date_mode(plan.recipe.profile)
+    keys = scope.keys
     return Handed(
         keys.epoch,
-        {**keys.forms.fixed, DATE_MODE: mode} if mode else keys.forms.fixed,
+        {**keys.forms.fixed, **({DATE_MODE: mode} if mode else {}), **({KEY: scope.key} if scope.key else {})},
         tuple(identities.uids.items()),
         tuple((key.issuer, key.patient_id, *found) for key, found in identities.patients.items()),
         identities.study,

@@ -151,7 +151,7 @@ class Cleaner:
             case Clean():
                 event(LOGGER, "cleaned", instance=claimed.id, route=claimed.route, size=result.size)
                 self._let_go_of(result.superseded, claimed.id)
-                if result.derived is not None:
+                if result.derived is not None or self.spool.retains:
                     self.spool.mark_cleaned(claimed.id)
                     return
             case Held():

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from node.cli import audit, check, clean, held, preview, prove, recipe, serve, spool, status, tools
+from node.cli import audit, check, clean, held, preview, project, prove, recipe, serve, spool, status, tools
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -37,6 +37,7 @@ for _command in (
     prove.prove,
     clean.clean,
     preview.preview,
+    project.project,
     recipe.recipe,
     tools.echo,
     tools.rebuild,

@@ -189,10 +189,14 @@ def _open_to_others(config: Config) -> Iterator[Finding]:
 
 
 def _room(config: Config) -> Iterator[Finding]:
+    from node.disk import marks
+
     spool = config.node.spool
     disk = shutil.disk_usage(next(parent for parent in (spool, *spool.parents) if parent.exists()))
     if disk.free < config.node.min_free_disk.bytes_of(disk.total):
         yield Finding("warning", "spool", "less than min_free_disk is free: C-STORE would be answered A700H.")
+    elif disk.free < marks(config, disk.total)[1]:
+        yield Finding("warning", "spool", "less than warn_free_disk is free.")
 
 
 def _certificates(config: Config) -> Iterator[Finding]:

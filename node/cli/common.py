@@ -124,11 +124,12 @@ def ago(moment: str | None, now: datetime | None = None) -> str:
     then = datetime.fromisoformat(moment).astimezone(UTC)
     seconds = (then - (now or datetime.now(UTC))).total_seconds()
     clock = then.strftime("%H:%M:%S UTC" if abs(seconds) < 43200 else "%Y-%m-%d %H:%M:%S UTC")
-    length = _length(abs(seconds))
-    return f"in {length} ({clock})" if seconds >= 0 else f"{length} ago ({clock})"
+    far = length(abs(seconds))
+    return f"in {far} ({clock})" if seconds >= 0 else f"{far} ago ({clock})"
 
 
-def _length(seconds: float) -> str:
+def length(seconds: float) -> str:
+    """Return a duration as people read it."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

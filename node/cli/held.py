@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,9 @@ def held() -> None:
 @config_option
 def list_held(as_json: bool, limit: int) -> None:
     """List what is held, oldest first."""
-    with opened_ledger(quiet_config()) as ledger:
-        entries = ledger.held(limit)
+    config = quiet_config()
+    with opened_ledger(config) as ledger:
+        entries = with_age(ledger.held(limit), config.retention.held)
     if as_json:
         print_json(entries)
         return
@@ -54,8 +56,18 @@ def list_held(as_json: bool, limit: int) -> None:
     table = Table("id", "since", "route", "destination", "reason", "detail")
     for entry in entries:
         keys = ("route", "destination", "reason", "detail")
-        add_row(table, entry["id"], ago(entry["since"]), *(entry[key] for key in keys))
+        since = ago(entry["since"]) + " (too long)" * entry["overdue"]
+        add_row(table, entry["id"], since, *(entry[key] for key in keys))
     console().print(table)
+
+
+def with_age(entries: list[dict[str, Any]], age: float | None) -> list[dict[str, Any]]:
+    """Say of each whether it has been held for longer than `retention.held` (seconds)."""
+    now = datetime.now(UTC)
+    return [
+        entry | {"overdue": age is not None and (now - datetime.fromisoformat(entry["since"])).total_seconds() > age}
+        for entry in entries
+    ]
 
 
 @held.command()

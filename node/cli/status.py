@@ -24,21 +24,21 @@ def status(as_json: bool) -> None:
     """Count what was received and what became of it."""
     config = quiet_config()
     with opened_ledger(config) as ledger:
-        found = with_configured(ledger.status(), config) | with_certificates(config) | with_audit(ledger, config)
+        found = with_configured(ledger.status(), config) | with_certificates(config)
+        found |= with_audit(ledger, config) | with_upkeep(ledger, config)
     found["refused"] = with_advice(found["refused"], config)
     if as_json:
         print_json(found)
         return
     screen = console()
     screen.print(f"{equation(found)}; {found['duplicates']} repeated", soft_wrap=True)
-    for alert in found["alerts"]:
-        screen.print(f"{alert['kind']}: {alert['instances']} held since {alert['since']}: {alert['meaning']}")
     if found["studies_with_two_recipes"]:
         screen.print(f"{found['studies_with_two_recipes']} studies went out under more than one recipe")
     _print_routes(screen, found["routes"])
     _print_destinations(screen, found["destinations"])
     _print_certificates(screen, found.get("certificates", []))
     _print_audit(screen, found.get("audit"))
+    _print_upkeep(screen, found)
     _print_refused(screen, found.get("refused", []))
 
 
@@ -80,6 +80,20 @@ def with_advice(refused: list[dict[str, Any]], config: Config) -> list[dict[str,
     advice = Advice(config)
     keys = ("kind", "calling_ae_title", "called_ae_title", "address", "certificate")
     return [one | {"would_admit": advice.of(Refused(*(one[key] for key in keys)))} for one in refused]
+
+
+def with_upkeep(ledger: Ledger, config: Config) -> dict[str, Any]:
+    """Return the state of the spool's disk, what went by age, and what somebody has to look at."""
+    from node.ledger.alerts import alerts, disk_of
+    from node.ledger.erasing import erased
+
+    disk = disk_of(config)
+    keys = ("free", "floor", "warn", "state", "seconds_to_full")
+    return {
+        "disk": None if disk is None else {key: getattr(disk, key) for key in keys},
+        "erased": erased(ledger.database),
+        "alerts": alerts(ledger.database, config),
+    }
 
 
 def with_configured(found: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -155,6 +169,20 @@ def _print_refused(screen: Console, refused: list[dict[str, Any]]) -> None:
         keys = ("kind", "calling_ae_title", "called_ae_title", "address", "uid", "times")
         add_row(table, *(one.get(key) for key in keys), ago(one.get("last")), one.get("would_admit"))
     screen.print(table)
+
+
+def _print_upkeep(screen: Console, found: dict[str, Any]) -> None:
+    from node.cli.common import length
+
+    disk = found["disk"]
+    if disk is not None:
+        full = disk["seconds_to_full"]
+        when = "" if full is None else f", full in {length(full)}"
+        screen.print(f"disk {disk['state']}: {disk['free'] >> 20} MiB free, floor {disk['floor'] >> 20} MiB{when}")
+    if found["erased"]:
+        screen.print("erased by age: " + ", ".join(f"{n} {kind}" for kind, n in sorted(found["erased"].items())))
+    for alert in found["alerts"]:
+        screen.print(f"! {alert['kind']}, {ago(alert['since'])}: {alert['text']}", soft_wrap=True, markup=False)
 
 
 @click.command()

@@ -65,16 +65,22 @@ def sink(listen: Endpoint, folder: Path, ae_title: str) -> int:
 @click.command()
 @click.option("--send", is_flag=True, help="Send again all whose delivery is not known.")
 @click.option("--assume-delivered", "assume", is_flag=True, help="Count all whose delivery is not known as delivered.")
+@click.option(
+    "--imported-from",
+    metavar="LEDGER",
+    type=click.Path(path_type=Path),
+    help="A backup of the ledger, or the damaged one: imported pairs come back from it alone.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @config_option
-def rebuild(send: bool, assume: bool, as_json: bool) -> None:
+def rebuild(send: bool, assume: bool, imported_from: Path | None, as_json: bool) -> None:
     """Make the ledger again from the files in the spool."""
     if send and assume:
         raise click.UsageError("--send and --assume-delivered exclude one another.")
     from node.rebuild import rebuild as run
 
     config = quiet_config()
-    result = run(config, send=send, assume_delivered=assume)
+    result = run(config, send=send, assume_delivered=assume, imported_from=imported_from)
     with opened_ledger(config, readonly=False) as ledger:
         ledger.record_rebuild({key: value for key, value in result.items() if isinstance(value, int)})
     if as_json:

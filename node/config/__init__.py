@@ -22,6 +22,7 @@ from node.config.model import (
     TrialDestination,
 )
 from node.config.projects import Project
+from node.config.retention import Retention
 from node.config.security import (
     Expiry,
     certificate_faults,
@@ -48,6 +49,7 @@ __all__ = [
     "Network",
     "NodeSettings",
     "Project",
+    "Retention",
     "Retry",
     "Route",
     "Sender",

@@ -127,6 +127,7 @@ def of_config(config: Config, document: Document) -> Iterator[Fault]:
         *_listeners(config),
         *_addresses(config),
         *_folders(config),
+        *_kept(config),
     )
     for path, problem, hint in found:
         yield Fault(str(config.file), document.line_of(path), problem, hint, dotted(path))
@@ -249,6 +250,23 @@ def _folders(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
     if key_file is not None and any(key_file.is_relative_to(one) for one in (config.node.data, spool)):
         problem = "must not lie beside what it protects."
         yield ("node", "encryption", "key_file"), problem, "Put it outside of node.data and node.spool."
+
+
+def _kept(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
+    """Find two answers to how long originals stay, and keys that two projects would share."""
+    if config.retention.originals and config.node.originals == "until-cleaned":
+        problem = "originals cannot stay after their delivery where `node.originals` lets them go before it."
+        yield ("retention", "originals"), problem, "Remove one of the two."
+    owners: dict[Path, str] = {config.node.secret_file: "the node's secret"}
+    for name, project in config.projects.items():
+        if project.key_file is None:
+            continue
+        path: KeyPath = ("projects", name, "key_file")
+        if project.key_file in owners:
+            yield path, f"this file is {owners[project.key_file]}.", "Each project has a key of its own."
+        if project.key_file.is_relative_to(config.node.spool):
+            yield path, "must not lie in the spool.", "Only the node's own instance files lie there."
+        owners[project.key_file] = f"the key of project '{name}'"
 
 
 def warnings(config: Config) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from node.config.encryption import Encryption
 from node.config.limits import Limit
 from node.config.paths import FilePath, base_of, parse_path
 from node.config.projects import Project
+from node.config.retention import Retention
 from node.config.section import Filled, Section
 from node.config.senders import AEPattern, Who
 from node.config.tls import DestinationTLS, ListenerTLS
@@ -134,7 +135,7 @@ class Listener(Section):
 class NodeSettings(Section):
     """The node itself. It receives where `listening` says: at `listen`, which is without TLS, and at `listeners`.
 
-    `originals` says how long they stay.
+    `originals` says how long they stay. `warn_free_disk` None is three times `min_free_disk`.
     """
 
     ae_title: AETitle
@@ -147,6 +148,7 @@ class NodeSettings(Section):
     max_associations: Annotated[int, Field(ge=1, le=10_000)] = 50
     workers: Annotated[int, PlainValidator(_workers)] = Field(default="auto", validate_default=True)
     min_free_disk: Annotated[Size, PlainValidator(parse_size)] = Size(bytes=1 << 30)
+    warn_free_disk: Annotated[Size | None, PlainValidator(parse_size)] = None
     originals: Literal["until-delivered", "until-cleaned"] = "until-delivered"
     drain: Duration = 30.0
     encryption: Encryption | None = None
@@ -294,6 +296,7 @@ class Config(Section):
     web: Web = Web()
     duplicates: Duplicates = Duplicates()
     limits: tuple[Limit, ...] = ()
+    retention: Retention = Retention()
     peers: dict[str, str] = {}
     functions: tuple[FilePath, ...] = ()
     vocabulary: tuple[FilePath, ...] = ()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
+from node.config.paths import FilePath
 from node.config.section import Section
 from node.config.trial import Trial
 from node.config.units import parse_days
@@ -73,9 +74,11 @@ class Project(Section):
     """The rules of identity of one project.
 
     `issuers` has for each issuer of Patient IDs its other names; `placeholder_ids` are ids that are none;
-    `trial` is written where the Basic Profile is applied.
+    `trial` is written where the Basic Profile is applied. `key_file` holds a key of the project's own, without which
+    nobody can compute its replacements, not even from the secret.
     """
 
+    key_file: FilePath | None = None
     epoch: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     pseudonym: Pseudonyms = Pseudonyms()
     uid_root: Annotated[str, PlainValidator(_root)] = UUID_ROOT

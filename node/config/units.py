@@ -73,6 +73,33 @@ def parse_positive_duration(value: object) -> float:
     return seconds
 
 
+def parse_stay(value: object) -> float:
+    """Return seconds, as `parse_duration`; `0` needs no unit."""
+    if value == 0 and isinstance(value, int) and not isinstance(value, bool):
+        return 0.0
+    return parse_duration(value)
+
+
+def parse_age(value: object) -> float | None:
+    """Return seconds, as `parse_positive_duration`, or None for `forever`."""
+    if value is None or value == "forever":
+        return None
+    try:
+        return parse_positive_duration(value)
+    except ValueError as error:
+        raise ValueError(f"{str(error).rstrip('.')}; or forever.") from None
+
+
+def parse_age_in_days(value: object) -> int | None:
+    """Return whole days, at least one, or None for `forever`."""
+    if value is None or value == "forever":
+        return None
+    days = parse_days(value)
+    if days < 1:
+        raise ValueError("expected at least 1d, or forever.")
+    return days
+
+
 def parse_days(value: object) -> int:
     """Return days for `30d` or `24 h`, and refuse what is not a whole number of them."""
     days, rest = divmod(parse_duration(value), DURATION_UNITS["d"])

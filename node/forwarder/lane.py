@@ -287,7 +287,11 @@ class Lane:
     def _remove_done(self) -> None:
         self._hardened_at = time.monotonic()
         for due in self._done:
-            self.spool.remove_soon(place_of(self.spool, due))
+            if due.derived is None or not self.spool.retains:
+                self.spool.remove_soon(place_of(self.spool, due))
+            if self.spool.retains:
+                with contextlib.suppress(OSError):  # the sweeper does it later
+                    self.spool.retain(due.id)
         self._done = []
 
     def _release_if_idle(self) -> None:

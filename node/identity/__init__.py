@@ -5,9 +5,9 @@ and node, and that two projects share nothing. Refuses a secret that others can 
 """
 
 from node.identity.forms import Forms, PseudonymForm, ShiftRange
-from node.identity.keyed import ProjectKeys
+from node.identity.keyed import ProjectKeys, with_project_key
 from node.identity.patients import PatientKey, Patients
-from node.identity.secret import audit_key, create_secret, fingerprint, load_secret
+from node.identity.secret import audit_key, create_secret, destroy_secret, fingerprint, load_secret
 
 __all__ = [
     "Forms",
@@ -18,6 +18,8 @@ __all__ = [
     "ShiftRange",
     "audit_key",
     "create_secret",
+    "destroy_secret",
     "fingerprint",
     "load_secret",
+    "with_project_key",
 ]

@@ -29,6 +29,11 @@ def _hmac(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, hashlib.sha256)
 
 
+def with_project_key(secret: bytes, key: bytes, project: str) -> bytes:
+    """Return what stands for the secret in a project that has a key of its own: both are needed to compute it."""
+    return _hmac(key, _fields("deid-node", "1", "project key", project) + secret)
+
+
 class ProjectKeys:
     """The keyed functions of one project.
 

@@ -1,4 +1,4 @@
-"""The secret: the key of all keyed functions, in a file of its own.
+"""The secret: the key of all keyed functions, in a file of its own; and keys of projects, in files like it.
 
 Guarantees that a new secret comes from the system's random source, is on stable storage before `create_secret`
 returns, and was readable by nobody else at any time. Refuses (StartError) a file that is missing, malformed, or
@@ -47,7 +47,7 @@ def load_secret(path: Path, what: str = "secret") -> bytes:
     return bytes.fromhex(content.decode("ascii"))
 
 
-def create_secret(path: Path) -> bytes:
+def create_secret(path: Path, what: str = "secret") -> bytes:
     """Make a secret in a file that does not exist yet, durably, and return it. Raises StartError.
 
     The file is whole or not there: what a death leaves of it is written anew the next time.
@@ -66,8 +66,23 @@ def create_secret(path: Path) -> bytes:
         os.rename(draft, path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise StartError(f"The secret {path} cannot be made: {error.strerror}.") from None
+        raise StartError(f"The {what} {path} cannot be made: {error.strerror}.") from None
     return secret
+
+
+def destroy_secret(path: Path) -> None:
+    """Overwrite a secret where it lies, and remove its file, both durably. Raises OSError.
+
+    What a file system or a disk keeps of what was overwritten, and copies elsewhere, are beyond this.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(descriptor, b"0" * os.fstat(descriptor).st_size, 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    path.unlink()
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

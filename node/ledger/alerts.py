@@ -1,35 +1,123 @@
-"""What the ledger holds that somebody should look at soon, for `status`.
+"""What somebody has to look at, found out whenever it is asked for: nothing of it is stored.
 
-Guarantees that it costs no more than there is to tell, and that it holds no value of a data set.
+An alert has a kind, a time since when it is so, and a sentence that says what to do. Kinds: `disk-low`, `disk-full`,
+`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`, and the reasons `patient-corrected` and
+`rejection-note` for which something is held. No text holds a value of a data set.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
+from sqlalchemy import text as sql
 
-from node.ledger.schema import instances
+from node.config import Config
+from node.disk import Disk, look
+from node.ledger.closed import records
+from node.ledger.database import Database
+from node.ledger.schema import deliveries, instances
+from node.ledger.seen import older
 from node.ledger.times import iso
 from node.ledger.transactions import Transaction
 
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing to look at; `since` in seconds, UTC; how many instances it is about, where it is about some."""
+
+    kind: str
+    since: float
+    text: str
+    instances: int = 0
+
+    def told(self) -> dict[str, Any]:
+        """As `status --json` prints it."""
+        about = {"instances": self.instances} if self.instances else {}
+        return {"kind": self.kind, **about, "since": iso(self.since), "text": self.text}
+
+
+Source = Callable[[Database, Config, float], Iterator[Alert]]
+
+
+def disk_of(config: Config) -> Disk | None:
+    """The state of the spool's disk; None where there is no spool that can be seen from here."""
+    try:
+        return look(config)
+    except OSError:
+        return None
+
+
+def alerts(database: Database, config: Config) -> list[dict[str, Any]]:
+    """Everything that somebody has to look at now, oldest first. Raises LedgerError."""
+    now = time.time()
+    found = [alert for source in SOURCES for alert in source(database, config, now)]
+    return [alert.told() for alert in sorted(found, key=lambda alert: alert.since)]
+
+
+def _disk(_database: Database, config: Config, _now: float) -> Iterator[Alert]:
+    disk = disk_of(config)
+    if disk is not None and disk.text:
+        yield Alert(f"disk-{disk.state}", disk.since, disk.text)
+
+
+def held_long(database: Database, config: Config, now: float) -> Iterator[Alert]:
+    """Tell of what is held for longer than `retention.held`; it is never deleted by age."""
+    age = config.retention.held
+    if age is None:
+        return
+    count, first = 0, now
+    with database.read() as connection:
+        for table in (instances, deliveries):
+            query = select(func.count(), func.min(table.c.changed_at))
+            row = connection.execute(query.where(table.c.state == "held", table.c.changed_at < now - age)).one()
+            count, first = count + row[0], min(first, row[1] or now)
+    if count:
+        text = f"{count} held for longer than retention.held: deid-node held list; release or discard them"
+        yield Alert("held-long", first + age, text, count)
+
+
 _MEANING = {
-    "patient-corrected": "of another patient or study than what came before under the same UID",
-    "rejection-note": "a source says that images are not to be used",
+    "patient-corrected": "of another patient or study than what came before under the same UID: deid-node held list",
+    "rejection-note": "a source says that images are not to be used: deid-node held list",
 }
-
-
-def alerts(connection: Transaction) -> list[dict[str, Any]]:
-    """Return for each kind how many instances are held for it, since when, and what it means."""
-    return [
-        {"kind": row.reason, "instances": row.n, "since": iso(row.since), "meaning": _MEANING[row.reason]}
-        for row in connection.execute(_ALERTING)
-    ]
-
-
 _ALERTING = (
     select(instances.c.reason, func.count().label("n"), func.min(instances.c.changed_at).label("since"))
-    .where(text("state = 'held' AND reason IN ('patient-corrected', 'rejection-note')"))
+    .where(sql("state = 'held' AND reason IN ('patient-corrected', 'rejection-note')"))
     .group_by(instances.c.reason)
     .order_by(instances.c.reason)
 )
+
+
+def of_instances(connection: Transaction) -> list[Alert]:
+    """Tell of what is held for a reason that cannot wait."""
+    return [Alert(row.reason, row.since, _MEANING[row.reason], row.n) for row in connection.execute(_ALERTING)]
+
+
+def _urgent(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
+    with database.read() as connection:
+        yield from of_instances(connection)
+
+
+def _ledger(_database: Database, config: Config, _now: float) -> Iterator[Alert]:
+    found = older(config.node.spool)
+    if found is not None:
+        at, missing = found
+        text = (
+            f"the ledger is older than the spool: at least {missing} instances that were received are not in it. Those "
+            f"whose files are in the spool were adopted; of the others, which were delivered, nothing is known"
+        )
+        yield Alert("ledger-older", at, text)
+
+
+def _closing(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
+    for project, record in records(database).items():
+        if record["closed"] is None:
+            text = f"closing project {project} did not come to its end: deid-node project close {project} --yes"
+            yield Alert("closing", record["begun"], text)
+
+
+SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _closing)

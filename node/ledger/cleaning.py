@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from node import __version__
 from node.derived import Derived
-from node.errors import Collision, HoldReason, ProjectChanged, RecipeChanged, TwoPatients
+from node.errors import Collision, HoldReason, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
 from node.ledger.copies import AGAIN, ONLY_AGAIN, Copy, Replacement, Sent, has_copies, look, note, sent_of, spoken_of
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
@@ -306,6 +306,8 @@ def _collided(error: Collision) -> tuple[HoldReason, str]:
             return HoldReason.STUDY_OF_TWO_PATIENTS, "the study (0020,000D) came under another (0010,0020)"
         case ProjectChanged():
             return HoldReason.PROJECT_CHANGED, "other forms of the project were handed out before"
+        case ProjectClosed():
+            return HoldReason.PROJECT_CLOSED, "the project was closed: nothing goes out in its name any more"
         case RecipeChanged():
             return HoldReason.RECIPE_CHANGED, "the study began under another recipe meanwhile: release"
     return HoldReason.COLLISION, "two originals would share a replacement"

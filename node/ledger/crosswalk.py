@@ -22,7 +22,7 @@ from node.errors import Fault, PairsRefused
 from node.identity import PatientKey
 from node.instances import Scope, is_uid
 from node.ledger.database import Database
-from node.ledger.maps import known_patient, known_study, known_uid, new_patient, new_uid
+from node.ledger.maps import known_patient, known_study, known_uid, new_patient, new_uid, refuse_closed
 from node.ledger.schema import patient_map, uid_map
 from node.ledger.transactions import Transaction
 
@@ -84,11 +84,14 @@ def import_pairs(database: Database, scope: Scope, pairs: Sequence[Pair], file: 
     ------
     PairsRefused
         With a fault for every pair that cannot be; nothing was written.
+    ProjectClosed
+        Nothing is ever handed out in the project's name again.
     LedgerError
         The ledger refused; nothing was written.
     """
     work = _Import(scope)
     with database.write(durable=True) as connection:
+        refuse_closed(connection, scope.project)
         for pair in pairs:
             problem = work.add(connection, pair)
             if problem:

@@ -127,6 +127,11 @@ class Database:
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger cannot be written anew ({_kind(error)})") from None
 
+    def shrink(self) -> None:
+        """Empty the write-ahead log, so that what was overwritten is in no file; it may fail, and comes later then."""
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(self._connect(read_only=False)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close every connection of this process."""
         self._forget_writer()

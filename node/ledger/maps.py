@@ -9,23 +9,30 @@ Guarantees
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from node.errors import Collision, ProjectChanged, RecipeChanged, TwoPatients
+from node.errors import Collision, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
 from node.ledger.database import Database
 from node.ledger.names import ISSUER, ORIGINAL, PATIENT_ID, SHIFT, shift_scope
-from node.ledger.schema import mixed_studies, patient_map, projects, study_map, uid_map
+from node.ledger.schema import closed_projects, mixed_studies, patient_map, projects, study_map, uid_map
 from node.ledger.transactions import Transaction
 
 _CACHED = 20_000  # entries of a map that a process keeps in memory
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 Forms = Mapping[str, str | int | bool]
+
+
+def today() -> int:
+    """Return the day, since 1970, UTC: when entries of the maps were last used."""
+    return int(time.time() // 86400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,8 @@ class Handed:
 class LedgerMaps:
     """The maps, as one process sees them; rows never change, so that what was read or committed is remembered.
 
-    Only what equals the memory needs no look: results were computed before others of their batch were committed.
+    Only what equals the memory needs no look: results were computed before others of their batch were committed. Each
+    entry is written once a day, so that the ledger knows when it was last used.
     """
 
     database: Database
@@ -73,6 +81,9 @@ class LedgerMaps:
     _projects: dict[tuple[str, int], Forms] = field(default_factory=dict)
     _began: dict[tuple[str, str], str] = field(default_factory=dict)
     _recipes: dict[tuple[str, str, str], bool] = field(default_factory=dict)
+    _day: int = 0
+    _uids_today: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    _patients_today: dict[tuple[str, int, str, str], tuple[str, int]] = field(default_factory=dict)
 
     def stored_uid(self, project: str, epoch: int, original: str) -> str | None:
         """The replacement that the map holds, so that imported pairs win and a known one stays."""
@@ -107,8 +118,13 @@ class LedgerMaps:
         Raises
         ------
         Collision
-            Another process has written something else meanwhile, or an import has.
+            Another process has written something else meanwhile, an import has, or the project is closed.
         """
+        refuse_closed(connection, project)
+        if self._day != today():
+            self._uids_today.clear()
+            self._patients_today.clear()
+            self._day = today()
         self._write_forms(connection, project, handed)
         self._write_uids(connection, project, handed)
         self._write_patients(connection, project, handed)
@@ -122,8 +138,10 @@ class LedgerMaps:
             self._projects[project, handed.epoch] = handed.forms
         for original, replacement in handed.uids:
             _cache(self._uids, (project, handed.epoch, original), replacement)
+            _cache(self._uids_today, (project, handed.epoch, original), replacement)
         for issuer, patient_id, pseudonym, shift in handed.patients:
             _cache(self._patients, (project, handed.epoch, issuer, patient_id), (pseudonym, shift))
+            _cache(self._patients_today, (project, handed.epoch, issuer, patient_id), (pseudonym, shift))
         if handed.study is not None:
             _cache(self._studies, (project, handed.study[0]), handed.study[1])
             _cache(self._recipes, (project, handed.study[0], handed.recipe), True)
@@ -160,15 +178,14 @@ class LedgerMaps:
             connection.execute(_MORE_FORMS, {**place, "more": json.dumps({**bound, **handed.forms}, sort_keys=True)})
 
     def _write_uids(self, connection: Transaction, project: str, handed: Handed) -> None:
-        epoch = handed.epoch
         fresh = [
-            ((project, epoch, original), replacement)
+            ((project, handed.epoch, original), replacement)
             for original, replacement in handed.uids
-            if self._uids.get((project, epoch, original)) != replacement
+            if self._uids_today.get((project, handed.epoch, original)) != replacement
         ]
         if not fresh:
             return
-        connection.execute(_NEW_UID, [_uid_row(connection, *pair, "computed") for pair in fresh])
+        connection.execute(_NEW_UID, [_uid_row(connection, *pair, "computed", self._day) for pair in fresh])
         for key, replacement in fresh:
             # Another process may have written the same pair, which is well, or an import another one, which is not.
             if known_uid(connection, key) != replacement:
@@ -177,11 +194,17 @@ class LedgerMaps:
     def _write_patients(self, connection: Transaction, project: str, handed: Handed) -> None:
         for issuer, patient_id, pseudonym, shift in handed.patients:
             key = (project, handed.epoch, issuer, patient_id)
-            if self._patients.get(key) == (pseudonym, shift):
+            if self._patients_today.get(key) == (pseudonym, shift):
                 continue
             new_patient(connection, key, (pseudonym, shift), "computed")
             if known_patient(connection, key) != (pseudonym, shift):
                 raise Collision("a patient got another pseudonym meanwhile")
+
+
+def refuse_closed(connection: Transaction, project: str) -> None:
+    """Raise ProjectClosed where nothing may be handed out in a project's name any more."""
+    if connection.execute(_CLOSED, {"the_project": project}).first() is not None:
+        raise ProjectClosed(f"project {project} is closed")
 
 
 def bound_forms(connection: Transaction, project: str, epoch: int) -> Forms:
@@ -193,7 +216,11 @@ def bound_forms(connection: Transaction, project: str, epoch: int) -> Forms:
 
 def changed_forms(bound: Forms, forms: Forms) -> dict[str, tuple[str | int | bool, str | int | bool]]:
     """Return what differs from the forms that are bound: before and now, by its key."""
-    return {key: (bound[key], now) for key, now in forms.items() if key in bound and bound[key] != now}
+    changed = {key: (bound[key], now) for key, now in forms.items() if key in bound and bound[key] != now}
+    keys = bound.get(KEY, ""), forms.get(KEY, "")
+    if bound and keys[0] != keys[1]:  # what was handed out without a key of its own was bound to having none
+        changed[KEY] = keys
+    return changed
 
 
 def known_uid(connection: Transaction, key: tuple[str, int, str]) -> str | None:
@@ -217,7 +244,7 @@ def known_patient(connection: Transaction, key: tuple[str, int, str, str]) -> tu
 
 def new_uid(connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str) -> None:
     """Write a UID's replacement where it has none; `origin` is computed or imported."""
-    connection.execute(_NEW_UID, _uid_row(connection, key, replacement, origin))
+    connection.execute(_NEW_UID, _uid_row(connection, key, replacement, origin, today()))
 
 
 def new_patient(connection: Transaction, key: tuple[str, int, str, str], given: tuple[str, int], origin: str) -> None:
@@ -227,13 +254,15 @@ def new_patient(connection: Transaction, key: tuple[str, int, str, str], given: 
     issuer, patient_id = _patient(connection, project, *patient)
     row = {"project": project, "epoch": epoch, "issuer": issuer, "patient_id": patient_id, "origin": origin}
     sealed = connection.columns.seal(SHIFT, shift_scope(project, pseudonym), str(shift))  # digits alone become a number
-    connection.execute(_NEW_PATIENT, {**row, "pseudonym": pseudonym, "shift_days": sealed})
+    connection.execute(_NEW_PATIENT, {**row, "pseudonym": pseudonym, "shift_days": sealed, "used_day": today()})
 
 
-def _uid_row(connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str) -> dict[str, str | int]:
+def _uid_row(
+    connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str, day: int
+) -> dict[str, str | int]:
     project, epoch, uid = key
-    original = _original(connection, project, uid)
-    return {"project": project, "epoch": epoch, "original": original, "replacement": replacement, "origin": origin}
+    row: dict[str, str | int] = {"project": project, "epoch": epoch, "original": _original(connection, project, uid)}
+    return {**row, "replacement": replacement, "origin": origin, "used_day": day}
 
 
 def _original(connection: Transaction, project: str, uid: str) -> str:
@@ -286,6 +315,8 @@ known_study = (
 """A study that came under a pseudonym."""
 DATE_MODE = "date mode"
 """The form that a project's recipes have, not its configuration: whether dates are moved or kept."""
+KEY = "key_file"
+"""The form that names the project's own key, by its fingerprint; absent where it has none."""
 _MORE_FORMS = (
     update(projects)
     .where(projects.c.project == bindparam("the_project"), projects.c.epoch == bindparam("the_epoch"))
@@ -294,12 +325,21 @@ _MORE_FORMS = (
 _FORMS = select(projects.c.forms).where(
     projects.c.project == bindparam("the_project"), projects.c.epoch == bindparam("the_epoch")
 )
-_NEW_UID = upsert(uid_map).on_conflict_do_nothing(
-    index_elements=[uid_map.c.project, uid_map.c.epoch, uid_map.c.original]
-)
-_NEW_PATIENT = upsert(patient_map).on_conflict_do_nothing(
-    index_elements=[patient_map.c.project, patient_map.c.epoch, patient_map.c.issuer, patient_map.c.patient_id]
-)
+_CLOSED = select(closed_projects.c.project).where(closed_projects.c.project == bindparam("the_project"))
+
+
+def _used(table: Table) -> Insert:
+    """Write an entry that is new; of one that is known, only that it was used."""
+    statement = upsert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={"used_day": statement.excluded.used_day},
+        where=table.c.used_day.is_distinct_from(statement.excluded.used_day),
+    )
+
+
+_NEW_UID = _used(uid_map)
+_NEW_PATIENT = _used(patient_map)
 _NEW_STUDY = upsert(study_map).on_conflict_do_nothing(index_elements=[study_map.c.project, study_map.c.study])
 _FIRST_RECIPE = update(study_map).where(
     study_map.c.project == bindparam("the_project"),

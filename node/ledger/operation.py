@@ -19,7 +19,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from node.audit import kinds
 from node.audit.messages import Message
 from node.errors import HoldReason
-from node.ledger.alerts import alerts
+from node.ledger.alerts import of_instances
 from node.ledger.audit import Trail
 from node.ledger.copies import as_entries, concerned
 from node.ledger.database import Database
@@ -75,7 +75,7 @@ class Ledger:
             where = self._destinations(connection)
             repeats = connection.execute(select(func.sum(tallies.c.n)).where(tallies.c.repeat > 0)).scalar() or 0
             mixed = connection.execute(select(func.count()).select_from(mixed_studies)).scalar() or 0
-            alerting = alerts(connection)
+            alerting = [one.told() for one in of_instances(connection)]
             refused = connection.execute(
                 select(refusals).where(refusals.c.n > 0).order_by(refusals.c.last_at.desc()).limit(50)
             ).all()

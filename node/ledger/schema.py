@@ -171,6 +171,8 @@ events = Table(
 )
 Index("events_instance", events.c.instance)
 
+# `used_day` of both: the last day (since 1970, UTC) on which an instance was given it; where it is null, the day is the
+# value of `maps_dated_since` in `meta`.
 uid_map = Table(
     "uid_map",
     metadata,
@@ -179,6 +181,7 @@ uid_map = Table(
     Column("original", Text, nullable=False),
     Column("replacement", Text, nullable=False),
     Column("origin", Text, nullable=False),
+    Column("used_day", Integer),
     PrimaryKeyConstraint("project", "epoch", "original", name="uid_map_original"),
     UniqueConstraint("project", "replacement", name="uid_map_replacement"),
     CheckConstraint("origin IN ('computed', 'imported')", name="uid_map_origin"),
@@ -195,6 +198,7 @@ patient_map = Table(
     Column("pseudonym", Text, nullable=False),
     Column("shift_days", Integer, nullable=False),
     Column("origin", Text, nullable=False),
+    Column("used_day", Integer),
     PrimaryKeyConstraint("project", "epoch", "issuer", "patient_id", name="patient_map_original"),
     UniqueConstraint("project", "pseudonym", name="patient_map_pseudonym"),
     CheckConstraint("origin IN ('computed', 'imported')", name="patient_map_origin"),
@@ -232,6 +236,29 @@ projects = Table(
     Column("epoch", Integer, nullable=False),
     Column("forms", Text, nullable=False),
     PrimaryKeyConstraint("project", "epoch", name="projects_epoch"),
+)
+
+# Projects whose names may never be used again. `closed_at` is null until everything is destroyed; `record` is JSON.
+closed_projects = Table(
+    "closed_projects",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("begun_at", Float, nullable=False),
+    Column("closed_at", Float),
+    Column("record", Text, nullable=False),
+)
+
+# What was erased by age, without anybody's identity: one row for each round that erased something, written before the
+# first of it goes; `ended_at` is null while it is under way, or where the node died in the middle of it.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("ended_at", Float),
+    Column("detail", Text),
 )
 
 tallies = Table(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, and_, bindparam, delete, or_, select, text, update
+from sqlalchemy import ColumnElement, Float, and_, bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.derived import Derived
@@ -146,6 +146,7 @@ class SendingLedger:
             .join(other, and_(*(mine.c[name] == other.c[name] for name in _SAME_CONTENT)))
             .join(deliveries, deliveries.c.instance == other.c.seq)
             .where(mine.c.seq == due.instance, other.c.seq != due.instance, text("other.repeat < 2"))
+            .where(func.length(mine.c.digest) > 0)  # those of which nothing is known are not alike
             .where(deliveries.c.destination == self.destination, deliveries.c.offered == 1)
         )
         with self.database.read() as connection:

@@ -8,7 +8,16 @@ import pytest
 from pydantic import BaseModel
 
 from node.cli import cli
-from node.config import AuditSettings, Destination, Limit, NodeSettings, Project, Route, TrialDestination
+from node.config import (
+    AuditSettings,
+    Destination,
+    Limit,
+    NodeSettings,
+    Project,
+    Retention,
+    Route,
+    TrialDestination,
+)
 from node.config.model import Duplicates
 from node.errors import HoldReason
 
@@ -18,6 +27,7 @@ SECTIONS = {
     "routes": Route,
     "limits": Limit,
     "projects": Project,
+    "retention": Retention,
     "destinations": Destination,
     "trial_destination": TrialDestination,
     "audit": AuditSettings,

@@ -15,7 +15,7 @@ from pydicom.uid import UID
 
 from node.config import Project
 from node.config.yaml12 import StrictLoader
-from node.identity import PatientKey, ProjectKeys, fingerprint
+from node.identity import PatientKey, ProjectKeys, fingerprint, with_project_key
 
 SECRET = bytes(range(32))
 KEYS = ProjectKeys(SECRET, "demo")
@@ -49,6 +49,14 @@ def test_the_page_has_vectors_of_each_kind():
     assert len(vectors()) >= 17
     assert len(forms()) == 5
     assert fingerprint(SECRET) in PAGE
+
+
+def test_the_page_and_the_program_agree_on_a_key_of_the_projects_own():
+    both = with_project_key(SECRET, bytes(range(32, 64)), "demo")
+    assert both.hex() in PAGE
+    assert ProjectKeys(both, "demo").uid("1.2.3.4") in PAGE
+    others = [with_project_key(bytes(32), bytes(range(32, 64)), "demo"), with_project_key(SECRET, bytes(32), "demo")]
+    assert len({both, *others, with_project_key(SECRET, bytes(range(32, 64)), "other")}) == 4
 
 
 @pytest.mark.parametrize(("key", "value", "result"), forms())

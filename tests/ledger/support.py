@@ -120,7 +120,8 @@ def fill(path: Path, count: int, *, waiting: int = 100, unsettled: int = 1000, n
         (destination, now, now, now, now + 500),
     )
     connection.execute(
-        "INSERT INTO uid_map SELECT project, 1, sop_instance_uid, clean_sop_instance_uid, 'computed' FROM instances"
+        "INSERT INTO uid_map (project, epoch, original, replacement, origin)"
+        " SELECT project, 1, sop_instance_uid, clean_sop_instance_uid, 'computed' FROM instances"
     )
     connection.execute(
         "INSERT INTO tallies SELECT route, state, outcome, repeat, count(*) FROM instances GROUP BY 1, 2, 3, 4"

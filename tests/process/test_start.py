@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,11 +11,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from node.config import Config, load_config
+from node.ledger.maps import known_patient, known_uid, new_patient, new_uid
+from node.rebuild import rebuild
 from tests.crash.support import Deadly, Sender, rows, settled, tiny_cts
 from tests.support import REPOSITORY, StoreSCP, wait_for
 from tests.zygote import run
@@ -292,6 +299,55 @@ def test_a_ledger_that_is_no_database_is_refused(used: Deadly, content: bytes) -
     assert (used.data / "ledger.db").read_bytes() == content
 
 
+def damaged_in_the_middle(ledger: Path) -> None:
+    """As a disk does it that has lost a few sectors; whoever keeps the time of the file does not hide it."""
+    size = ledger.stat().st_size
+    with ledger.open("r+b") as file:
+        for page in range(4096, size, 4096):
+            file.seek(page)
+            file.write(b"\xa5" * 600)
+
+
+def cut_short(ledger: Path) -> None:
+    os.truncate(ledger, ledger.stat().st_size // 2 // 4096 * 4096)
+
+
+@pytest.mark.parametrize("damage", [damaged_in_the_middle, cut_short])
+def test_a_damaged_ledger_is_refused_naming_backup_and_rebuild_and_is_left_as_it_is(
+    used: Deadly, damage: Callable[[Path], None]
+) -> None:
+    ledger = used.data / "ledger.db"
+    damage(ledger)
+    content = ledger.read_bytes()
+    said = one_sentence(refused(used))
+    for word in ("damaged", "backup", "deid-node rebuild"):
+        assert word in said
+    assert ledger.read_bytes() == content
+
+
+def test_a_ledger_whose_write_ahead_log_was_lost_says_so_and_what_is_in_the_spool_goes_on(
+    used: Deadly, scp: StoreSCP, tmp_path: Path
+) -> None:
+    scp.stop()
+    used.start()
+    # Older than all that comes now: nothing of it was taken over from the log into the file.
+    file = (used.data / "ledger.db").read_bytes()
+    Sender(used.port).send(tiny_cts(tmp_path / "in", 3, 10))
+    used.wait_status(lambda s: s["routes"]["research"]["cleaned"] == 5, "they are cleaned")
+    wait_for(lambda: '"reached": 5' in (used.spool / "ledger.json").read_text(), "the spool knows of them")
+    used.kill()
+    lose_ledger(used)
+    (used.data / "ledger.db").write_bytes(file)
+    scp.start()
+    used.start()
+    assert '"ledger-older"' in used.log()
+    assert '"missing":3' in used.log().replace(" ", "")
+    status = settled(used)
+    assert (status["received"], status["delivered"]) == (5, 5)
+    told = json.loads(used.cli("status", "--json", check=True).stdout)
+    assert [alert["kind"] for alert in told["alerts"]] == ["ledger-older"]
+
+
 def test_a_ledger_of_a_newer_program_is_refused(used: Deadly) -> None:
     with used.ledger() as ledger, ledger.database.write(durable=True) as connection:
         connection.driver.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -364,6 +420,55 @@ def test_rebuild_leaves_what_was_cleaned_waiting_until_a_person_decides(
     assert node.stop() == 0
     node.start()
     wait_for(lambda: sum(node.spool_files().values()) == 0, "the spool is empty")
+
+
+def rebuilt(config: Config, **options: Path) -> dict[str, Any]:
+    """Rebuild in a process of its own: the lock ends with it."""
+    with ProcessPoolExecutor(1, get_context("fork")) as pool:
+        return pool.submit(rebuild, config, **options).result()
+
+
+def test_rebuild_says_which_maps_come_back_and_brings_imported_pairs_from_a_damaged_ledger(
+    waiting: tuple[Deadly, Sender, list[Path]], tmp_path: Path
+) -> None:
+    node, _, _ = waiting
+    with node.ledger() as ledger, ledger.database.write(durable=True) as connection:
+        for number in range(400):
+            new_uid(connection, ("demo", 1, f"1.2.3.{number}"), f"2.25.77{number}", "imported")
+        new_patient(connection, ("demo", 1, "H", "4711"), ("CHOSEN", -40), "imported")
+        new_uid(connection, ("closed", 1, "1.2.3"), "2.25.5", "imported")
+    (node.data / "closed").mkdir()
+    record = {"project": "closed", "begun": 1.0, "closed": 2.0, "record": {}}
+    (node.data / "closed" / "closed.json").write_text(json.dumps(record))
+    config = load_config(node.config_path)
+    backup = tmp_path / "backup.db"
+    (node.data / "ledger.db").rename(backup)
+    lose_ledger(node)
+    told = rebuilt(config)
+    assert told["closed_projects"] == 1
+    assert "secret" in told["forward"]
+    assert "3 originals" in told["way_back"]
+    assert "--imported-from" in told["imported"]
+    lose_ledger(node)
+    told = rebuilt(config, imported_from=backup)
+    assert told["imported"] == "400 UIDs and 1 patients came back"
+    with node.ledger() as ledger, ledger.database.read() as connection:
+        assert known_uid(connection, ("demo", 1, "1.2.3.7")) == "2.25.777"
+        assert known_patient(connection, ("demo", 1, "H", "4711")) == ("CHOSEN", -40)
+        assert known_uid(connection, ("closed", 1, "1.2.3")) is None, "a closed project does not come back"
+    done = node.cli("rebuild", "--imported-from", str(backup))
+    assert done.returncode == 3
+    assert "there is a ledger" in done.stderr
+    # Of a damaged file comes back what can be read, and what not is said.
+    lose_ledger(node)
+    content = bytearray(backup.read_bytes())
+    pages = [at for at in range(0, len(content), 4096) if content.count(b"imported", at, at + 4096) > 10]
+    middle = pages[len(pages) // 2]
+    content[middle : middle + 4096] = b"\xa5" * 4096
+    backup.write_bytes(content)
+    told = rebuilt(config, imported_from=backup)
+    assert "damaged" in told["imported"]
+    assert 0 < int(told["imported"].split()[0]) < 400
 
 
 def test_rebuild_is_refused_while_a_ledger_is_in_place_or_a_node_runs(

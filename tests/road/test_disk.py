@@ -64,6 +64,20 @@ class NodeOnSmallDisk(RunningNode):
         where = ["--target", str(self.process.pid), "--user", "--mount", "--preserve-credentials"]
         subprocess.run(["nsenter", *where, "--", *command], check=True, timeout=30)
 
+    def remount(self, mode: str) -> None:
+        """Mount the small disk anew, `ro` or `rw`; refused while a file on it is open for writing."""
+        inside = ["nsenter", "--target", str(self.process.pid), "--user", "--mount", "--preserve-credentials", "--"]
+        command = [*inside, "mount", "-o", f"remount,{mode}", str(self.small)]
+        wait_for(lambda: subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0, mode)
+
+    def events(self, name: str) -> int:
+        """How many lines of the log are of an event."""
+        return self.log().count(f'"event": "{name}"')
+
+    def seen_files(self) -> int:
+        """How many instances lie on the small disk."""
+        return sum(1 for _ in self.seen(self.small).glob("*/*/*.dcm"))
+
     @contextlib.contextmanager
     def asking(self) -> Iterator[Callable[[], dict[str, Any]]]:
         yield lambda: self.asked("status")
@@ -237,3 +251,46 @@ def test_a_ledger_without_room_is_a700h_and_no_acknowledged_instance_is_lost(sma
     status = settled(node, archive, acknowledged)
     assert status["received"] == acknowledged
     wait_for(lambda: node.spool_files() == EMPTY, "nothing unknown stays behind")
+
+
+def test_the_state_of_the_disk_has_a_name_an_alert_comes_before_it_is_full_and_goes_by_itself(small, road):
+    node, archive = small(40, "10 MiB", "spool")
+    node.config["node"] |= {"spool": "spool", "warn_free_disk": "20 MiB"}
+    node.write_config()
+    archive.start()
+    node.start()
+    sent = make_ct(road.folder / "sent", 4)
+    well = node.asked("status")
+    assert well["alerts"] == []
+    assert {"floor": 10 * MIB, "warn": 20 * MIB, "state": "ok", "seconds_to_full": None}.items() <= well["disk"].items()
+
+    ballast = node.seen(node.small) / "ballast"
+    ballast.write_bytes(b"x" * (24 * MIB))
+    told_as(node, "low")
+    assert send(node.port, sent[0]) == [SUCCESS], "there is still room"
+    with ballast.open("ab") as file:
+        file.write(b"x" * (8 * MIB))
+    assert told_as(node, "full")["seconds_to_full"] == 0
+    assert send(node.port, sent[1]) == [OUT_OF_RESOURCES]
+    ballast.unlink()
+    wait_for(lambda: node.events("disk-well") == 1, "it is well again")
+
+    wait_for(lambda: node.seen_files() == 0, "the spool is empty")
+    node.remount("ro")
+    told_as(node, "read-only")
+    assert send(node.port, sent[2]) == [OUT_OF_RESOURCES]
+    node.remount("rw")
+    wait_for(lambda: node.events("disk-well") == 2, "it is well again")
+    assert send(node.port, sent[3]) == [SUCCESS], "without a restart"
+    settled(node, archive, 2)
+    assert node.asked("status")["alerts"] == []
+    assert [node.events(f"disk-{state}") for state in ("low", "full", "read-only")] == [1, 1, 1], "each is told once"
+
+
+def told_as(node: NodeOnSmallDisk, state: str) -> dict[str, Any]:
+    """Wait until the log names the state; return what `status` says of the disk then."""
+    wait_for(lambda: node.events(f"disk-{state}"), f"the disk is {state}")
+    status = node.asked("status")
+    assert [alert["kind"] for alert in status["alerts"]] == [f"disk-{state}"]
+    assert status["disk"]["state"] == state
+    return status["disk"]
