@@ -94,7 +94,8 @@ _ALERTING = (
 
 def of_instances(connection: Transaction) -> list[Alert]:
     """Tell of what is held for a reason that cannot wait."""
-    return [Alert(row.reason, row.since, _MEANING[row.reason], row.n) for row in connection.execute(_ALERTING)]
+    rows = connection.execute(_ALERTING)
+    return [Alert(row.reason, row.since, f"{row.n} held: {_MEANING[row.reason]}", row.n) for row in rows]
 
 
 def _urgent(database: Database, _config: Config, _now: float) -> Iterator[Alert]:

@@ -88,7 +88,8 @@ def test_of_copies_at_once_one_is_sent_over_many_rounds_a_death_and_a_restart(
     assert set(by_reason) == {"changed", "patient-corrected"}
     assert "delivered: dest as 2.25." in by_reason["patient-corrected"]["detail"]
     assert "MRN" not in by_reason["patient-corrected"]["detail"]
-    assert "patient-corrected: 1 held since" in node.cli("status", check=True).stdout
+    assert "! patient-corrected, " in (shown := node.cli("status", check=True).stdout)
+    assert ": 1 held: of another patient" in shown
     name = by_reason["patient-corrected"]["id"]
     refused = node.cli("held", "release", name)
     assert refused.returncode == 1

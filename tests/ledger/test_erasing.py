@@ -164,6 +164,7 @@ def test_a_round_that_is_told_to_end_leaves_the_rest_and_says_so(database: Datab
 def test_content_of_which_nothing_is_known_any_more_is_like_no_other(database: Database) -> None:
     for _ in range(2):
         cleaned(database, "1.2.3.1", "a")
+    sql(database, "UPDATE instances SET clean_sop_instance_uid = '2.25.1'")
     sending = SendingLedger(database, "d")
     first, second = sending.claim("f", 10)
     assert sending.offered_content(second)
