@@ -349,8 +349,6 @@ def _refuse_forbidden(dataset: EncodedDataset) -> None:
 
 def _end(last: int, position: int, end: int) -> None:
     """Judge the last element, where a scan stops whatever is wrong with it: the loop need not ask for each."""
-    if position < end:
-        raise DatasetError(f"more than {MAX_ELEMENTS} elements")
     if position > end:
         raise DatasetError("a length goes beyond the data set", show(last))
     if last >= _LAST_TAG:
@@ -366,33 +364,41 @@ def _disorder(dataset: EncodedDataset, tag: int, last: int) -> None:
         dataset.ordered = False
 
 
+def _most(dataset: EncodedDataset, position: int) -> int:
+    """Return how far a scan may go before it looks at the number of elements again: none has less than 8 bytes."""
+    left = MAX_ELEMENTS - len(dataset.elements)
+    if left <= 0:
+        raise DatasetError(f"more than {MAX_ELEMENTS} elements")
+    return min(dataset.end, position + 8 * left)
+
+
 def _scan_explicit(dataset: EncodedDataset) -> None:
     # The hot loop: one pass per instance, so everything it needs is a local name.
     position, end, last = dataset.start, dataset.end, -1
     buffer, coding, walker, append = dataset.buffer, dataset.coding, dataset.walker, dataset.elements.append
     head, short = coding.head, coding.short
-    for _ in range(MAX_ELEMENTS):
-        if position >= end:
-            break
-        group, number, vr, length = head(buffer, position)
-        tag = group << 16 | number
-        if tag <= last:
-            _disorder(dataset, tag, last)
-        last = tag
-        code = short.get(vr)
-        if code is not None:
-            value = position + 8
-            after = value + length
-        else:
-            value, length, code = _long(walker, position, end, vr, coding, tag)
-            if length == UNDEFINED:
-                inner = IMPLICIT_CODING if code == _UN else coding
-                code = undefined_code(tag, code)
-                after = walker.skip(code, value, end, inner, 1)
-            else:
+    while position < end:
+        most = _most(dataset, position)
+        while position < most:
+            group, number, vr, length = head(buffer, position)
+            tag = group << 16 | number
+            if tag <= last:
+                _disorder(dataset, tag, last)
+            last = tag
+            code = short.get(vr)
+            if code is not None:
+                value = position + 8
                 after = value + length
-        append((tag << 16 | code, position, value, length, after))
-        position = after
+            else:
+                value, length, code = _long(walker, position, end, vr, coding, tag)
+                if length == UNDEFINED:
+                    inner = IMPLICIT_CODING if code == _UN else coding
+                    code = undefined_code(tag, code)
+                    after = walker.skip(code, value, end, inner, 1)
+                else:
+                    after = value + length
+            append((tag << 16 | code, position, value, length, after))
+            position = after
     _end(last, position, end)
 
 
@@ -400,20 +406,20 @@ def _scan_implicit(dataset: EncodedDataset) -> None:
     position, end, last = dataset.start, dataset.end, -1
     buffer, coding, walker, append = dataset.buffer, dataset.coding, dataset.walker, dataset.elements.append
     head = coding.head
-    for _ in range(MAX_ELEMENTS):
-        if position >= end:
-            break
-        group, number, length = head(buffer, position)
-        tag = group << 16 | number
-        if tag <= last:
-            _disorder(dataset, tag, last)
-        last = tag
-        value = position + 8
-        if length == UNDEFINED:
-            code = undefined_code(tag, IMPLICIT)
-            after = walker.skip(code, value, end, coding, 1)
-        else:
-            code, after = IMPLICIT, value + length
-        append((tag << 16 | code, position, value, length, after))
-        position = after
+    while position < end:
+        most = _most(dataset, position)
+        while position < most:
+            group, number, length = head(buffer, position)
+            tag = group << 16 | number
+            if tag <= last:
+                _disorder(dataset, tag, last)
+            last = tag
+            value = position + 8
+            if length == UNDEFINED:
+                code = undefined_code(tag, IMPLICIT)
+                after = walker.skip(code, value, end, coding, 1)
+            else:
+                code, after = IMPLICIT, value + length
+            append((tag << 16 | code, position, value, length, after))
+            position = after
     _end(last, position, end)
