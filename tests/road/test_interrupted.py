@@ -53,7 +53,7 @@ WAYS = [aborted, closed, half_closed, reset, released_too_early, second_command,
 @pytest.fixture(scope="module")
 def peers(module_road):
     archive = module_road.archive()
-    return module_road.node(archive).start(), archive
+    return module_road.node(archive, duplicates={"same": "resend"}).start(), archive
 
 
 @pytest.fixture(scope="module")
