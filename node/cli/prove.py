@@ -38,9 +38,8 @@ def prove(as_json: bool, content: bool, acknowledged: TextIO | None) -> int:
     with opened_ledger(config) as ledger:
         if not config.node.spool.is_dir():
             raise NotReachable(f"no spool at {config.node.spool}: is node.spool the node's own?")
-        report = Proof(ledger.database, Spool(config.node.spool, sealing=config.node.sealing), content).run(
-            acknowledged
-        )
+        node, retains = config.node, config.retention.originals > 0
+        report = Proof(ledger.database, Spool(node.spool, 0, node.sealing, retains=retains), content).run(acknowledged)
     if as_json:
         print_json(as_dict(report))
     else:

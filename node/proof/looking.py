@@ -149,7 +149,7 @@ class Proof:
             modified = dict(batch)
             places = self._evidence.places(list(modified))
             for name, at in modified.items():
-                problem = judge_file(folder, places.get(name))
+                problem = judge_file(folder, places.get(name), retains=self.spool.retains)
                 if problem is not None and not self._may_wait(problem, at, places.get(name)):
                     suspects.append(name)
             if len(suspects) >= _SUSPECTS_AT_ONCE:
@@ -174,7 +174,7 @@ class Proof:
             there = [name for name in names if path(name).exists()]
             places = self._evidence.places(there)
             for name in there:
-                problem = judge_file(folder, places.get(name))
+                problem = judge_file(folder, places.get(name), retains=self.spool.retains)
                 if problem is not None:
                     yield Fault(problem, name, detail=folder)
 

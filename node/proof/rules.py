@@ -155,11 +155,14 @@ def compare_tallies(counted: Tally, tallied: Tally) -> list[Fault]:
     ]
 
 
-def judge_file(folder: str, place: Place | None) -> Problem | None:
-    """Return what does not fit of a file in `originals` or `cleaned` by where its instance stands."""
+def judge_file(folder: str, place: Place | None, *, retains: bool = False) -> Problem | None:
+    """Return what does not fit of a file in `originals` or `cleaned` by where its instance stands.
+
+    `retains` says that originals stay for a time once they are delivered, and so until then, whatever is sent.
+    """
     if place is None:
         return Problem.FILE_UNKNOWN
     if place.state in {"received", "held"}:
         return None
-    needed = place.is_derived if folder == "originals" else place.is_open
+    needed = place.is_open if folder == "cleaned" else place.is_derived or (retains and place.is_open)
     return None if needed and place.state == "cleaned" else Problem.FILE_LEFT

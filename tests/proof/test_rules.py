@@ -123,3 +123,9 @@ def test_a_tally_that_is_not_the_number_of_its_rows_is_told() -> None:
         "s, held: 1 counted, 0 in the tallies",
     ]
     assert {one.problem for one in faults} == {Problem.TALLY_DIFFERS}
+
+
+def test_an_original_that_is_to_stay_after_its_delivery_stays_until_then() -> None:
+    waits, delivered = Place("cleaned", 0, True, False), Place("cleaned", 0, False, False)
+    assert judge_file("originals", waits, retains=True) is None
+    assert judge_file("originals", delivered, retains=True) is Problem.FILE_LEFT
