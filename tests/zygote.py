@@ -176,6 +176,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
             os.dup2(descriptor, number)
             os.close(descriptor)
         os.chdir(request["cwd"])
+        os.umask(0o022)  # as a login shell has it, whatever ran in the tests' process before
         os.environ.clear()
         os.environ.update(request["env"])
         time.tzset()

@@ -56,17 +56,18 @@ def list_held(as_json: bool, limit: int) -> None:
     table = Table("id", "since", "route", "destination", "reason", "detail")
     for entry in entries:
         keys = ("route", "destination", "reason", "detail")
-        since = ago(entry["since"]) + " (too long)" * entry["overdue"]
+        since = ago(entry["since"]) + " (too long)" * entry.get("overdue", False)
         add_row(table, entry["id"], since, *(entry[key] for key in keys))
     console().print(table)
 
 
 def with_age(entries: list[dict[str, Any]], age: float | None) -> list[dict[str, Any]]:
-    """Say of each whether it has been held for longer than `retention.held` (seconds)."""
+    """Say of each whether it has been held for longer than `retention.held` (seconds); nothing where there is none."""
+    if age is None:
+        return entries
     now = datetime.now(UTC)
     return [
-        entry | {"overdue": age is not None and (now - datetime.fromisoformat(entry["since"])).total_seconds() > age}
-        for entry in entries
+        entry | {"overdue": (now - datetime.fromisoformat(entry["since"])).total_seconds() > age} for entry in entries
     ]
 
 

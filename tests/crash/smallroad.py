@@ -173,7 +173,7 @@ class SmallRoad:
 
     def files(self) -> list[str]:
         """Every file of the spool and beside the kept recipes that belongs to an instance, or to nobody."""
-        kept = {"id", "lock"}
+        kept = {"id", "lock", "ledger.json"}
         spool = self.config.node.spool
         found = [Path(folder, name) for folder, _, names in os.walk(spool) for name in names]
         found += [path for path in (self.config.node.data / "recipes").rglob("*") if path.suffix != ".json"]

@@ -29,7 +29,6 @@ OPERATIONS = {
     },
     "forwarder": {"BEGIN IMMEDIATE", "COMMIT", "unlink"},
     "sink": {"create", "write", "fsync", "mkdir", "link", "unlink"},
-    "opening": {"BEGIN IMMEDIATE", "COMMIT"},
 }
 
 ROLES = ("receiver", "cleaner", "forwarder")
@@ -75,6 +74,7 @@ def test_after_any_fault_at_a_start_the_next_start_mends_it(tmp_path: Path) -> N
     _, trials = laboratory(tmp_path, "recovery", 2900)
     after = {tuple(trial["after"] or ()) for trial in trials}
     assert len(after) == 6, "five deaths that leave something, and the first start"
+    assert {"opening BEGIN IMMEDIATE ledger", "opening COMMIT ledger"} <= {trial["fault"][0] for trial in trials}
     nothing_is_wrong(trials)
 
 

@@ -123,7 +123,7 @@ def test_what_is_held_for_long_is_told_again_and_again_and_never_deleted(
     assert alert["kind"] == "held-long"
     assert alert["text"].startswith("1 held for longer than retention.held")
     assert [one["overdue"] for one in with_age(Ledger(database).held(), config.retention.held)] == [True, False]
-    assert [one["overdue"] for one in with_age(Ledger(database).held(), None)] == [False, False]
+    assert not [one for one in with_age(Ledger(database).held(), None) if "overdue" in one]
     stop = Stop()
     keeper = Keeper(config, spool, Database(config.node.ledger), stop)
     with caplog.at_level(logging.INFO, "node.housekeeping"):

@@ -13,6 +13,9 @@ import pytest
 from tests.road.support import use_recipe
 from tests.support import RunningNode, StoreSCP
 
+EVERY_COPY = {"duplicates": {"same": "resend", "header": "replace"}}
+"""For a node to which many tests send the same instance: each copy goes on, under the same UID."""
+
 
 @dataclass
 class Road:

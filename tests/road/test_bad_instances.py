@@ -8,6 +8,7 @@ from pydicom.uid import generate_uid
 
 from node.dicomnet.dimse import encode_store_request
 from tests.dicomnet.peers import p_data, pdv
+from tests.road.conftest import EVERY_COPY
 from tests.road.support import (
     CANNOT_UNDERSTAND,
     CT,
@@ -26,7 +27,7 @@ from tests.support import make_ct, wait_for
 @pytest.fixture(scope="module")
 def peers(module_road):
     archive = module_road.archive()
-    return module_road.node(archive).start(), archive
+    return module_road.node(archive, **EVERY_COPY).start(), archive
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from tests.road.conftest import EVERY_COPY
 from tests.road.support import CT, SUCCESS, RawSender, data_set_of, send
 from tests.support import make_ct, storescu, wait_for
 
@@ -53,7 +54,7 @@ WAYS = [aborted, closed, half_closed, reset, released_too_early, second_command,
 @pytest.fixture(scope="module")
 def peers(module_road):
     archive = module_road.archive()
-    return module_road.node(archive, duplicates={"same": "resend"}).start(), archive
+    return module_road.node(archive, **EVERY_COPY).start(), archive
 
 
 @pytest.fixture(scope="module")

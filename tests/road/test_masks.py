@@ -8,6 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from tests.road.conftest import EVERY_COPY
 from tests.road.support import (
     DEFLATED,
     EXPLICIT,
@@ -40,7 +41,7 @@ PIXEL_DATA = 0x7FE00010
 @pytest.fixture(scope="module")
 def peers(module_road):
     archive = module_road.archive()
-    node = module_road.node(archive)
+    node = module_road.node(archive, **EVERY_COPY)
     use_recipe(node, RECIPE)
     return node.start(), archive
 

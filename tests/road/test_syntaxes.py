@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import UID_dictionary
 
+from tests.road.conftest import EVERY_COPY
 from tests.road.support import (
     CT,
     DEFLATED,
@@ -64,7 +65,7 @@ ALSO_NAMED_INSIDE = {"SC_rgb_small_odd.dcm": {0x00082112}}  # Source Image Seque
 @pytest.fixture(scope="module")
 def peers(module_road):
     archive = module_road.archive()
-    node = module_road.node(archive)
+    node = module_road.node(archive, **EVERY_COPY)
     use_recipe(node, RECIPE)
     node.config["routes"][0]["unknown_sop_class"] = "pass"
     node.write_config()

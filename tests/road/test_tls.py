@@ -141,12 +141,12 @@ def test_each_listener_has_its_own_titles_and_a_silent_one_holds_up_none(
     node.config["routes"][0]["from"] = {"called_ae": ["DEIDNODE", "SECURE"]}
     node.write_config()
     node.start()
-    (path,) = make_ct(road.folder / "series", 1)
+    path, other = make_ct(road.folder / "series", 2)
     with RawSender(secure) as silent, RawSender(node.port) as silent_too:
         assert silent.socket.fileno() != silent_too.socket.fileno()
         encrypted = options(authority, scanner)
         assert storescu(node.port, path).returncode == 0
-        assert storescu(secure, path, options=(*encrypted, "-aec", "SECURE")).returncode == 0
+        assert storescu(secure, other, options=(*encrypted, "-aec", "SECURE")).returncode == 0
         # A title that only the plain listener has; C-ECHO asks for no title.
         wrong = storescu(secure, path, options=encrypted)
         assert "Called AE Title Not Recognized" in wrong.stdout + wrong.stderr
