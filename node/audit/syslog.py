@@ -7,6 +7,7 @@ TLS 1.3), or loses with its connection, is a NetworkError. Syslog itself has no 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -25,6 +26,7 @@ _PRIORITY = 10 * 8 + 5  # security messages, notice (PS3.15 A.6)
 _MESSAGE_ID = "DICOM+RFC3881"
 _HIGHEST_SEQUENCE = 2_147_483_647  # RFC 5424 7.3.1
 _SECONDS = 10.0
+_HEARING_SECONDS = 0.3
 _NOT_PRINTED = re.compile(r"[^!-~]")
 
 
@@ -67,10 +69,26 @@ class Receiver:
                 raise HandshakeFailed(f"TLS with {self.address}: {_told(error)}") from None
             with channel:
                 try:
+                    self._hear(channel)
                     channel.sendall(b"".join(map(frame, entries)))
                 except OSError as error:
                     raise PeerAborted(f"the connection to {self.address} was lost ({_told(error)})") from None
                 self._close(channel)
+
+    def _hear(self, channel: ssl.SSLSocket) -> None:
+        """Wait a moment for what the receiver says to this node's certificate.
+
+        By TLS 1.3 (RFC 8446 4.4.2.4) its refusal comes after this side's handshake has ended; what was sent before
+        would count as arrived. Raises OSError.
+        """
+        channel.settimeout(_HEARING_SECONDS)
+        try:
+            if not channel.recv(1):
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        except TimeoutError:
+            pass  # nothing against it
+        finally:
+            channel.settimeout(_SECONDS)
 
     def _close(self, channel: ssl.SSLSocket) -> None:
         """End the stream (RFC 5425 4.4) and hear what the receiver says to it."""

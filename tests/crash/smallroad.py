@@ -340,7 +340,10 @@ class SmallRoad:
     def _uids(self) -> dict[str, str]:
         """The replacement of each SOP Instance UID that the ledger has an instance of."""
         with contextlib.closing(_CONNECT(self._ledger)) as ledger:
-            return dict(ledger.execute("SELECT sop_instance_uid, clean_sop_instance_uid FROM instances").fetchall())
+            rows = ledger.execute(
+                "SELECT sop_instance_uid, clean_sop_instance_uid FROM instances WHERE state = 'cleaned'"
+            )
+            return dict(rows.fetchall())
 
 
 def _take_down(report: Report, line: str) -> None:
