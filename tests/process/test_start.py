@@ -24,6 +24,7 @@ from node.ledger.maps import known_patient, known_uid, new_patient, new_uid
 from node.rebuild import rebuild
 from tests.crash.support import Deadly, Sender, rows, settled, tiny_cts
 from tests.support import REPOSITORY, StoreSCP, wait_for
+from tests.thorough import share
 from tests.zygote import run
 
 BROKEN_RECIPE = "FORMAT dicom\n%header\nREPLCE PatientID X\nBLANK PatientNam\n"
@@ -232,7 +233,7 @@ def test_the_secret_is_made_once_and_for_its_owner_alone(used: Deadly) -> None:
 
 
 def test_a_first_start_that_is_killed_anywhere_succeeds_the_next_time(node: Deadly) -> None:
-    for step in range(7):
+    for step in range(share(7, 2)):
         process = subprocess.Popen(
             node.command,
             stdout=subprocess.DEVNULL,
@@ -243,7 +244,7 @@ def test_a_first_start_that_is_killed_anywhere_succeeds_the_next_time(node: Dead
         # The secret, the ledger, the id of the spool: whichever is there first, it is killed right after or before.
         stages = ("lock", "incoming", "cleaned", "id", "id.new")
         awaited = [node.data / "secret.key", node.data / "ledger.db", *(node.spool / one for one in stages)]
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 2
         while not awaited[step % len(awaited)].exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(0.002 * (step // len(awaited)))

@@ -171,6 +171,7 @@ def test_no_room_in_the_middle_of_an_instance_is_a700h_and_leaves_nothing(small,
     wait_for(lambda: node.spool_files() == EMPTY, "the spool is empty")
 
 
+@pytest.mark.slow
 def test_an_instance_without_room_for_its_cleaned_copy_is_a700h_not_stuck(small, road):
     node, archive = small(24, "1 KiB")
     node.start()
@@ -203,6 +204,7 @@ def test_a_disk_without_any_room_refuses_and_recovers_on_one_association(small, 
     wait_for(lambda: node.spool_files() == EMPTY, "the spool is empty")
 
 
+@pytest.mark.slow  # the state's test has it mounted so too
 def test_a_spool_that_becomes_read_only_refuses_and_recovers_on_one_association(small, road):
     node, archive = small(24, "1 KiB")
     node.start()
