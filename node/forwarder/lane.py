@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from node.config import Destination
 from node.dicomnet import RequestedAssociation, Timeouts, associate
@@ -178,7 +178,8 @@ class Lane:
             result = association.store(context_id, *uids, body.file, body.segments)
         except NetworkError as error:
             self._failed.add(due.instance)
-            return self._again(due, f"{type(error).__name__} in the middle of an instance")
+            settlement = self._again(due, f"{type(error).__name__} in the middle of an instance")
+            return replace(settlement, sent=association.sent_completely)
         except DatasetError as error:
             return self._hold(due, *_unsendable(error))
         except SpoolError as error:

@@ -65,7 +65,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The verdict on a claimed delivery; `delay` is in seconds, `status` a DIMSE status (PS3.7 annex C)."""
+    """The verdict on a claimed delivery; `delay` is in seconds, `status` a DIMSE status (PS3.7 annex C).
+
+    `sent` says that its whole data set went out, so that the destination may have it though it gave no status.
+    """
 
     due: Due
     verdict: Verdict
@@ -74,6 +77,7 @@ class Settlement:
     error: str | None = None
     reason: HoldReason | None = None
     detail: str = ""
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class SendingLedger:
     longest_delay: float = LONGEST_DELAY
 
     def claim(self, owner: str, limit: int) -> list[Due]:
-        """Take up to `limit` due deliveries, longest due first, and note that they are about to be offered."""
+        """Take up to `limit` due deliveries, longest due first."""
         bound = {
             "now": time.time(),
             "longest": self.longest_delay,
@@ -116,7 +120,7 @@ class SendingLedger:
                 until = time.time() + LEASE_SECONDS
                 connection.execute(
                     _CLAIM,
-                    [{"the_seq": row.seq, "lease_owner": owner, "lease_until": until, "offered": 1} for row in rows],
+                    [{"the_seq": row.seq, "lease_owner": owner, "lease_until": until} for row in rows],
                 )
         return [_due(row) for row in rows]
 
@@ -251,9 +255,9 @@ def _values(settlement: Settlement, owner: str, now: float) -> dict[str, object]
                 "tries": due.tries + 1,
                 "refused": due.refused + (settlement.verdict is Verdict.REFUSED),
             }
-        case Verdict.UNTOUCHED:
-            # Never offered: a later 0111H must not be taken for an answer to us.
-            values |= {"offered": due.offered_before}
+    if settlement.sent or settlement.status is not None:
+        # Only then may a later 0111H be taken for an answer to us. After a death nobody knows what went out.
+        values["offered"] = 1
     if settlement.error is not None:
         values["last_error"] = settlement.error
     return values

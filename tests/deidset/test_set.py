@@ -40,7 +40,9 @@ def report(made: SimpleNamespace, route: str) -> Report:
     return made.reports[route]
 
 
-@pytest.mark.parametrize("route", ["ps3.15-basic", "research", pytest.param("options", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "route", ["research", *(pytest.param(one, marks=pytest.mark.slow) for one in ("ps3.15-basic", "options"))]
+)
 def test_nothing_is_counted_and_most_files_come_out(made, route):
     found = report(made, route)
     assert {COLUMNS[column]: found.places[column][:20] for column in COLUMNS if found.counts[column]} == {}

@@ -40,7 +40,7 @@ QUICK = (
 )
 LEAST = 2000  # pairs that are compared, with the slow ones
 PARTS = 8
-CHANGED = 3  # files at least that a recipe changes, where there are so many, of those that it meets in the quick run
+CHANGED = 2  # files at least that a recipe changes, where there are so many, of those that it meets in the quick run
 FILES = {path.name: path for path in files()}
 RECIPES = recipes()
 compiled = cache(ours)
@@ -70,14 +70,14 @@ def agree(data: bytes, text: str, folder: Path) -> bool:
 def meets(number: int, text: str) -> list[str]:
     """The files of QUICK that a recipe is compared on in the quick run.
 
-    What a construct does and how a file is encoded do not depend on one another; so a recipe meets every third file,
-    another third for its neighbors, whatever it does there. An element may stand in few files: therefore also up to
-    three files that the recipe changes.
+    What a construct does and how a file is encoded do not depend on one another; so a recipe meets every fifth file,
+    another fifth for its neighbors, whatever it does there. An element may stand in few files: therefore also up to
+    two files that the recipe changes.
     """
-    third = {name for place, name in enumerate(QUICK) if (place + number + number // 6) % 3 == 0}
+    fifth = {name for place, name in enumerate(QUICK) if (place + number + number // PARTS) % 5 == 0}
     changed = [name for name in QUICK if changes(FILES[name].read_bytes(), compiled(text), VARIABLES)]
-    changed.sort(key=lambda name: name not in third)
-    return sorted(third | set(changed[:CHANGED]))
+    changed.sort(key=lambda name: name not in fifth)
+    return sorted(fifth | set(changed[:CHANGED]))
 
 
 def comparable(found: tuple[Found, Found], mine: tuple[Found, Found]) -> tuple[Found, Found]:

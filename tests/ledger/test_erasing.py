@@ -167,6 +167,7 @@ def test_content_of_which_nothing_is_known_any_more_is_like_no_other(database: D
     sql(database, "UPDATE instances SET clean_sop_instance_uid = '2.25.1'")
     sending = SendingLedger(database, "d")
     first, second = sending.claim("f", 10)
+    sending.settle("f", [Settlement(first, Verdict.AGAIN, sent=True)])
     assert sending.offered_content(second)
     sql(database, "UPDATE instances SET sop_instance_uid = '', digest = x''")
     assert not sending.offered_content(second)

@@ -204,7 +204,7 @@ def test_another_secret_than_the_ledger_was_made_with_is_refused(used: Deadly) -
     assert "0000" not in said
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+@pytest.mark.parametrize("mode", [0o640, *(pytest.param(one, marks=pytest.mark.slow) for one in (0o604, 0o620, 0o666))])
 def test_a_secret_that_others_can_reach_is_refused_and_how_to_close_it(used: Deadly, mode: int) -> None:
     (used.data / "secret.key").chmod(mode)
     assert "chmod 600" in one_sentence(refused(used))
@@ -212,7 +212,9 @@ def test_a_secret_that_others_can_reach_is_refused_and_how_to_close_it(used: Dea
     used.start()
 
 
-@pytest.mark.parametrize("content", ["", "abc", "z" * 64, "0" * 63, "0" * 65])
+@pytest.mark.parametrize(
+    "content", ["", "z" * 64, *(pytest.param(one, marks=pytest.mark.slow) for one in ("abc", "0" * 63, "0" * 65))]
+)
 def test_a_secret_that_is_damaged_is_refused_and_not_shown(used: Deadly, content: str) -> None:
     (used.data / "secret.key").write_text(content)
     said = one_sentence(refused(used))

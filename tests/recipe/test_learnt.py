@@ -140,6 +140,7 @@ def test_the_other_patients_pseudonym_uids_and_dates_are_their_own() -> None:
         assert b"EMIL" not in one.tobytes()
 
 
+@pytest.mark.slow
 def test_each_element_may_be_the_one_that_differs() -> None:
     first = encode(slice_of(1))
     elements = EncodedDataset.scan(first, 0, EXPLICIT_LE).elements

@@ -184,6 +184,7 @@ def test_an_instance_without_room_for_its_cleaned_copy_is_a700h_not_stuck(small,
     wait_for(lambda: node.spool_files() == EMPTY, "the spool is empty")
 
 
+@pytest.mark.slow
 def test_a_disk_without_any_room_refuses_and_recovers_on_one_association(small, road):
     node, archive = small(24, "1 KiB")
     node.start()
