@@ -8,13 +8,14 @@ Guarantees
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, and_, bindparam, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Float, Select, and_, bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.derived import Derived
@@ -33,6 +34,7 @@ _SAME_CONTENT = (
     "recipe_hash",
     "clean_sop_instance_uid",  # a copy may have gone out beside the first one, under a UID of its own
 )
+_BEHIND_SECONDS = 5.0  # between looks at all that waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class DestinationState:
     last_error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SendingLedger:
     """What a forwarder asks of the ledger for one destination.
 
@@ -101,6 +103,7 @@ class SendingLedger:
     database: Database
     destination: str
     longest_delay: float = LONGEST_DELAY
+    _behind_at: float = -math.inf
 
     def claim(self, owner: str, limit: int) -> list[Due]:
         """Take up to `limit` due deliveries, longest due first."""
@@ -112,10 +115,11 @@ class SendingLedger:
             "the_limit": limit,
         }
         with self.database.read() as connection:
-            if connection.execute(_DUE, bound | {"the_limit": 1}).first() is None:
-                return []
+            query = self._query(connection, bound | {"the_limit": 1})
+        if query is None:
+            return []
         with self.database.write(durable=False) as connection:
-            rows = connection.execute(_DUE, bound).all()
+            rows = connection.execute(query, bound).all()
             if rows:
                 until = time.time() + LEASE_SECONDS
                 connection.execute(
@@ -123,6 +127,20 @@ class SendingLedger:
                     [{"the_seq": row.seq, "lease_owner": owner, "lease_until": until} for row in rows],
                 )
         return [_due(row) for row in rows]
+
+    def _query(self, connection: Transaction, bound: dict[str, object]) -> Select[Any] | None:
+        """What finds something that is due; None where there is nothing.
+
+        What only seems to be due later, since the clock was set back, is among all that waits for a destination, which
+        may be a hundred thousand: it is looked for now and then.
+        """
+        if connection.execute(_DUE, bound).first() is not None:
+            return _DUE
+        now = time.monotonic()
+        if now - self._behind_at < _BEHIND_SECONDS:
+            return None
+        self._behind_at = now
+        return _BEHIND if connection.execute(_BEHIND, bound).first() is not None else None
 
     def settle(self, owner: str, settlements: Sequence[Settlement], *, durable: bool = True) -> list[Due]:
         """Write the verdicts in one commit; return the instances that no delivery needs any more."""
@@ -266,12 +284,11 @@ def _values(settlement: Settlement, owner: str, now: float) -> dict[str, object]
 _NOW: ColumnElement[Any] = bindparam("now", type_=Float)
 # What was never tried waits for nothing, whatever its time says, and nothing waits longer than it ever would: both
 # only look later than now because the clock was set back.
-_IS_DUE = or_(
-    deliveries.c.due_at <= _NOW,
+_SEEMS_LATER = or_(
     deliveries.c.tries == 0,
     deliveries.c.due_at > _NOW + bindparam("longest", type_=Float),
 )
-_DUE = (
+_WAITING = (
     select(
         deliveries.c.seq,
         deliveries.c.instance,
@@ -292,11 +309,11 @@ _DUE = (
     .join(instances, instances.c.seq == deliveries.c.instance)
     .join(derivations, derivations.c.instance == deliveries.c.instance, isouter=True)
     .where(deliveries.c.destination == bindparam("the_destination"), deliveries.c.state == "due")
-    .where(_IS_DUE)
     .where(is_free(deliveries.c.lease_owner, deliveries.c.lease_until))
     .order_by(deliveries.c.due_at, deliveries.c.seq)
     .limit(bindparam("the_limit"))
 )
+_DUE, _BEHIND = _WAITING.where(deliveries.c.due_at <= _NOW), _WAITING.where(_SEEMS_LATER)
 _CLAIM = update(deliveries).where(deliveries.c.seq == bindparam("the_seq"))
 _OPEN = (
     select(deliveries.c.seq)
