@@ -227,6 +227,7 @@ def test_a_spool_that_becomes_read_only_refuses_and_recovers_on_one_association(
     wait_for(lambda: node.spool_files() == EMPTY, "the spool is empty")
 
 
+@pytest.mark.slow
 def test_a_ledger_without_room_is_a700h_and_no_acknowledged_instance_is_lost(small, road):
     node, archive = small(4, "1 KiB", "ledger")
     node.config["node"]["ledger"] = "sqlite:///ledger/ledger.db"
