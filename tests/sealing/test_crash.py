@@ -31,7 +31,7 @@ def test_a_death_after_the_file_is_durable_adopts_a_sealed_one(trial: Trial) -> 
     trial.run("original-durable", "node")
     repeats, copies = trial.finish()
     assert repeats == 1
-    assert 1 <= copies <= 1 + LANES
+    assert copies <= LANES, "what was in hand when it died may come twice; the repeat is not sent"
     assert '"adopted"' in trial.node.log()
 
 

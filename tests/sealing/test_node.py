@@ -102,8 +102,8 @@ def test_nothing_of_the_patient_shows_and_everything_arrives_as_without_encrypti
 def test_the_same_bytes_arrive_with_encryption_and_without(
     make_node: Callable[..., Deadly], scp: StoreSCP, tmp_path: Path
 ) -> None:
-    one = make_ct(tmp_path / "in", 1, rows=ROWS)[0]
-    files = [one, deflated(one, tmp_path / "deflated.dcm")]
+    one, other = make_ct(tmp_path / "in", 2, rows=ROWS)
+    files = [one, deflated(other, tmp_path / "deflated.dcm")]
     found = []
     for name in ("plain", "sealed"):
         node = make_node({"dest": scp.port}, name)
