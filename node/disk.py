@@ -11,9 +11,7 @@ lock; what a node has told that does not run any more counts for nothing.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import json
 import logging
 import math
 import os
@@ -22,8 +20,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from node import jotting
 from node.config import Config
 from node.log import event
 
@@ -72,7 +70,7 @@ class Disk:
 def look(config: Config, folder: Path | None = None) -> Disk:
     """Look at the spool's disk. Raises OSError where there is no spool."""
     folder = folder or config.node.spool
-    now, told = time.time(), _told(folder)
+    now, told = time.time(), jotting.read(folder / _NAME)
     state, (free, floor, warn) = _state(config, folder, probe=True)
     since = float(told.get("since", now)) if told.get("state") == state else now
     fresh = now - float(told.get("at", 0.0)) < _FRESH_SECONDS
@@ -129,14 +127,6 @@ def _probe(folder: Path) -> str:
     return ""
 
 
-def _told(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / _NAME).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 @dataclass(slots=True)
 class Watch:
     """The node's own look at the disk, again and again; it remembers how much was free."""
@@ -185,7 +175,4 @@ class Watch:
 
     def _tell(self) -> None:
         told = {"at": time.time(), "state": self._state, "since": self._since, "samples": list(self._samples)}
-        with contextlib.suppress(OSError):  # just what a full or read-only disk does not take
-            new = self.folder / f"{_NAME}.new"
-            new.write_text(json.dumps(told), encoding="ascii")
-            new.replace(self.folder / _NAME)
+        jotting.replace(self.folder / _NAME, told)

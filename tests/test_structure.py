@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "node"
 # From the ground up; what stands in one row may not import one another, but for the packages' own modules.
 LAYERS = (
     ("errors",),
-    ("log",),
+    ("log", "jotting"),
     ("identity", "tls"),
     ("sealing",),
     ("config",),

@@ -6,16 +6,13 @@ good order needs no check of its pages at the start.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import func, select
 
+from node import jotting
 from node.errors import LedgerError
 from node.ledger.database import Database
 from node.ledger.schema import instances
@@ -31,7 +28,7 @@ def damage(database: Database, spool: Path, seconds: float = CHECK_SECONDS) -> s
     One that is as the last node left it, in good order, is not looked at: nothing has touched it since. Else its pages
     are, for at most `seconds`.
     """
-    left = _read(spool).get("left")
+    left = jotting.read(spool / _NAME).get("left")
     if not database.exists() or (left is not None and left == _state_of(database.path)):
         return ""
     until = time.monotonic() + seconds
@@ -55,25 +52,25 @@ def damage(database: Database, spool: Path, seconds: float = CHECK_SECONDS) -> s
 
 def note_start(database: Database, spool: Path) -> int:
     """Compare the ledger with what the spool has seen; return, and note, how many instances it has fewer, at least."""
-    before, now = _read(spool), _reached(database)
+    before, now = jotting.read(spool / _NAME), _reached(database)
     missing = max(0, int(before.get("reached", 0)) - now)
-    _write(spool, {"reached": now, "older": [time.time(), missing] if missing else None})
+    jotting.replace(spool / _NAME, {"reached": now, "older": [time.time(), missing] if missing else None})
     return missing
 
 
 def note(database: Database, spool: Path) -> None:
     """Note how far the ledger has come, while the node runs."""
-    known, now = _read(spool), _reached(database)
+    known, now = jotting.read(spool / _NAME), _reached(database)
     if known.get("reached") != now or known.get("left"):
-        _write(spool, {"reached": now, "older": known.get("older")})
+        jotting.replace(spool / _NAME, {"reached": now, "older": known.get("older")})
 
 
 def note_end(database: Database, spool: Path) -> None:
     """Note how the ledger is left, with no process of the node alive; closes the database."""
-    known, now = _read(spool), _reached(database)
+    known, now = jotting.read(spool / _NAME), _reached(database)
     database.close()
     if not Path(f"{database.path}-wal").exists():
-        _write(spool, {"reached": now, "older": known.get("older"), "left": _state_of(database.path)})
+        jotting.replace(spool / _NAME, {"reached": now, "older": known.get("older"), "left": _state_of(database.path)})
 
 
 def older(spool: Path) -> tuple[float, int] | None:
@@ -81,7 +78,7 @@ def older(spool: Path) -> tuple[float, int] | None:
 
     From a start to the next one.
     """
-    found = _read(spool).get("older")
+    found = jotting.read(spool / _NAME).get("older")
     return (float(found[0]), int(found[1])) if found else None
 
 
@@ -96,19 +93,3 @@ def _state_of(path: Path) -> list[int]:
     except OSError:
         return []
     return [state.st_ino, state.st_size, state.st_mtime_ns]
-
-
-def _read(spool: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((spool / _NAME).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write(spool: Path, values: dict[str, Any]) -> None:
-    """Replace the file; a disk that refuses costs a check at the next start."""
-    with contextlib.suppress(OSError):
-        new = spool / f"{_NAME}.new"
-        new.write_text(json.dumps(values), encoding="ascii")
-        os.replace(new, spool / _NAME)
