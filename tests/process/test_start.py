@@ -296,6 +296,7 @@ def test_a_spool_that_is_not_there_is_not_taken_for_an_empty_one(used: Deadly) -
 @pytest.mark.parametrize("content", [b"this is no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_ledger_that_is_no_database_is_refused(used: Deadly, content: bytes) -> None:
     lose_ledger(used)
+    (used.data / "ledger.db").touch(mode=0o600)
     (used.data / "ledger.db").write_bytes(content)
     said = one_sentence(refused(used))
     assert "ledger" in said
@@ -340,6 +341,7 @@ def test_a_ledger_whose_write_ahead_log_was_lost_says_so_and_what_is_in_the_spoo
     wait_for(lambda: '"reached": 5' in (used.spool / "ledger.json").read_text(), "the spool knows of them")
     used.kill()
     lose_ledger(used)
+    (used.data / "ledger.db").touch(mode=0o600)
     (used.data / "ledger.db").write_bytes(file)
     scp.start()
     used.start()
