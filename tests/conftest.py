@@ -1,18 +1,28 @@
-"""pynetdicom as a peer, without a race of its own.
+"""Peers as they are meant: DCMTK's programs, and pynetdicom without a race of its own.
 
-Its association has a thread that takes messages from the same queue as `send_c_store` and `release` do, and is told to
-pause by an event. It counts as paused already while it is about to pass that event: then it takes the answer that the
-caller waits for, and throws it away. Here the caller waits until the thread really stands.
+A virtual environment that is active puts pynetdicom's own `storescp` and `storescu` before DCMTK's: here it comes last.
+
+pynetdicom's association has a thread that takes messages from the same queue as `send_c_store` and `release` do, and
+is told to pause by an event. It counts as paused already while it is about to pass that event: then it takes the answer
+that the caller waits for, and throws it away. Here the caller waits until the thread really stands.
 """
 
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pynetdicom.association import Association
+
+_OWN = str(Path(sys.executable).parent)
+_PATH = os.environ.get("PATH", os.defpath).split(os.pathsep)
+if _OWN in _PATH:
+    os.environ["PATH"] = os.pathsep.join([*(one for one in _PATH if one != _OWN), _OWN])
 
 
 def _pausing(real: Callable[..., Any]) -> Callable[..., Any]:

@@ -73,8 +73,8 @@ def arm(point: str, number: int, who: str, counter: str) -> None:
         if side == BEFORE and count(counter) == number:
             die(who)
         result = real(*arguments, **named)
-        # A claim of nothing is not one.
-        if side == AFTER and result != [] and count(counter) == number:
+        # A claim of nothing is not one, and neither are files put in place where there are none.
+        if side == AFTER and result != [] and {} not in arguments and count(counter) == number:
             die(who)
         return result
 
