@@ -25,13 +25,14 @@ from pathlib import Path
 from node import __version__
 from node.auditor import keep_trail, tell_reload, tell_start, tell_stop
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
-from node.config import Config, Endpoint, certificate_faults, columns_of, load_config
+from node.config import Config, certificate_faults, columns_of, load_config
 from node.errors import ConfigError, NodeError, StartError
 from node.housekeeping import Keeper
 from node.ledger.cleaning import free_leases, strike
 from node.ledger.database import Database
 from node.ledger.projects import refuse_changed
 from node.ledger.seen import note_end
+from node.listeners import bind, endpoints, listen
 from node.log import event, setup_logging
 from node.opening import lock_spool, make_spool, need_key, open_node
 from node.recipe import Recipe
@@ -383,17 +384,17 @@ def serve(config_path: Path, config: Config, recipes: dict[str, Recipe]) -> int:
     spool = make_spool(config)
     with contextlib.ExitStack() as open_ones:
         open_ones.callback(os.close, lock_spool(spool))
-        listeners = tuple(open_ones.enter_context(_bind(endpoint, key)) for endpoint, key in _endpoints(config))
+        listeners = tuple(open_ones.enter_context(bind(endpoint, key)) for endpoint, key in endpoints(config))
         trial = None
         if config.trial_destination is not None and config.trial_destination.enabled:
-            trial = open_ones.enter_context(_bind(config.trial_destination.listen, "trial_destination.listen"))
+            trial = open_ones.enter_context(bind(config.trial_destination.listen, "trial_destination.listen"))
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         run_to_its_end(lambda: _open(config, spool, recipes), config.node.log)
         _read_what_is_shared(recipes)
         # Only now: whoever can connect finds a ledger.
         for bound in (*listeners, trial):
             if bound is not None:
-                _listen(bound)
+                listen(bound)
         workers = config.node.workers
         supervisor = Supervisor(
             config_path,
@@ -454,36 +455,8 @@ def _announce(config: Config) -> None:
     sys.stdout.flush()
 
 
-def _bind(endpoint: Endpoint, key: str) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((endpoint.host, endpoint.port))
-    except OSError as error:
-        listener.close()
-        raise StartError(
-            f"{key}: cannot listen on {endpoint} ({error.strerror}); is another program using it?"
-        ) from None
-    listener.setblocking(False)
-    return listener
-
-
-def _endpoints(config: Config) -> list[tuple[Endpoint, str]]:
-    """Return where the node listens, with the key that says so, in the order of `listening`."""
-    plain = [] if config.node.listen is None else [(config.node.listen, "node.listen")]
-    return plain + [(one.listen, f"node.listeners.{i}.listen") for i, one in enumerate(config.node.listeners)]
-
-
-def _listen(bound: socket.socket) -> None:
-    try:
-        bound.listen(256)
-    except OSError as error:
-        where = "{}:{}".format(*bound.getsockname()[:2])
-        raise StartError(f"cannot listen on {where} ({error.strerror}); is another program using it?") from None
-
-
 def _check_unchanged(old: Config, new: Config) -> None:
-    if _endpoints(old) != _endpoints(new):
+    if endpoints(old) != endpoints(new):
         raise StartError("node.listen and node.listeners cannot listen elsewhere while the node runs: restart it")
     for key in ("spool", "ledger", "secret_file", "encryption", "max_associations", "workers"):
         if getattr(old.node, key) != getattr(new.node, key):

@@ -34,7 +34,7 @@ LAYERS = (
     ("housekeeping", "opening"),
     ("closing",),
     ("rebuild", "encrypting", "proof"),
-    ("children",),
+    ("children", "listeners"),
     ("supervisor",),
     ("cli",),
     ("__main__",),
