@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from dataclasses import dataclass, field
 from itertools import islice
 
 from node.config import Config
 from node.disk import Watch
-from node.errors import NodeError
+from node.errors import LedgerError, NodeError
 from node.ledger.alerts import held_long
-from node.ledger.database import Database
+from node.ledger.database import DAMAGED, Database
 from node.ledger.erasing import BATCH, Record, erase_events, erase_maps, maps_are_due
-from node.ledger.seen import note
+from node.ledger.seen import check, is_unchecked, note
 from node.log import event
 from node.shared import Stop
 from node.spool import Spool
@@ -95,6 +96,8 @@ class Keeper:
     def run(self) -> None:
         """Keep house until told to stop."""
         watch = Watch(self.config, self.spool.root)
+        looking = threading.Thread(target=self._check, name="ledger-check")
+        looking.start()
         while not self.stop.wait(_CHECKPOINT_SECONDS):
             self.database.checkpoint()
             watch.look()
@@ -104,7 +107,23 @@ class Keeper:
                 # The boundary of one round: what is left is the next one's.
                 text = str(error) if isinstance(error, NodeError) else "the disk refused"
                 event(LOGGER, "housekeeping-trouble", level=logging.ERROR, error=text)
+        looking.join()
         self.database.close()
+
+    def _check(self) -> None:
+        """Look at the pages of the ledger that the start had no time for; a thread's boundary."""
+        if not is_unchecked(self.spool.root):
+            return
+        database = Database(self.database.url, self.database.columns)
+        try:
+            found = check(database, self.spool.root, self.stop.is_set)
+            if found:
+                event(LOGGER, "ledger-damaged", level=logging.ERROR, error=f"{found}. {DAMAGED}")
+        except LedgerError as error:
+            kind = "ledger-unchecked" if database.damage_seen() is None else "ledger-damaged"
+            event(LOGGER, kind, level=logging.ERROR, error=str(error))
+        finally:
+            database.close()
 
     def _do_what_is_due(self, now: float) -> None:
         if now - self._noted > _NOTE_SECONDS:

@@ -1,8 +1,8 @@
 """What somebody has to look at, found out whenever it is asked for: nothing of it is stored.
 
 An alert has a kind, a time since when it is so, and a sentence that says what to do. Kinds: `disk-low`, `disk-full`,
-`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`, and the reasons `patient-corrected` and
-`rejection-note` for which something is held. No text holds a value of a data set.
+`disk-read-only`, `disk-failing`, `held-long`, `ledger-damaged`, `ledger-older`, `closing`, and the reasons
+`patient-corrected` and `rejection-note` for which something is held. No text holds a value of a data set.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy import text as sql
 from node.config import Config
 from node.disk import Disk, look
 from node.ledger.closed import records
-from node.ledger.database import Database
+from node.ledger.database import DAMAGED, Database
 from node.ledger.schema import deliveries, instances
 from node.ledger.seen import older
 from node.ledger.times import iso
@@ -114,6 +114,12 @@ def _ledger(_database: Database, config: Config, _now: float) -> Iterator[Alert]
         yield Alert("ledger-older", at, text)
 
 
+def _damaged(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
+    at = database.damage_seen()
+    if at is not None:
+        yield Alert("ledger-damaged", at, DAMAGED)
+
+
 def _closing(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
     for project, record in records(database).items():
         if record["closed"] is None:
@@ -121,4 +127,4 @@ def _closing(database: Database, _config: Config, _now: float) -> Iterator[Alert
             yield Alert("closing", record["begun"], text)
 
 
-SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _closing)
+SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _damaged, _closing)

@@ -8,7 +8,8 @@ Guarantees
 
 Refuses
     A network file system, where SQLite's locks and shared memory do not hold; a ledger made by a newer program.
-    A full disk is a LedgerError, and nothing was changed.
+    A full disk is a LedgerError, and nothing was changed. Pages that do not fit together are a LedgerError that says
+    what to do, and leave a mark beside the ledger for whoever looks later (`damage_seen`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -25,12 +27,18 @@ from urllib.parse import quote
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
+from node import jotting
 from node.errors import Collision, LedgerError, LedgerUncertain, NotReachable, StartError
 from node.ledger.schema import VERSION, meta
 from node.ledger.transactions import Transaction
 from node.sealing import PLAIN, Columns
 
 _BUSY_SECONDS = 60
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+DAMAGED = (
+    "The ledger is damaged: end the node, put a backup of the ledger back, or make it again from the spool with "
+    "`deid-node rebuild`; the disk needs to be looked at, too"
+)
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "fuse.sshfs", "afs"}
 )
@@ -42,7 +50,7 @@ class Database:
     def __init__(self, url: str, columns: Columns = PLAIN) -> None:
         self.columns = columns
         self.path = Path(make_url(url).database or "")
-        self._url = url
+        self.url = url
         self._writing = threading.Lock()
         self._readers: list[sqlite3.Connection] = []  # those that nobody uses
         self._writer: sqlite3.Connection | None = None
@@ -59,14 +67,14 @@ class Database:
         try:
             connection = self._reader()
         except sqlite3.Error as error:
-            raise LedgerError(f"the ledger cannot be read ({_kind(error)})") from None
+            raise LedgerError(self._told("cannot be read", error)) from None
         try:
             connection.execute("BEGIN")
             yield Transaction(connection, self.columns)
             connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             _close(connection)
-            raise LedgerError(f"the ledger cannot be read ({_kind(error)})") from None
+            raise LedgerError(self._told("cannot be read", error)) from None
         except BaseException:
             _close(connection)
             raise
@@ -90,7 +98,7 @@ class Database:
                 connection = self._begin(durable)
             except sqlite3.Error as error:
                 self._forget_writer()
-                raise LedgerError(f"the ledger cannot be written ({_kind(error)})") from None
+                raise LedgerError(self._told("cannot be written", error)) from None
             try:
                 yield Transaction(connection, self.columns)
             except sqlite3.IntegrityError as error:
@@ -98,7 +106,7 @@ class Database:
                 raise Collision(f"the ledger refused a row ({_kind(error)})") from None
             except sqlite3.Error as error:
                 self._forget_writer()
-                raise LedgerError(f"the ledger cannot be written ({_kind(error)})") from None
+                raise LedgerError(self._told("cannot be written", error)) from None
             except BaseException:
                 self._forget_writer()
                 raise
@@ -108,7 +116,34 @@ class Database:
                 self._forget_writer()
                 if _kind(error) == "SQLITE_FULL":
                     raise LedgerError("the ledger's disk is full") from None  # SQLite has rolled it back
-                raise LedgerUncertain(f"a commit of the ledger failed ({_kind(error)})") from None
+                raise LedgerUncertain(self._told("failed in a commit", error)) from None
+
+    def damage_seen(self) -> float | None:
+        """When SQLite first met pages of the ledger that do not fit together (seconds, UTC); None where it has not."""
+        at = jotting.read(self._mark).get("at")
+        return float(at) if isinstance(at, int | float) else None
+
+    def note_damage(self) -> None:
+        """Leave the mark that `damage_seen` reads."""
+        if self.damage_seen() is None:
+            jotting.replace(self._mark, {"at": time.time()})
+
+    def damage_mended(self) -> None:
+        """Forget what `damage_seen` tells: the pages were looked at, and are whole."""
+        with contextlib.suppress(OSError):
+            self._mark.unlink(missing_ok=True)
+
+    @property
+    def _mark(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.damaged")
+
+    def _told(self, what: str, error: sqlite3.Error) -> str:
+        """Return what to say of an error; where it tells of damage, that is noted too."""
+        kind = _kind(error)
+        if not kind.startswith(_DAMAGE):
+            return f"the ledger {what} ({kind})"
+        self.note_damage()
+        return f"the ledger {what} ({kind}). {DAMAGED}"
 
     def checkpoint(self) -> None:
         """Move what the write-ahead log holds into the database file; one process alone does so."""
@@ -185,7 +220,7 @@ class Database:
         from node.ledger.migrate import upgrade
 
         self.path.touch(mode=0o600)
-        upgrade(self._url, self.path, version)
+        upgrade(self.url, self.path, version)
 
     def require(self) -> None:
         """Raise NotReachable unless a ledger of the program's version is there."""

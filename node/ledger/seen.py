@@ -1,13 +1,16 @@
 """What the spool knows of the ledger: how far it had come, and how it was left.
 
-A small file in the spool, so that a ledger that was exchanged for an older one is noticed, and one that was left in
-good order needs no check of its pages at the start.
+Small files in the spool, so that a ledger that was exchanged for an older one is noticed, and one that was left in
+good order needs no check of its pages at the start. A check that would keep the start waiting is done to its end while
+the node runs (`check`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -17,8 +20,9 @@ from node.errors import LedgerError
 from node.ledger.database import Database
 from node.ledger.schema import instances
 
-CHECK_SECONDS = 20.0
+CHECK_SECONDS = 1.5
 _NAME = "ledger.json"
+_UNCHECKED = "ledger-unchecked.json"
 _STEPS = 100_000  # of SQLite's virtual machine, between looks at the clock
 
 
@@ -26,28 +30,63 @@ def damage(database: Database, spool: Path, seconds: float = CHECK_SECONDS) -> s
     """Return what is wrong with the pages of a ledger, empty where nothing was found.
 
     One that is as the last node left it, in good order, is not looked at: nothing has touched it since. Else its pages
-    are, for at most `seconds`.
+    are, for about `seconds`, and what is left is for `check`; all of them, however long it takes, where SQLite has met
+    damage since the last look.
     """
-    left = jotting.read(spool / _NAME).get("left")
-    if not database.exists() or (left is not None and left == _state_of(database.path)):
+    left, marked = jotting.read(spool / _NAME).get("left"), database.damage_seen() is not None
+    if not database.exists() or (left is not None and left == _state_of(database.path) and not marked):
         return ""
     until = time.monotonic() + seconds
     try:
-        with database.read() as connection:
-            driver = connection.driver
-            driver.set_progress_handler(lambda: int(time.monotonic() > until), _STEPS)
-            try:
-                found = driver.execute("PRAGMA quick_check(1)").fetchone()
-            except sqlite3.OperationalError as error:
-                if getattr(error, "sqlite_errorname", "") != "SQLITE_INTERRUPT":
-                    raise
-                return ""
-            finally:
-                driver.set_progress_handler(None, 0)
+        found = _wrong(database, lambda: not marked and time.monotonic() > until)
     except LedgerError as error:
-        return str(error)
+        return str(error).partition(". ")[0]
+    if found is None:
+        jotting.replace(spool / _UNCHECKED, {"at": time.time()})
+    elif not found:
+        _is_whole(database, spool)
+    return found or ""
+
+
+def is_unchecked(spool: Path) -> bool:
+    """Whether `damage` has left pages to `check`."""
+    return (spool / _UNCHECKED).exists()
+
+
+def check(database: Database, spool: Path, enough: Callable[[], bool]) -> str:
+    """Look at every page while the node runs, until `enough` says so; return what is wrong, which is marked as damage.
+
+    Raises LedgerError where the ledger cannot be read, which is marked too where it is by damage.
+    """
+    found = _wrong(database, enough)
+    if found:
+        database.note_damage()
+    elif found is not None:
+        _is_whole(database, spool)
+    return found or ""
+
+
+def _wrong(database: Database, enough: Callable[[], bool]) -> str | None:
+    """Return what is wrong with a ledger's pages, empty for nothing; None where it was `enough` before the end."""
+    with database.read() as connection:
+        driver = connection.driver
+        driver.set_progress_handler(lambda: int(enough()), _STEPS)
+        try:
+            found = driver.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorname", "") != "SQLITE_INTERRUPT":
+                raise
+            return None
+        finally:
+            driver.set_progress_handler(None, 0)
     # SQLite names tables, pages and columns here, and no values.
     return "" if found is None or found[0] == "ok" else "its pages do not fit together"
+
+
+def _is_whole(database: Database, spool: Path) -> None:
+    database.damage_mended()
+    with contextlib.suppress(OSError):
+        (spool / _UNCHECKED).unlink(missing_ok=True)
 
 
 def note_start(database: Database, spool: Path) -> int:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
+import pytest
+from sqlalchemy import select
+
+from node.errors import LedgerError
 from node.ledger import Database
-from node.ledger.seen import damage, note, note_end, note_start, older
+from node.ledger.schema import instances
+from node.ledger.seen import check, damage, is_unchecked, note, note_end, note_start, older
 from tests.ledger.support import fill, receive
 
 
@@ -40,10 +46,56 @@ def test_a_ledger_is_looked_at_unless_it_is_just_as_it_was_left_in_good_order(
     assert damage(database, tmp_path) != "", "another file"
 
 
-def test_the_look_at_a_large_ledger_ends_in_time(database: Database, tmp_path: Path) -> None:
+def test_damage_that_is_met_while_the_node_runs_says_what_to_do_and_the_next_start_looks_at_every_page(
+    database: Database, tmp_path: Path
+) -> None:
+    fill(database.path, 3000)
+    note(database, tmp_path)
+    note_end(database, tmp_path)
+    assert damage(database, tmp_path) == ""
+    whole = tmp_path / "whole.db"
+    shutil.copy2(database.path, whole)
+    overwrite(database.path)
+    told = r"SQLITE_\w+\)\. The ledger is damaged: .*deid-node rebuild"
+    with pytest.raises(LedgerError, match=told), database.read() as one:
+        one.execute(select(instances)).all()
+    database.close()
+    seen = database.damage_seen()
+    assert seen is not None
+    assert time.time() - 60 < seen <= time.time()
+    for _ in range(2):
+        assert damage(database, tmp_path) != "", "although the file is as it was left"
+        assert database.damage_seen() == seen, "the first time"
+    database.close()
+    shutil.copy2(whole, database.path)
+    assert damage(database, tmp_path, seconds=0.0) == ""
+    assert database.damage_seen() is None, "every page was looked at"
+
+
+def test_what_a_start_has_no_time_for_is_looked_at_while_the_node_runs(database: Database, tmp_path: Path) -> None:
     fill(database.path, 3000)
     assert damage(database, tmp_path, seconds=0.0) == "", "what could be seen of it was well"
-    assert damage(database, tmp_path) == ""
+    assert is_unchecked(tmp_path)
+    assert check(database, tmp_path, lambda: True) == "", "told to end"
+    assert is_unchecked(tmp_path)
+    assert check(database, tmp_path, lambda: False) == ""
+    assert not is_unchecked(tmp_path)
+    assert database.damage_seen() is None
+
+    assert damage(database, tmp_path, seconds=0.0) == ""
+    database.close()
+    overwrite(database.path)
+    assert is_damaged(database, tmp_path)
+    assert database.damage_seen() is not None
+    assert is_unchecked(tmp_path)
+
+
+def is_damaged(database: Database, spool: Path) -> bool:
+    """SQLite tells it by an answer or by an error, as the pages are."""
+    try:
+        return check(database, spool, lambda: False) != ""
+    except LedgerError:
+        return True
 
 
 def test_a_ledger_that_has_fewer_instances_than_the_spool_has_seen_is_told_until_the_next_start(

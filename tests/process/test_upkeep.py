@@ -23,10 +23,11 @@ from node.ledger.alerts import alerts
 from node.ledger.cleaning import CleaningLedger, Held
 from node.ledger.database import Database
 from node.ledger.operation import Ledger
+from node.ledger.seen import damage, is_unchecked
 from node.opening import make_spool, open_node
 from node.shared import Stop
 from tests.config.support import GOOD, write
-from tests.ledger.support import receive, sql
+from tests.ledger.support import fill, receive, sql
 from tests.support import wait_for
 
 GIB = 1 << 30
@@ -137,6 +138,31 @@ def test_what_is_held_for_long_is_told_again_and_again_and_never_deleted(
     assert spool.original(names[0]).exists()
     assert sql(database, "SELECT count(*) FROM instances WHERE sop_instance_uid <> ''") == [(2,)]
     assert sql(database, "SELECT count(*) FROM events") == [(4,)]
+    database.close()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_keeper_looks_at_the_pages_of_the_ledger_that_the_start_had_no_time_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, whole: bool
+) -> None:
+    config = load(tmp_path)
+    spool = make_spool(config)
+    open_node(config, spool)
+    database, stop = Database(config.node.ledger), Stop()
+    fill(database.path, 3000, names="demo research archive")
+    assert damage(database, spool.root, seconds=0.0) == "", "what could be seen of it was well"
+    assert is_unchecked(spool.root)
+    database.close()
+    if not whole:
+        os.truncate(database.path, database.path.stat().st_size // 2 // 4096 * 4096)
+    with caplog.at_level(logging.ERROR, "node.housekeeping"):
+        thread = threading.Thread(target=Keeper(config, spool, Database(config.node.ledger), stop).run)
+        thread.start()
+        wait_for(lambda: not is_unchecked(spool.root) or database.damage_seen(), "the pages were looked at")
+        stop.set()
+        thread.join()
+    assert (database.damage_seen() is None) == (not is_unchecked(spool.root)) == whole
+    assert ("ledger-damaged" in [record.getMessage() for record in caplog.records]) != whole
     database.close()
 
 
