@@ -11,7 +11,7 @@ import pytest
 from scripts.locks import differences, read_lock, read_sbom
 from tests.support import REPOSITORY
 
-LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-sbom.lock")
+LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-slow.lock", "requirements-sbom.lock")
 
 
 @pytest.mark.parametrize("name", LOCKS)
