@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, field
 from itertools import islice
 
+from node.backups.schedule import Schedule
 from node.config import Config
 from node.disk import Watch
 from node.errors import NodeError
@@ -94,10 +95,11 @@ class Keeper:
 
     def run(self) -> None:
         """Keep house until told to stop."""
-        watch = Watch(self.config, self.spool.root)
+        watch, backups = Watch(self.config, self.spool.root), Schedule(self.config)
         while not self.stop.wait(_CHECKPOINT_SECONDS):
             self.database.checkpoint()
             watch.look()
+            backups.look()
             try:
                 self._do_what_is_due(time.monotonic())
             except (NodeError, OSError) as error:
