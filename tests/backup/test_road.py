@@ -69,6 +69,8 @@ def test_a_ledger_older_than_the_spool_and_a_lost_data_folder_come_back(
     node.wait_status(lambda s: s["routes"]["research"]["cleaned"] == 40, "they wait for the archive")
     known = replacements(node)
     assert sender.acknowledged == uids(files) <= known.keys()
+    plan = json.loads(node.cli("plan", "--json", check=True).stdout)
+    assert (plan["against"], plan["changes"]) == ("running", False)
     assert node.stop() == 0
 
     # The ledger alone is lost: the spool is newer than what comes back.
