@@ -8,6 +8,7 @@ only once a newer one is complete.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import subprocess
@@ -79,7 +80,7 @@ def scheduled_name(config: Config, at: float) -> Path:
 
 
 def let_go(config: Config) -> int:
-    """Delete the oldest of the node's own backups beyond `backup.keep`; return how many went."""
+    """Delete the oldest of the node's own backups beyond `backup.keep`, and half ones; return how many went."""
     folder, gone = config.backup.folder, 0
     assert folder is not None
     mine = sorted(folder.glob(f"{_prefix(config)}*Z{_SUFFIX}"))
@@ -87,7 +88,16 @@ def let_go(config: Config) -> int:
         with contextlib.suppress(OSError):
             path.unlink()
             gone += 1
+    for path in folder.glob(f".{_prefix(config)}*{_SUFFIX}.part"):
+        _remove_dead(path)
     return gone
+
+
+def _remove_dead(draft: Path) -> None:
+    """Remove what a backup left that died; one that is being written is locked."""
+    with contextlib.suppress(OSError), draft.open("rb") as file:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        draft.unlink()
 
 
 def _prefix(config: Config) -> str:

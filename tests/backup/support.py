@@ -8,6 +8,7 @@ import hmac
 import io
 import json
 import os
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from node.age import create_identity
-from node.config import Config, load_config
+from node.config import Config, columns_of, load_config
 from node.identity import load_secret
 from node.instances import make_scope
 from node.ledger.database import Database
@@ -35,16 +36,24 @@ _CHUNK = 64 * 1024 + 16
 class Site:
     """A node that does not run: its configuration, ledger, spool and secret, and one patient in its maps."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
+    def __init__(self, folder: Path, text: str = GOOD, copy_of: Site | None = None) -> None:
         self.folder = folder
         self.key = folder.parent / "backup.key"
         self.public = create_identity(self.key)
-        self.configure(GOOD)
-        open_node(self.config, make_spool(self.config))
-        self.database = Database(self.config.node.ledger)
-        receive(self.database, route="research", uid="1.2.3.4711")
-        self.pseudonym = self.hand_out("MRN-4711")
+        if copy_of is None:
+            folder.mkdir()
+        else:
+            # Hundreds of empty folders, which nothing here needs and a start makes again.
+            shutil.copytree(copy_of.folder, folder, ignore=shutil.ignore_patterns("originals", "cleaned"))
+        self.configure(text)
+        self.database = Database(self.config.node.ledger, columns_of(self.config))
+        if copy_of is None:
+            open_node(self.config, make_spool(self.config))
+            receive(self.database, route="research", uid="1.2.3.4711")
+            self.pseudonym = self.hand_out("MRN-4711")
+            self.database.close()
+        else:
+            self.pseudonym = copy_of.pseudonym
 
     def configure(self, text: str) -> Config:
         self.config = load_config(write(self.folder, text))

@@ -201,6 +201,26 @@ def test_a_project_that_was_closed_since_stays_closed_and_nothing_of_it_comes_ba
     database.close()
 
 
+def test_a_sealed_ledger_stays_sealed_and_its_key_is_not_in_the_backup(tmp_path: Path) -> None:
+    key = tmp_path / "encryption.key"
+    key.touch(mode=0o600)
+    key.write_text("5ea1" * 16)
+    sealed = GOOD.replace("DEIDNODE\n", f"DEIDNODE\n  encryption: {{ key_file: {key} }}\n")
+    site = Site(tmp_path / "site", sealed)
+    file = backed_up(site)
+    said, found = manifest(file, site.key), members(file, site.key)
+    assert said["sealed"] is True
+    assert [one["path"] for one in said["left_out"]] == [str(key)]
+    assert not any(b"MRN-4711" in content or b"5ea15ea1" in content for content in found.values())
+    shutil.rmtree(site.config.node.data)
+    done = put_back(site, file)
+    assert f"put back {key}" in done["to_do"][0]  # type: ignore[index]
+    open_node(site.config, make_spool(site.config))
+    assert site.hand_out("MRN-4711") == site.pseudonym
+    assert sql(site.database, "SELECT count(*) FROM patient_map") == [(1,)]
+    site.database.close()
+
+
 def test_what_the_old_ledger_knew_beyond_the_backup_is_told(site: Site) -> None:
     file = backed_up(site)
     for number in range(3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -25,34 +26,44 @@ from tests.ledger.support import sql
 OLD = "0007"
 
 
-def make_old(site: Site) -> None:
-    """Put a ledger of an earlier version in the place of the site's, with its identity and an instance."""
-    known = dict(sql(site.database, "SELECT key, value FROM meta"))
-    site.database.close()
-    for path in site.config.node.data.glob("ledger.db*"):
-        path.unlink()
+@pytest.fixture(scope="module")
+def old_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger of an earlier version, of nobody's yet."""
+    path = tmp_path_factory.mktemp("old") / "ledger.db"
     alembic = Alembic()
     alembic.set_main_option("script_location", str(MIGRATIONS))
-    engine = create_engine(site.config.node.ledger)
+    engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         alembic.attributes["connection"] = connection
         command.upgrade(alembic, OLD)
         connection.commit()
     engine.dispose()
+    return path
+
+
+def make_old(site: Site, old_ledger: Path) -> None:
+    """Put a ledger of an earlier version in the place of the site's, with its identity and a patient."""
+    known = {str(key): value for key, value in sql(site.database, "SELECT key, value FROM meta")}
+    site.database.close()
+    for path in site.config.node.data.glob("ledger.db*"):
+        path.unlink()
+    shutil.copy(old_ledger, site.database.path)
     site.database.path.chmod(0o600)
-    with sqlite3.connect(site.database.path) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
+    with sqlite3.connect(site.database.path) as ledger:
+        ledger.execute("PRAGMA journal_mode=WAL")
         for key in ("spool_id", "secret_fingerprint"):
-            connection.execute("INSERT INTO meta VALUES (?, ?)", (key, known[key]))
-        connection.execute(
+            ledger.execute("INSERT INTO meta VALUES (?, ?)", (key, known[key]))
+        ledger.execute(
             "INSERT INTO patient_map (project, epoch, issuer, patient_id, pseudonym, shift_days, origin)"
             " VALUES ('research', 1, '', 'MRN-4711', 'SAME', -100, 'computed')"
         )
-    connection.close()
+    ledger.close()
 
 
-def test_an_older_ledger_is_copied_before_it_is_migrated_and_the_copy_is_the_owners_alone(site: Site) -> None:
-    make_old(site)
+def test_an_older_ledger_is_copied_before_it_is_migrated_and_the_copy_is_the_owners_alone(
+    site: Site, old_ledger: Path
+) -> None:
+    make_old(site, old_ledger)
     open_node(site.config, make_spool(site.config))
     assert Database(site.config.node.ledger).version() == VERSION
     copy = site.config.node.data / f"ledger.db.before-{VERSION}"
@@ -69,8 +80,10 @@ def test_an_older_ledger_is_copied_before_it_is_migrated_and_the_copy_is_the_own
     assert not copy.exists()
 
 
-def test_with_keys_for_backups_the_copy_is_an_encrypted_backup_that_can_be_restored(site: Site, tmp_path: Path) -> None:
-    make_old(site)
+def test_with_keys_for_backups_the_copy_is_an_encrypted_backup_that_can_be_restored(
+    site: Site, old_ledger: Path, tmp_path: Path
+) -> None:
+    make_old(site, old_ledger)
     site.configure(GOOD + f"backup: {{ to: [{site.public}] }}\n")
     open_node(site.config, make_spool(site.config))
     (copy,) = site.config.node.data.glob("ledger.db.before-*")
@@ -82,8 +95,8 @@ def test_with_keys_for_backups_the_copy_is_an_encrypted_backup_that_can_be_resto
     connection.close()
 
 
-def test_a_ledger_that_cannot_be_copied_is_not_migrated(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_old(site)
+def test_a_ledger_that_cannot_be_copied_is_not_migrated(site: Site, old_ledger: Path) -> None:
+    make_old(site, old_ledger)
     (site.config.node.data / f"ledger.db.before-{VERSION}").mkdir()
     with pytest.raises(StartError, match=r"of an older program .* cannot be"):
         open_node(site.config, make_spool(site.config))

@@ -154,7 +154,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit_and_little_exposed(tmp_path: 
     unit.write_text(text.replace("/opt/deid-node/bin/deid-node", "/bin/true"))
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, [line for line in done.stderr.splitlines() if "deid-node" in line]) == (0, [])
-    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", unit]
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)]
     assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
     assert int(re.search(r"TimeoutStopSec=(\d+)", text)[1]) > 30 + LAST  # type: ignore[index]
     assert "RestartPreventExitStatus=2 3" in text

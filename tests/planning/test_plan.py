@@ -29,13 +29,20 @@ REPORTING = GOOD.replace("to: [archive]", "to: [archive]\n    gate: report")
 class Site:
     """A node that has run with a configuration, and has three originals of route `research`, one of nobody."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, copy_of: Site | None = None) -> None:
         self.folder = folder
+        if copy_of is not None:
+            shutil.copytree(copy_of.folder, folder, dirs_exist_ok=True, ignore=_without_empty_folders)
         self.path = write(folder, REPORTING)
         self.recipe(RECIPE)
         config = self.load()
-        open_node(config, make_spool(config))
+        if copy_of is None:
+            self._begin(config)
         self.runs_with(config)
+
+    def _begin(self, config: Config) -> None:
+        folder = self.folder
+        open_node(config, make_spool(config))
         database = Database(config.node.ledger)
         files = [*make_ct(folder / "in", 2), *make_ct(folder / "nobody", 1, patient="UNKNOWN")]
         for number, file in enumerate(files):
@@ -66,9 +73,19 @@ class Site:
         return dict(json.loads(text))
 
 
+def _without_empty_folders(folder: str, names: list[str]) -> list[str]:
+    """Of a spool, the hundreds that a start makes."""
+    return [name for name in names if len(name) == 2 and not any(Path(folder, name).iterdir())]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site(tmp_path_factory.mktemp("original"))
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path, original: Site) -> Site:
+    return Site(tmp_path, copy_of=original)
 
 
 def elements(found: dict[str, Any]) -> dict[str, tuple[object, ...]]:
