@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 from itertools import islice
 
+from node.backups.schedule import Schedule
 from node.config import Config
 from node.disk import Watch
 from node.errors import LedgerError, NodeError
@@ -95,12 +96,13 @@ class Keeper:
 
     def run(self) -> None:
         """Keep house until told to stop."""
-        watch = Watch(self.config, self.spool.root)
+        watch, backups = Watch(self.config, self.spool.root), Schedule(self.config)
         looking = threading.Thread(target=self._check, name="ledger-check")
         looking.start()
         while not self.stop.wait(_CHECKPOINT_SECONDS):
             self.database.checkpoint()
             watch.look()
+            backups.look()
             try:
                 self._do_what_is_due(time.monotonic())
             except (NodeError, OSError) as error:

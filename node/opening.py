@@ -31,6 +31,7 @@ from node.ledger.seen import damage, note_start
 from node.log import event
 from node.privacy import refuse_readable
 from node.spool import Spool, sync_folder
+from node.upgrading import migrate_with_copy, record_upgrade
 
 LOGGER = logging.getLogger("node.opening")
 
@@ -208,7 +209,7 @@ def create_ledger(
     key = "" if sealing is None else sealing.key.fingerprint
     secret = _secret(config.node.secret_file, may_make_secret)
     _make_folder(database.path.parent)
-    database.migrate()
+    upgraded = migrate_with_copy(config, database)
     spool_id = _read_id(spool)
     known_id, known_secret = database.get(_SPOOL_ID), database.get(FINGERPRINT)
     if known_id is None and known_secret is None:
@@ -231,6 +232,8 @@ def create_ledger(
             f"and UID would change: put the right file back (from the backup)"
         )
     _refuse_other_key(database, key)
+    if upgraded:
+        record_upgrade(config, database, upgraded)
 
 
 def _refuse_other_key(database: Database, key: str) -> None:

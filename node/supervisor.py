@@ -22,11 +22,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from node import __version__
+from node import __version__, in_use
 from node.auditor import keep_trail, tell_reload, tell_start, tell_stop
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
 from node.config import Config, certificate_faults, columns_of, load_config
 from node.errors import ConfigError, NodeError, StartError
+from node.fixed import refuse_fixed
 from node.housekeeping import Keeper
 from node.ledger.cleaning import free_leases, strike
 from node.ledger.database import Database
@@ -291,10 +292,11 @@ class Supervisor:
         try:
             config = load_config(self.config_path)
             recipes = compile_routes(config)
-            _check_unchanged(self.config, config)
+            refuse_fixed(self.config, config)
             run_to_its_end(lambda: _check_certificates(config), self.config.node.log)
             run_to_its_end(lambda: _check_projects(config, date_modes(config, recipes)), self.config.node.log)
             self._take(config, recipes)
+            in_use.note(config, recipes)
         except (NodeError, OSError) as error:
             faults = str(error).splitlines() if isinstance(error, NodeError) else ["there is no room for a process"]
             event(LOGGER, "reload-refused", level=logging.ERROR, error="the old configuration stays")
@@ -422,6 +424,7 @@ def _open(config: Config, spool: Spool, recipes: Mapping[str, Recipe]) -> None:
     free_leases(database)
     Sweeper(config, spool, database).sweep(grace=0.0)
     tell_start(config, recipes, database)
+    in_use.note(config, recipes)
     database.close()
 
 
@@ -453,13 +456,3 @@ def _announce(config: Config) -> None:
     lines.append(f"  data in {node.data} (spool {node.spool})")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
-
-
-def _check_unchanged(old: Config, new: Config) -> None:
-    if endpoints(old) != endpoints(new):
-        raise StartError("node.listen and node.listeners cannot listen elsewhere while the node runs: restart it")
-    for key in ("spool", "ledger", "secret_file", "encryption", "max_associations", "workers"):
-        if getattr(old.node, key) != getattr(new.node, key):
-            raise StartError(f"node.{key} cannot change while the node runs: restart it")
-    if old.trial_destination != new.trial_destination:
-        raise StartError("trial_destination cannot change while the node runs: restart it")

@@ -14,7 +14,22 @@ from typing import NoReturn
 
 import click
 
-from node.cli import audit, check, clean, held, preview, project, prove, recipe, serve, spool, status, tools
+from node.cli import (
+    audit,
+    backup,
+    check,
+    clean,
+    held,
+    plan,
+    preview,
+    project,
+    prove,
+    recipe,
+    serve,
+    spool,
+    status,
+    tools,
+)
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -35,7 +50,11 @@ for _command in (
     held.held,
     audit.audit,
     prove.prove,
+    backup.backup,
+    backup.backup_key,
+    backup.restore,
     clean.clean,
+    plan.plan,
     preview.preview,
     project.project,
     recipe.recipe,

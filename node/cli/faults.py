@@ -23,10 +23,13 @@ def load_all(path: Path) -> tuple[Config | None, list[Fault]]:
     return config, faults
 
 
-def load_with_recipes(path: Path) -> tuple[Config | None, dict[str, Recipe], list[Fault]]:
-    """Do as `load_all`, and return the compiled recipes by route too; none where there are faults of them."""
+def load_with_recipes(path: Path, base: Path | None = None) -> tuple[Config | None, dict[str, Recipe], list[Fault]]:
+    """Do as `load_all`, and return the compiled recipes by route too; none where there are faults of them.
+
+    Relative paths count from `base`, by default the file's folder.
+    """
     try:
-        config = load_config(path)
+        config = load_config(path, base=base)
     except ConfigError as error:
         return None, {}, [*error.faults, *recipe_faults(existing_recipes(path), path)]
     faults = certificate_faults(config)

@@ -6,6 +6,7 @@ what it does not know, and what is settled for a later version: nothing is ignor
 """
 
 from node.config.audit import AuditSettings, Syslog
+from node.config.backup import Backups
 from node.config.encryption import Encryption
 from node.config.limits import Limit
 from node.config.load import existing_recipes, load_config, read_document
@@ -37,6 +38,7 @@ from node.config.units import Endpoint, Size
 
 __all__ = [
     "AuditSettings",
+    "Backups",
     "Caller",
     "Config",
     "Destination",

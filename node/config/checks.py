@@ -257,6 +257,10 @@ def _kept(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
     if config.retention.originals and config.node.originals == "until-cleaned":
         problem = "originals cannot stay after their delivery where `node.originals` lets them go before it."
         yield ("retention", "originals"), problem, "Remove one of the two."
+    folder = config.backup.folder
+    if folder is not None and any(folder.is_relative_to(one) for one in (config.node.data, config.node.spool)):
+        problem = "must not lie in the data folder: what takes that away would take the backups along."
+        yield ("backup", "folder"), problem, "Put it on another disk."
     owners: dict[Path, str] = {config.node.secret_file: "the node's secret"}
     for name, project in config.projects.items():
         if project.key_file is None:

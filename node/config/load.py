@@ -33,20 +33,24 @@ _EXPECTED = {
 }
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, *, text: str | None = None, base: Path | None = None) -> Config:
     """Read and check the configuration.
 
     Parameters
     ----------
     path
         The file, as the user named it. Relative paths in it count from its folder.
+    text
+        What stands in it, where that is not to be read from it.
+    base
+        Another folder, from which relative paths count.
 
     Raises
     ------
     ConfigError
         With every fault that was found: unreadable file, YAML, keys, types, names, routes, recipes that do not exist.
     """
-    document = read_document(path)
+    document = read_document(path) if text is None else yaml12.parse(text, str(path), os.environ)
     faults = document.faults
     if not isinstance(document.data, dict):
         if not faults:
@@ -54,7 +58,7 @@ def load_config(path: Path) -> Config:
         raise ConfigError(faults)
     faults.extend(later.refused(document, str(path)))
     faults.extend(_refuse_reserved(document, str(path)))
-    base = Path(os.path.abspath(path)).parent
+    base = Path(os.path.abspath(path)).parent if base is None else base
     config = _validate(path, base, document)
     faults.extend(checks.of_values(document, str(path), base))
     if config is not None:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from node.config.audit import AuditSettings
+from node.config.backup import Backups
 from node.config.encryption import Encryption
 from node.config.limits import Limit
 from node.config.paths import FilePath, base_of, parse_path
@@ -297,6 +298,7 @@ class Config(Section):
     duplicates: Duplicates = Duplicates()
     limits: tuple[Limit, ...] = ()
     retention: Retention = Retention()
+    backup: Backups = Backups()
     peers: dict[str, str] = {}
     functions: tuple[FilePath, ...] = ()
     vocabulary: tuple[FilePath, ...] = ()

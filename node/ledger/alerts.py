@@ -1,8 +1,7 @@
 """What somebody has to look at, found out whenever it is asked for: nothing of it is stored.
 
-An alert has a kind, a time since when it is so, and a sentence that says what to do. Kinds: `disk-low`, `disk-full`,
-`disk-read-only`, `disk-failing`, `held-long`, `ledger-damaged`, `ledger-older`, `closing`, and the reasons
-`patient-corrected` and `rejection-note` for which something is held. No text holds a value of a data set.
+An alert has a kind, a time since when it is so, and a sentence that says what to do. docs/operation.md names the kinds.
+No text holds a value of a data set.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from node.config import Config
 from node.disk import Disk, look
 from node.ledger.closed import records
 from node.ledger.database import DAMAGED, Database
+from node.ledger.last_backup import trouble
 from node.ledger.schema import deliveries, instances
 from node.ledger.seen import older
 from node.ledger.times import iso
@@ -127,4 +127,9 @@ def _closing(database: Database, _config: Config, _now: float) -> Iterator[Alert
             yield Alert("closing", record["begun"], text)
 
 
-SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _damaged, _closing)
+def _backups(_database: Database, config: Config, now: float) -> Iterator[Alert]:
+    for kind, since, text in trouble(config, now):
+        yield Alert(kind, since, text)
+
+
+SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _damaged, _closing, _backups)

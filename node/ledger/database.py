@@ -162,6 +162,14 @@ class Database:
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger cannot be written anew ({_kind(error)})") from None
 
+    def copy_into(self, target: sqlite3.Connection) -> None:
+        """Write the whole, as it is at one moment, into another database, while others go on. Raises LedgerError."""
+        try:
+            with contextlib.closing(self._connect(read_only=True)) as connection:
+                connection.backup(target)
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be copied ({_kind(error)})") from None
+
     def shrink(self) -> None:
         """Empty the write-ahead log, so that what was overwritten is in no file; it may fail, and comes later then."""
         with contextlib.suppress(sqlite3.Error), contextlib.closing(self._connect(read_only=False)) as connection:
@@ -227,7 +235,10 @@ class Database:
         if not self.exists():
             raise NotReachable(f"no ledger at {self.path}: has the node been started with this configuration?")
         if self.version() != VERSION:
-            raise NotReachable(f"the ledger {self.path} is of another version: start the node once to migrate it")
+            raise NotReachable(
+                f"the ledger {self.path} is of another version ({self.version()}, this program's is {VERSION}): one of "
+                f"an older program is migrated when the node starts; for one of a newer program install that one"
+            )
 
     def _reader(self) -> sqlite3.Connection:
         try:

@@ -19,6 +19,16 @@ from node.errors import StartError
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+def refuse_newer(path: Path, version: str | None) -> None:
+    """Raise StartError where the program does not know the version of the ledger at `path`."""
+    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    if version is not None and version not in known:
+        raise StartError(
+            f"the ledger {path} was made by a newer deid-node (version {version}, this one knows up to {max(known)}): "
+            f"install that one again; or put back the copy that was made before its upgrade, {path.name}.before-*"
+        )
+
+
 def upgrade(url: str, path: Path, version: str | None) -> None:
     """Migrate the ledger at `url`, whose file is `path`, from `version` (None for a new one) to the program's.
 
@@ -27,9 +37,7 @@ def upgrade(url: str, path: Path, version: str | None) -> None:
     StartError
         A newer program made it, or it cannot be opened.
     """
-    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
-    if version is not None and version not in known:
-        raise StartError(f"the ledger {path} was made by a newer deid-node (version {version}): install that one")
+    refuse_newer(path, version)
     alembic = Config()
     alembic.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     # The driver begins no transaction of its own, so that tables and all change in one.

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from node.cli import cli
 from node.config import (
     AuditSettings,
+    Backups,
     Destination,
     Limit,
     NodeSettings,
@@ -28,6 +29,7 @@ SECTIONS = {
     "limits": Limit,
     "projects": Project,
     "retention": Retention,
+    "backup": Backups,
     "destinations": Destination,
     "trial_destination": TrialDestination,
     "audit": AuditSettings,

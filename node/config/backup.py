@@ -1,0 +1,36 @@
+"""The section `backup`: to whose keys backups are encrypted, and where the node puts them by itself.
+
+Whether there is room, and whether the folder can be written, shows when a backup is made.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
+
+from node.age import check_recipient
+from node.config.paths import FilePath
+from node.config.section import Section
+from node.config.units import parse_positive_duration
+
+
+def _recipient(value: object) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    check_recipient(text)
+    return text
+
+
+class Backups(Section):
+    """Public keys (`to`), and a backup into `folder` `every` so many seconds, of which `keep` stay; None is never."""
+
+    to: tuple[Annotated[str, PlainValidator(_recipient)], ...] = ()
+    folder: FilePath | None = None
+    every: Annotated[float, BeforeValidator(parse_positive_duration)] | None = None
+    keep: Annotated[int, Field(ge=1, le=10_000)] = 7
+
+    @model_validator(mode="after")
+    def _possible(self) -> Backups:
+        if self.every is not None and (self.folder is None or not self.to):
+            raise ValueError("`every` needs `folder`, where backups go, and `to`, the keys that open them.")
+        return self
