@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "node"
 # From the ground up; what stands in one row may not import one another, but for the packages' own modules.
 LAYERS = (
     ("errors",),
-    ("log", "jotting"),
+    ("log", "jotting", "telling"),
     ("identity", "tls"),
     ("sealing",),
     ("config",),
@@ -34,7 +34,8 @@ LAYERS = (
     ("housekeeping", "opening"),
     ("closing",),
     ("rebuild", "encrypting", "proof"),
-    ("children", "listeners"),
+    ("children", "listeners", "overview"),
+    ("web",),
     ("supervisor",),
     ("cli",),
     ("__main__",),

@@ -34,6 +34,7 @@ from node.config.security import (
 )
 from node.config.senders import Caller, Network, Who
 from node.config.units import Endpoint, Size
+from node.config.web import Web, users_path
 
 __all__ = [
     "AuditSettings",
@@ -57,6 +58,7 @@ __all__ = [
     "Syslog",
     "Timeout",
     "TrialDestination",
+    "Web",
     "Who",
     "certificate_faults",
     "columns_of",
@@ -67,4 +69,5 @@ __all__ = [
     "load_config",
     "read_document",
     "syslog_security",
+    "users_path",
 ]
