@@ -35,7 +35,7 @@ _WAIT_SECONDS = 15.0
 _MEMORY = 3 << 30
 _FILE = 2 << 30
 _MOST_OUTPUT = 64 << 20
-_MOST_MESSAGE = 4000
+_MOST_MESSAGE = 1 << 20
 _USAGE = 2
 # The command line of `deid-node`, whose arguments come by stdin. No module is taken from the working directory.
 _COMMAND = (sys.executable, "-P", "-c", "import json, sys, node.cli; sys.exit(node.cli.run(json.load(sys.stdin)))")

@@ -2,7 +2,7 @@
 
 Guarantees
     It asks for less of the machine than the way of an instance does, and goes first where memory runs out. The secret
-    is read once, for the key of the audit trail, and not kept.
+    never comes into it: a child that ends at once makes the key of the audit trail of it, which cannot be turned back.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pathlib import Path
 import uvicorn
 
 from node.audit.actor import this_person
+from node.children import run_to_its_end
 from node.config import Config
-from node.ledger.audit import open_trail
+from node.ledger.audit import Trail, open_trail
 from node.log import event
 from node.shared import Stop
 from node.web.app import make_app
@@ -36,12 +37,11 @@ _HEADER_BYTES = 32 << 10
 
 
 def serve_web(config: Config, listener: socket.socket, stop: Stop) -> None:
-    """Serve until `stop` is set. Raises NodeError where the key of the audit trail cannot be had."""
+    """Serve until `stop` is set. Raises StartError where the key of the audit trail cannot be had."""
     with contextlib.suppress(OSError):
         os.nice(_NICER)
         Path("/proc/self/oom_score_adj").write_text(_GOES_FIRST, encoding="ascii")
-    site = Site(config, open_trail(config, this_person("serve")))
-    assert site.trail.key
+    site = Site(config, _trail(config))
     settings = uvicorn.Config(
         make_app(site),
         http="h11",
@@ -63,6 +63,22 @@ def serve_web(config: Config, listener: socket.socket, stop: Stop) -> None:
         asyncio.run(_serve(_Server(settings), listener, stop))
     finally:
         site.close()
+
+
+def _trail(config: Config) -> Trail:
+    reader, writer = os.pipe()
+    trail = open_trail(config, this_person("serve"))
+    try:
+        run_to_its_end(lambda: _tell(writer, trail), config.node.log)
+        key = os.read(reader, 4096)
+    finally:
+        os.close(reader)
+        os.close(writer)
+    return Trail(lambda: key, trail.source, trail.by)
+
+
+def _tell(writer: int, trail: Trail) -> None:
+    os.write(writer, trail.key)
 
 
 class _Server(uvicorn.Server):

@@ -21,7 +21,7 @@ from node.web.users import Role, Users
 from tests.support import RunningNode, StoreSCP, free_port, make_ct, storescu, wait_for
 
 PASSWORD = "correct horse battery"
-ROLES = {
+ROLES: dict[str, tuple[Role, ...]] = {
     "vera": (),
     "otto": (Role.OPERATOR,),
     "ruth": (Role.RE_IDENTIFIER,),
@@ -103,7 +103,7 @@ class Browser:
         self.csrf = found[1] if found else ""
         return answer
 
-    def post(self, path: str, files: Any = None, headers: dict[str, str] | None = None, **data: Any) -> Any:
+    def post(self, path: str, files: Any = None, headers: Any = None, **data: Any) -> Any:
         return self.client.post(path, data={"csrf": self.csrf, **data}, files=files, headers=headers or {})
 
 

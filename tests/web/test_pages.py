@@ -58,7 +58,7 @@ def test_a_viewer_can_change_nothing_and_sees_no_identity(place: Place, signed_i
         ("/crosswalk/export", {"project": "demo"}),
         ("/recipes", {"recipe": "recipe:research"}),
     ):
-        assert viewer.post(path, **data).status_code == 403, path
+        assert viewer.post(path, None, None, **data).status_code == 403, path
     assert viewer.get("/recipes").status_code == 403
     assert len(place.held()) == 4
     assert place.ask("POST", "/api/v1/destinations/archive/pause", "vera").status_code == 403
@@ -113,9 +113,9 @@ def test_an_operator_releases_and_discards_one_or_many_and_only_who_is_sure_disc
     wait_for(lambda: one in place.held() and place.held()[0] != one, "it was cleaned again, and is held again")
     operator.get("/held?reason=no-patient-id")
     many = {"way": "discard", "reason": "no-patient-id", "id": [two, three]}
-    assert operator.post("/held", **many).status_code == 422
+    assert operator.post("/held", None, None, **many).status_code == 422
     assert len(place.held()) == 4
-    done = operator.post("/held", **many, sure="yes")
+    done = operator.post("/held", None, None, **many, sure="yes")
     assert "2 done: discard" in done.text
     status = place.node.status()
     assert (status["held"], status["discarded"]) == (2, 2)
@@ -160,7 +160,7 @@ def test_a_wrong_name_or_password_is_refused_alike_and_what_was_typed_is_written
     browser = browser_of(site, "192.0.2.7")
     typed = {"name": "vera", "password": PASSWORD} | {field: "my secret word"}
     browser.get("/login")
-    answer = browser.post("/login", **typed)
+    answer = browser.post("/login", None, None, **typed)
     assert answer.status_code == 401
     assert "Name or password is wrong." in answer.text
     said = place.audited()
