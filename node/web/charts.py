@@ -14,8 +14,7 @@ def line(points: Sequence[tuple[float, float]], title: str, unit: str = "") -> M
     """Return a line of values over time: pairs of seconds and value, oldest first; `title` says what it is."""
     values = [value for _, value in points]
     top = max(values, default=0.0)
-    now = values[-1] if values else 0.0
-    label = f"{title}: now {number(now)}{unit}, at most {number(top)}{unit}"
+    label = f"{title}: now {now(points)}{unit}, at most {number(top)}{unit}"
     drawn = Markup('<polyline points="{}" />').format(_path(points, top)) if len(points) > 1 else Markup("")
     return Markup(
         '<svg class="chart" viewBox="0 0 {w} {h}" preserveAspectRatio="none" role="img" aria-label="{label}">'
@@ -28,6 +27,11 @@ def _path(points: Sequence[tuple[float, float]], top: float) -> str:
     across = (WIDTH - 2 * _EDGE) / (last - first) if last > first else 0.0
     up = (HEIGHT - 2 * _EDGE) / top if top > 0 else 0.0
     return " ".join(f"{_EDGE + (at - first) * across:.1f},{HEIGHT - _EDGE - value * up:.1f}" for at, value in points)
+
+
+def now(points: Sequence[tuple[float, float]]) -> str:
+    """Return the last of the values, as it is shown beside its chart."""
+    return number(points[-1][1]) if points else "0"
 
 
 def number(value: float) -> str:

@@ -50,7 +50,7 @@ _ENVIRONMENT = Environment(
     finalize=lambda value: "" if value is None else value,
 )
 _ENVIRONMENT.filters.update(ago=ago, lasting=length, plain=_plain, size=_size)
-_ENVIRONMENT.globals.update(version=__version__, places=PLACES, chart=charts.line)
+_ENVIRONMENT.globals.update(version=__version__, places=PLACES, chart=charts.line, now=charts.now)
 
 
 def is_live(request: Request) -> bool:

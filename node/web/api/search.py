@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from node.web.api.models import Asked, subject
-from node.web.pages.search import LONGEST, stories
+from node.web.pages.search import LONGEST, look
 from node.web.site import Looking
 
 router = subject("search")
@@ -20,14 +20,15 @@ class Search(Asked):
     identity: bool = False
 
 
-class Stories(BaseModel):
-    """The story of each instance that was found, as `deid-node explain --json` tells it."""
+class Found(BaseModel):
+    """What was found, by study; and the story, where it is one instance, as `deid-node explain --json` tells it."""
 
-    instances: list[dict[str, Any]]
+    studies: list[dict[str, Any]]
+    stories: list[dict[str, Any]]
 
 
 @router.post("/search")
-def search(desk: Looking, asked: Search) -> Stories:
+def search(desk: Looking, asked: Search) -> Found:
     """Find instances by what is known of them. What is searched for stands in the body, never in an address."""
-    identity = asked.identity and desk.may("re-identifier")
-    return Stories(instances=stories(desk, asked.term, identity=identity))
+    answer = look(desk, asked.term, identity=asked.identity and desk.may("re-identifier"))
+    return Found(studies=list(answer.studies), stories=list(answer.stories))
