@@ -129,7 +129,7 @@ def test_what_is_held_is_looked_at_released_and_discarded(window: Any, place: Pl
     page.get_by_text("It would be held").wait_for()
     page.get_by_label("Recipe", exact=True).select_option("recipe:dose-screens")
     page.get_by_role("button", name="Show, without values").click()
-    page.get_by_text("(0010,0010)").wait_for()
+    page.get_by_text("(0010,0010)", exact=True).wait_for()
     assert not [token for token in TOKENS if token in page.content()]
     picture(page, "instance")
     page.get_by_role("button", name="Release", exact=True).click()
