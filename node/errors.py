@@ -19,6 +19,8 @@
     ├── FilesError             some of many files failed; the others are done
     ├── NotInstalled           a package is missing that only some installations need
     ├── ProjectError           a project cannot be closed, or get a key
+    ├── UsersError             the users of the web page cannot be read, or changed as asked
+    ├── CommandFailed          a command that the web page ran in a process of its own did not do its work
     ├── CertificateError       a certificate or a key for TLS cannot be used
     ├── HoldInstance           this instance must not go on; carries a reason of a closed list
     └── NetworkError           an association, seen from our side
@@ -186,6 +188,14 @@ class FilesError(NodeError):
 
 class ProjectError(NodeError):
     """A project cannot be closed, or get a key; the text says why and what to do."""
+
+
+class UsersError(NodeError):
+    """The users of the web page cannot be read, or changed as asked; the text says why and what to do."""
+
+
+class CommandFailed(NodeError):
+    """A command that was run in a process of its own failed, or took more than it may have."""
 
 
 class CertificateError(NodeError):

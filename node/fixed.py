@@ -19,6 +19,8 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         for key in _OF_NODE
         if getattr(old.node, key) != getattr(new.node, key)
     ]
+    if (old.web.enabled, old.web.listen) != (new.web.enabled, new.web.listen):
+        found.append("web.enabled and web.listen cannot change while the node runs: restart it")
     if old.trial_destination != new.trial_destination:
         found.append("trial_destination cannot change while the node runs: restart it")
     return found

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from node.config import Config
+from node.config import Config, users_path
 from node.errors import StartError
 
 _OF_OTHERS = 0o077
@@ -25,11 +25,12 @@ def refuse_readable(config: Config) -> None:
 
 
 def open_to_others(config: Config) -> Iterator[Path]:
-    """Give what is there of data folder, spool and ledger, and is not for its owner alone."""
+    """Give what is there of data folder, spool, ledger and users, and is not for its owner alone."""
     node = config.node
     ledger = node.ledger.removeprefix("sqlite:///")
     folders = [node.data, node.spool, *(node.spool / name for name in ("incoming", "originals", "cleaned"))]
-    for path in (*folders, *(Path(ledger + suffix) for suffix in ("", "-wal", "-shm", "-journal"))):
+    ledgers = (Path(ledger + suffix) for suffix in ("", "-wal", "-shm", "-journal"))
+    for path in (*folders, *ledgers, users_path(config)):
         try:
             mode = os.stat(path).st_mode
         except (FileNotFoundError, NotADirectoryError):

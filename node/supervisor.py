@@ -84,6 +84,7 @@ class Supervisor:
     spool: Spool
     listeners: tuple[socket.socket, ...]
     trial: socket.socket | None
+    web: socket.socket | None
     places: Places
     in_hand: Numbers
     received: Bell = field(default_factory=Bell)
@@ -101,6 +102,7 @@ class Supervisor:
             ("keeper", 1),
             ("auditor", 1),
             ("sink", int(self.trial is not None)),
+            ("web", int(self.web is not None)),
             ("forwarder", 1),
             ("cleaner", self.config.node.workers),
             ("receiver", self.config.node.workers),
@@ -146,25 +148,23 @@ class Supervisor:
 
     def _work(self, role: Role) -> Work:
         """What the child of a role does; imported there, so that no role is loaded where it does not run."""
-        match role.name:
-            case "receiver":
-                return lambda stop: self._receive(role.slot, stop)
-            case "cleaner":
-                return lambda stop: self._clean(role, stop)
-            case "forwarder":
-                return lambda stop: self._forward(role.owner, stop)
-            case "sink":
-                return self._sink
-            case "auditor":
-                return self._audit
-            case _:
-                return self._keep
+        works: dict[str, Work] = {
+            "receiver": lambda stop: self._receive(role.slot, stop),
+            "cleaner": lambda stop: self._clean(role, stop),
+            "forwarder": lambda stop: self._forward(role.owner, stop),
+            "sink": self._sink,
+            "auditor": self._audit,
+            "keeper": self._keep,
+            "web": self._serve_web,
+        }
+        return works[role.name]
 
     def _receive(self, slot: int, stop: Stop) -> None:
         from node.receiver.worker import receive
 
-        if self.trial is not None:
-            self.trial.close()
+        for other in (self.trial, self.web):
+            if other is not None:
+                other.close()
         need_key(self.config, self.spool)
         receive(self.config, self.spool, self.listeners, (self.places, slot), self.received, stop)
 
@@ -197,7 +197,7 @@ class Supervisor:
         trial = self.config.trial_destination
         assert self.trial is not None
         assert trial is not None
-        self._close_own()
+        self._close_listeners(self.trial)
         serve_sink(self.trial, trial.ae_title, trial.folder, stop)
 
     def _keep(self, stop: Stop) -> None:
@@ -209,14 +209,23 @@ class Supervisor:
         self._close_listeners()
         keep_trail(self.config, stop)
 
+    def _serve_web(self, stop: Stop) -> None:
+        from node.web.serving import serve_web
+
+        assert self.web is not None
+        self._close_listeners(self.web)
+        need_key(self.config, self.spool)
+        serve_web(self.config, self.web, stop)
+
     def _close_own(self) -> None:
         for listener in self.listeners:
             listener.close()
 
-    def _close_listeners(self) -> None:
+    def _close_listeners(self, but: socket.socket | None = None) -> None:
         self._close_own()
-        if self.trial is not None:
-            self.trial.close()
+        for other in (self.trial, self.web):
+            if other is not None and other is not but:
+                other.close()
 
     # -- deaths ----------------------------------------------------------------------------------------------------
 
@@ -320,7 +329,7 @@ class Supervisor:
         self.spool.retains = config.retention.originals > 0
         _read_what_is_shared(recipes)
         for role in self.roles:
-            if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor"):
+            if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor", "web"):
                 role.leaving = True
                 send_signal(role.pid, signal.SIGTERM)
         # New receivers take the next associations at once, while the old ones serve theirs to the end.
@@ -346,7 +355,7 @@ class Supervisor:
             self._end_roles(names, seconds)
         # Nothing more is transferred now; the auditor may still send what this writes.
         self._job(lambda: tell_stop(self.config, self.ended_by))
-        self._end_roles(("keeper", "sink", "auditor"), _LAST_SECONDS)
+        self._end_roles(("keeper", "sink", "auditor", "web"), _LAST_SECONDS)
         self._job(lambda: note_end(Database(self.config.node.ledger, columns_of(self.config)), self.spool.root))
         event(LOGGER, "ended")
 
@@ -387,14 +396,16 @@ def serve(config_path: Path, config: Config, recipes: dict[str, Recipe]) -> int:
     with contextlib.ExitStack() as open_ones:
         open_ones.callback(os.close, lock_spool(spool))
         listeners = tuple(open_ones.enter_context(bind(endpoint, key)) for endpoint, key in endpoints(config))
-        trial = None
+        trial = web = None
         if config.trial_destination is not None and config.trial_destination.enabled:
             trial = open_ones.enter_context(bind(config.trial_destination.listen, "trial_destination.listen"))
+        if config.web.enabled:
+            web = open_ones.enter_context(bind(config.web.listen, "web.listen"))
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         run_to_its_end(lambda: _open(config, spool, recipes), config.node.log)
         _read_what_is_shared(recipes)
         # Only now: whoever can connect finds a ledger.
-        for bound in (*listeners, trial):
+        for bound in (*listeners, trial, web):
             if bound is not None:
                 listen(bound)
         workers = config.node.workers
@@ -405,6 +416,7 @@ def serve(config_path: Path, config: Config, recipes: dict[str, Recipe]) -> int:
             spool,
             listeners,
             trial,
+            web,
             Places(config.node.max_associations, workers * 4),
             Numbers(workers),
         )
@@ -453,6 +465,8 @@ def _announce(config: Config) -> None:
     trial = config.trial_destination
     if trial is not None and trial.enabled:
         lines.append(f"  trial destination {trial.ae_title} on {trial.listen} writes to {trial.folder}")
+    if config.web.enabled:
+        lines.append(f"  web page at http://{config.web.listen}/")
     lines.append(f"  data in {node.data} (spool {node.spool})")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "node"
 # From the ground up; what stands in one row may not import one another, but for the packages' own modules.
 LAYERS = (
     ("errors",),
-    ("log", "jotting"),
+    ("log", "jotting", "telling"),
     ("age", "identity", "tls"),
     ("sealing",),
     ("config",),
@@ -36,7 +36,8 @@ LAYERS = (
     ("closing",),
     ("rebuild", "encrypting", "proof", "restored"),
     ("restore",),
-    ("children", "listeners"),
+    ("children", "listeners", "overview"),
+    ("web",),
     ("fixed", "in_use"),
     ("supervisor", "planning"),
     ("cli",),

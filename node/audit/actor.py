@@ -14,6 +14,9 @@ from pathlib import Path
 
 from node.audit.messages import Code, Participant
 
+# Which user of the web page a command is run for. A claim and no more: the account that runs it is told beside it.
+ON_BEHALF = "DEID_NODE_ON_BEHALF_OF"
+
 _NOBODY = 2**32 - 1  # what /proc/self/loginuid holds for a process that no login began
 
 
@@ -31,8 +34,29 @@ class Actor:
         return Participant(f"{_name(self.login)}@{host_name()}", alternative, self.command, True, roles)
 
 
+@dataclass(frozen=True, slots=True)
+class WebUser(Actor):
+    """One who is signed in at the web page, and from where; `account` is that of the process that acts for them."""
+
+    user: str = ""
+    address: str = ""
+
+    def participant(self, *roles: Code) -> Participant:
+        """The user as a message names them: of the web page of this machine, not of its accounts."""
+        return Participant(
+            f"web/{self.user}@{host_name()}", _name(self.account), self.command, True, roles, self.address
+        )
+
+
+def web_user(user: str, address: str, command: str) -> WebUser:
+    """Return a user of the web page who does what the page calls `command`."""
+    account = os.getuid()
+    return WebUser(account, account, command, user, address)
+
+
 def this_person(command: str = "") -> Actor:
-    """Return who runs this process."""
+    """Return who runs this process; where the web page runs it for one of its users, `command` says for whom."""
+    command += os.environ.get(ON_BEHALF, "")
     account = os.getuid()
     try:
         login = int(Path("/proc/self/loginuid").read_text(encoding="ascii"))

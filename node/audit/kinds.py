@@ -36,6 +36,7 @@ NODE_AUTHENTICATION = Code("110126", "Node Authentication")
 NETWORK_CONFIGURATION = Code("110128", "Network Configuration")
 SECURITY_CONFIGURATION = Code("110129", "Security Configuration")
 SOFTWARE_CONFIGURATION = Code("110131", "Software Configuration")
+USER_AUTHENTICATION, LOGIN = Code("110114", "User Authentication"), Code("110122", "Login")
 RESTRICTED_FUNCTION = Code("110132", "Use of Restricted Function")
 RECORDING_STARTED = Code("110134", "Audit Recording Started")
 
@@ -162,6 +163,12 @@ def log_used(source: Source, by: Actor) -> Message:
     """Somebody has read the audit log (A.5.3.2)."""
     what = Object(URI, f"urn:deid-node:audit:{source.id}", "Security Audit Log", _SYSTEM, _SECURITY_RESOURCE)
     return Message(AUDIT_LOG_USED, "R", (by.participant(),), (what,))
+
+
+def signed_in(source: Source, by: Actor, *, well: bool) -> Message:
+    """Somebody has signed in at the web page, or has tried to with a wrong password (A.5.3.12)."""
+    outcome, text = (SUCCESS, "") if well else (MINOR_FAILURE, "name or password was wrong")
+    return Message(USER_AUTHENTICATION, "E", (by.participant(), node_itself(source)), (), (LOGIN,), outcome, text)
 
 
 def configured(source: Source, by: Actor, config: str, recipes: Mapping[str, str], faults: int = 0) -> Message:

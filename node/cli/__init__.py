@@ -29,6 +29,7 @@ from node.cli import (
     spool,
     status,
     tools,
+    web,
 )
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
@@ -64,6 +65,7 @@ for _command in (
     spool.encrypt,
     tools.sink,
     tools.version,
+    web.web,
 ):
     cli.add_command(_command)
 

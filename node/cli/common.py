@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from node import telling
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +28,8 @@ INTERRUPTED = 130
 
 ENVIRONMENT_VARIABLE = "DEID_NODE_CONFIG"
 DEFAULT_CONFIG = "config.yaml"
+
+ago, length = telling.ago, telling.length
 
 _KEY = "node.cli.config"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -115,22 +118,3 @@ def add_row(table: Table, *cells: object) -> None:
     from node.log import clean_text
 
     table.add_row(*(Text("" if cell is None else clean_text(cell)) for cell in cells))
-
-
-def ago(moment: str | None, now: datetime | None = None) -> str:
-    """Return an ISO time as people read it: `in 12 s (14:03:11 UTC)`, `3 min ago (…)`; empty for None."""
-    if moment is None:
-        return ""
-    then = datetime.fromisoformat(moment).astimezone(UTC)
-    seconds = (then - (now or datetime.now(UTC))).total_seconds()
-    clock = then.strftime("%H:%M:%S UTC" if abs(seconds) < 43200 else "%Y-%m-%d %H:%M:%S UTC")
-    far = length(abs(seconds))
-    return f"in {far} ({clock})" if seconds >= 0 else f"{far} ago ({clock})"
-
-
-def length(seconds: float) -> str:
-    """Return a duration as people read it."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from node.cli.common import WRONG, add_row, config_option, console, opened_ledger, print_json, quiet_config
-from node.cli.status import OUTCOMES, equation
+from node.cli.status import equation
+from node.overview import OUTCOMES
 
 if TYPE_CHECKING:
     from rich.console import Console

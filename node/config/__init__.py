@@ -35,6 +35,7 @@ from node.config.security import (
 )
 from node.config.senders import Caller, Network, Who
 from node.config.units import Endpoint, Size
+from node.config.web import Web, users_path
 
 __all__ = [
     "AuditSettings",
@@ -59,6 +60,7 @@ __all__ = [
     "Syslog",
     "Timeout",
     "TrialDestination",
+    "Web",
     "Who",
     "certificate_faults",
     "columns_of",
@@ -69,4 +71,5 @@ __all__ = [
     "load_config",
     "read_document",
     "syslog_security",
+    "users_path",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from node.config import limits
+from node.config import limits, web
 from node.config.model import Config, Listener, Route, is_recipe_path
 from node.config.senders import Who
 from node.config.shipped import shipped_recipe_names
@@ -124,6 +124,7 @@ def of_config(config: Config, document: Document) -> Iterator[Fault]:
         *_routes(config),
         *_certified(config),
         *limits.faults(config),
+        *web.faults(config),
         *_listeners(config),
         *_addresses(config),
         *_folders(config),
@@ -283,6 +284,8 @@ def warnings(config: Config) -> tuple[str, ...]:
             for route in config.routes
             if _is_anybody(route.from_)
         ]
+    if config.web.enabled and not is_loopback(config.web.listen.host):
+        found.append("web.listen: reached from beyond this machine without TLS; only a reverse proxy may come there.")
     if config.trial_destination is not None and not any(map(config.is_trial, used)):
         found.append("trial_destination: no route sends to it.")
     return tuple(found)

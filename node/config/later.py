@@ -11,7 +11,6 @@ from node.config.yaml12 import Document, KeyPath, Value, dotted
 from node.errors import Fault
 
 DEFAULTS: dict[KeyPath, Value] = {
-    ("web", "enabled"): False,
     ("peers",): {},
 }
 

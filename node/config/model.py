@@ -40,6 +40,7 @@ from node.config.units import (
     parse_positive_duration,
     parse_size,
 )
+from node.config.web import Web
 from node.sealing import Sealing
 
 MAX_WORKERS = 64
@@ -264,13 +265,6 @@ class TrialDestination(Section):
     ae_title: AETitle
     listen: Address
     folder: FilePath
-
-
-class Web(Section):
-    """The web interface; not in this version."""
-
-    enabled: bool = False
-    listen: Address = Endpoint("127.0.0.1", 8080)
 
 
 class Duplicates(Section):

@@ -8,8 +8,9 @@ import pytest
 from node import __version__
 from node.cli.check import sqlite_findings
 from node.cli.common import ago
-from node.cli.status import equation, with_configured
+from node.cli.status import equation
 from node.config import load_config
+from node.overview import with_configured
 from tests.cli.support import ROOT, configure, deid_node
 
 

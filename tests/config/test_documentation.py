@@ -18,6 +18,7 @@ from node.config import (
     Retention,
     Route,
     TrialDestination,
+    Web,
 )
 from node.config.model import Duplicates
 from node.errors import HoldReason
@@ -34,6 +35,7 @@ SECTIONS = {
     "trial_destination": TrialDestination,
     "audit": AuditSettings,
     "duplicates": Duplicates,
+    "web": Web,
 }
 
 
@@ -58,7 +60,7 @@ def test_every_key_is_explained_and_every_explained_key_exists(section):
 
 def test_what_is_not_in_this_version_is_named():
     text = PAGE.split("## Not in this version")[1]
-    assert all(f"`{option}`" in text for option in ("web", "peers", "tls"))
+    assert all(f"`{option}`" in text for option in ("peers", "tls"))
 
 
 def test_the_readme_explains_every_reason_for_holding():

@@ -155,7 +155,6 @@ def test_what_is_wrong_is_refused_with_file_and_problem(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        (GOOD + "web: {enabled: true}\n", "web.enabled"),
         (GOOD + "peers: {A: 'h:1'}\n", "peers"),
         (GOOD + "    query: {ae_title: Q, address: 'h:1'}\n", "destinations.archive.query"),
         (
