@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from node.cli import audit, check, clean, held, preview, project, prove, recipe, serve, spool, status, tools
+from node.cli import audit, check, clean, held, preview, project, prove, recipe, serve, spool, status, tools, watching
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -45,6 +45,7 @@ for _command in (
     spool.encrypt,
     tools.sink,
     tools.version,
+    *watching.COMMANDS,
 ):
     cli.add_command(_command)
 

@@ -1,8 +1,8 @@
 """What somebody has to look at, found out whenever it is asked for: nothing of it is stored.
 
 An alert has a kind, a time since when it is so, and a sentence that says what to do. Kinds: `disk-low`, `disk-full`,
-`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`, and the reasons `patient-corrected` and
-`rejection-note` for which something is held. No text holds a value of a data set.
+`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`, `notify-failing`, and the reasons
+`patient-corrected` and `rejection-note` for which something is held. No text holds a value of a data set.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from node.config import Config
 from node.disk import Disk, look
 from node.ledger.closed import records
 from node.ledger.database import Database
+from node.ledger.notices import troubles
 from node.ledger.schema import deliveries, instances
 from node.ledger.seen import older
 from node.ledger.times import iso
 from node.ledger.transactions import Transaction
+
+NOTIFY_FAILING = "notify-failing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +124,12 @@ def _closing(database: Database, _config: Config, _now: float) -> Iterator[Alert
             yield Alert("closing", record["begun"], text)
 
 
-SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _closing)
+def _notify(database: Database, config: Config, _now: float) -> Iterator[Alert]:
+    with database.read() as connection:
+        found = troubles(connection) if config.notify.wanted else []
+    for one in found:
+        text = f"messages cannot be sent by {one.channel} ({one.error}): deid-node notify --test"
+        yield Alert(NOTIFY_FAILING, one.since, text)
+
+
+SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _closing, _notify)

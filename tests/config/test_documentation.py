@@ -19,6 +19,7 @@ from node.config import (
     TrialDestination,
 )
 from node.config.model import Duplicates
+from node.config.notify import Notify
 from node.errors import HoldReason
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
@@ -31,6 +32,7 @@ SECTIONS = {
     "destinations": Destination,
     "trial_destination": TrialDestination,
     "audit": AuditSettings,
+    "notify": Notify,
     "duplicates": Duplicates,
 }
 
