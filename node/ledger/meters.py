@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -39,6 +39,7 @@ BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 6
 _CURSOR = "meters_events"
 _AT_ONCE = 20_000
 _FLUSH_SECONDS = 5.0
+_LONG = 30  # seconds
 
 Key = tuple[str, str, int]
 
@@ -50,50 +51,72 @@ class Meter(NamedTuple):
     total: float = 0.0
     last_at: float = 0.0
 
-    def __add__(self, other: object) -> Meter:
-        if not isinstance(other, Meter):
-            return NotImplemented
-        return Meter(self.n + other.n, self.total + other.total, max(self.last_at, other.last_at))
 
+class Sums:
+    """Adds up in memory, by the key: what is done for each event is a few steps of the interpreter."""
 
-_NOTHING = Meter()
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: dict[Key, list[float]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def put(self, key: Key, n: int, total: float, at: float) -> None:
+        """Add to one of the numbers."""
+        one = self._found.get(key)
+        if one is None:
+            self._found[key] = [n, total, at]
+        else:
+            one[0] += n
+            one[1] += total
+            if at > one[2]:  # noqa: PLR1730 — a call of `max` costs as much as all else here
+                one[2] = at
+
+    def took(self, stage: str, seconds: float, label: str) -> None:
+        """Count something that took so long; a clock that was set back took no time."""
+        self.put((stage, label, bisect_left(BOUNDS, seconds)), 1, max(0.0, seconds), 0.0)
+
+    def meters(self) -> dict[Key, Meter]:
+        """Return the numbers."""
+        return {key: Meter(int(n), total, at) for key, (n, total, at) in self._found.items()}
 
 
 @dataclass(slots=True)
 class Counts:
     """What one process counts, for any number of its threads, until it is added to the ledger."""
 
-    _found: dict[Key, Meter] = field(default_factory=dict)
+    _sums: Sums = field(default_factory=Sums)
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _flushed: float = field(default_factory=time.monotonic)
 
     def count(self, name: str, label: str) -> None:
         """Count one."""
-        self._add((name, label, 0), Meter(1))
+        with self._guard:
+            self._sums.put((name, label, 0), 1, 0.0, 0.0)
 
     def took(self, stage: str, seconds: float, label: str = "") -> None:
-        """Count something that took so long; a clock that was set back took no time."""
-        seconds = max(0.0, seconds)
-        self._add((stage, label, bisect_left(BOUNDS, seconds)), Meter(1, seconds))
-
-    def _add(self, key: Key, one: Meter) -> None:
+        """Count something that took so long."""
         with self._guard:
-            self._found[key] = self._found.get(key, _NOTHING) + one
+            self._sums.took(stage, seconds, label)
 
     def flush(self, database: Database, *, now: bool = False) -> None:
         """Add to the ledger, where it is time to or `now`; what it does not take stays for the next time."""
-        if not self._found or (not now and time.monotonic() - self._flushed < _FLUSH_SECONDS):
+        if not self._sums or (not now and time.monotonic() - self._flushed < _FLUSH_SECONDS):
             return
         with self._guard:
-            found, self._found = self._found, {}
+            sums, self._sums = self._sums, Sums()
         self._flushed = time.monotonic()
+        found = sums.meters()
         try:
             with database.write(durable=False) as connection:
                 add(connection, found)
         except LedgerError:
             # The ledger's trouble is told by whoever it keeps from working.
-            for key, one in found.items():
-                self._add(key, one)
+            with self._guard:
+                for key, one in found.items():
+                    self._sums.put(key, *one)
 
 
 def add(connection: Transaction, found: Mapping[Key, Meter]) -> None:
@@ -126,34 +149,23 @@ def fold(database: Database, limit: int = _AT_ONCE) -> bool:
 
 
 def _found(connection: Transaction, since: int, upto: int) -> dict[Key, Meter]:
-    found: dict[Key, Meter] = {}
-    for key, one in (*_handled(connection, since, upto), *_sent(connection, since, upto)):
-        found[key] = found.get(key, _NOTHING) + one
-    return found
-
-
-def _handled(connection: Transaction, since: int, upto: int) -> Iterator[tuple[Key, Meter]]:
-    for event, at, route, size, seconds, came, waited in connection.driver.execute(_HANDLED, (since, upto)):
+    sums = Sums()
+    for event, at, came, route, size, held_up, destination, sent, cleaned in connection.driver.execute(
+        _TOLD, (since, upto)
+    ):
         if event == RECEIVED:
-            if came:
-                yield (RECEIVED, route, 0), Meter(1, size, at)
-            continue
-        yield (event, route, 0), Meter(1, 0.0, at)
-        if event == CLEANED and not waited:
-            yield _took(CLEANING, route, seconds)
-
-
-def _sent(connection: Transaction, since: int, upto: int) -> Iterator[tuple[Key, Meter]]:
-    for at, destination, size, seconds, whole, waited in connection.driver.execute(_DELIVERED, (since, upto)):
-        yield (DELIVERED, destination, 0), Meter(1, size or 0, at)
-        if not waited:
-            yield _took(SENDING, destination, seconds or 0.0)
-            yield _took(WHOLE, destination, whole)
-
-
-def _took(stage: str, label: str, seconds: float) -> tuple[Key, Meter]:
-    seconds = max(0.0, seconds)
-    return (stage, label, bisect_left(BOUNDS, seconds)), Meter(1, seconds)
+            if at == came:  # else it is cleaned again
+                sums.put((RECEIVED, route, 0), 1, size, at)
+        elif event != DELIVERED:
+            sums.put((event, route, 0), 1, 0.0, at)
+            if event == CLEANED and not held_up:
+                sums.took(CLEANING, at - came, route)
+        elif destination is not None:
+            sums.put((DELIVERED, destination, 0), 1, sent, at)
+            if not held_up:
+                sums.took(SENDING, at - cleaned, destination)
+                sums.took(WHOLE, at - came, destination)
+    return sums.meters()
 
 
 def read(connection: Transaction) -> dict[Key, Meter]:
@@ -173,25 +185,18 @@ def last(connection: Transaction, name: str) -> dict[str, float]:
     return {row.label: row.last_at for row in rows}
 
 
-# What a person has held up says nothing of the node's pace: instances that were held before do not count in seconds.
-_WAITED = "EXISTS (SELECT 1 FROM events f WHERE f.instance = e.instance AND f.event = 'held' AND f.seq < e.seq)"
-# An instance is received by its first event; later ones of the kind say that it is cleaned again.
-_HANDLED = f"""
-    SELECT e.event, e.at, i.route, i.size, e.at - i.received_at,
-        e.event = 'received' AND NOT EXISTS (SELECT 1 FROM events f WHERE f.instance = e.instance AND f.seq < e.seq),
-        e.event = 'cleaned' AND {_WAITED}
-    FROM events e JOIN instances i ON i.seq = e.instance
-    WHERE e.seq > ?1 AND e.seq <= ?2 AND e.event IN ('received', 'cleaned', 'held', 'excluded')
-"""  # noqa: S608 — the program's own text
-# The detail is the destination's name, then the status of its answer; without one nothing was sent, but somebody said
+# What a person has held up says nothing of the node's pace, and is asked only where it took long. Of what was delivered
+# the detail is the destination's name, then the status of its answer; without one nothing was sent, but somebody said
 # that it had been.
-_DELIVERED = f"""
-    SELECT e.at, substr(e.detail, 1, instr(e.detail, ' ') - 1), i.clean_size, e.at - d.created_at,
-        e.at - i.received_at, {_WAITED}
+_TOLD = f"""
+    SELECT e.event, e.at, i.received_at, i.route, i.size,
+        e.at - i.received_at > {_LONG} AND EXISTS (
+            SELECT 1 FROM events f WHERE f.instance = e.instance AND f.event = 'held' AND f.seq < e.seq),
+        d.destination, i.clean_size, d.created_at
     FROM events e JOIN instances i ON i.seq = e.instance
-        LEFT JOIN deliveries d ON d.instance = e.instance
-            AND d.destination = substr(e.detail, 1, instr(e.detail, ' ') - 1)
-    WHERE e.seq > ?1 AND e.seq <= ?2 AND e.event = 'delivered' AND e.detail LIKE '% (status %'
+        LEFT JOIN deliveries d ON e.event = 'delivered' AND d.instance = e.instance
+            AND d.destination = substr(e.detail, 1, instr(e.detail, ' (status ') - 1)
+    WHERE e.seq > ?1 AND e.seq <= ?2 AND e.event <> 'discarded'
 """  # noqa: S608 — the program's own text
 _NEW = upsert(meters)
 _ADDED = _NEW.on_conflict_do_update(
