@@ -31,7 +31,8 @@ from node.ledger.meters import (
 from node.ledger.reception import Refusal, count_refusals
 from node.ledger.schema import refusals
 from node.ledger.sending import SendingLedger, Settlement, Verdict
-from tests.ledger.support import clean, new_database, receive, receive_cleaned, sql
+from tests.ledger.support import clean, receive, receive_cleaned, sql
+from tests.watching.support import ledger_of
 
 
 def numbers(database: Database) -> dict[Key, Meter]:
@@ -52,7 +53,7 @@ def deliver(database: Database, destination: str = "d") -> None:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    made = new_database(tmp_path)
+    _, made = ledger_of(tmp_path)
     yield made
     made.close()
 
@@ -83,9 +84,9 @@ def test_what_was_done_is_counted_with_its_bytes_its_seconds_and_when_it_was_las
     assert numbers(database) == found, "nothing counts twice"
 
 
-def test_of_two_that_count_at_once_one_does(database: Database, tmp_path: Path) -> None:
+def test_of_two_that_count_at_once_one_does(database: Database) -> None:
     receive_cleaned(database)
-    other = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    other = Database(f"sqlite:///{database.path}")
     write = database.write
 
     def late(*, durable: bool) -> Any:
