@@ -22,6 +22,7 @@ from node.errors import LedgerError, NodeError
 from node.ledger.alerts import held_long
 from node.ledger.database import DAMAGED, Database
 from node.ledger.erasing import BATCH, Record, erase_events, erase_maps, maps_are_due
+from node.ledger.meters import fold
 from node.ledger.seen import check, is_unchecked, note
 from node.log import event
 from node.shared import Stop
@@ -32,6 +33,7 @@ LOGGER = logging.getLogger("node.housekeeping")
 
 _CHECKPOINT_SECONDS = 1.0
 _NOTE_SECONDS = 10.0
+_COUNT_SECONDS = 5.0
 _SWEEP_SECONDS = 600.0
 _DAY = 86400.0
 _PAUSE_SECONDS = 0.05  # between batches
@@ -93,6 +95,7 @@ class Keeper:
     _erased: float = -math.inf
     _noted: float = -math.inf
     _told: float = -math.inf
+    _counted: float = -math.inf
 
     def run(self) -> None:
         """Keep house until told to stop."""
@@ -141,6 +144,9 @@ class Keeper:
         if now - self._swept > _SWEEP_SECONDS:
             self._swept = now
             Sweeper(self.config, self.spool, self.database).sweep()
+        if now - self._counted > _COUNT_SECONDS:
+            # Where there is more to count, at the next look.
+            self._counted = -math.inf if fold(self.database) else now
 
     def _every(self) -> float:
         """How often something may have reached its age: short ages are kept to more closely."""

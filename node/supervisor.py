@@ -38,6 +38,8 @@ from node.log import event, setup_logging
 from node.opening import lock_spool, make_spool, need_key, open_node
 from node.recipe import Recipe
 from node.reloading import tell
+from node.role import Role
+from node.roster import Roster
 from node.routing import compile_routes, date_modes
 from node.shared import Bell, Company, Numbers, Places, Stop
 from node.spool import Spool
@@ -55,26 +57,6 @@ _LEAVING = "leaving"  # a receiver of the configuration before, which serves its
 
 
 @dataclass(slots=True)
-class Role:
-    """One child to be kept alive, and how often it died of late."""
-
-    name: str
-    index: int
-    slot: int
-    owner: str = ""
-    pid: int = 0
-    started: float = 0.0
-    back_off: float = 0.0
-    start_at: float = 0.0
-    leaving: bool = False
-
-    @property
-    def label(self) -> str:
-        """How logs name it."""
-        return f"{self.name}{self.index}"
-
-
-@dataclass(slots=True)
 class Supervisor:
     """The node's processes; made by `serve`."""
 
@@ -87,6 +69,7 @@ class Supervisor:
     web: socket.socket | None
     places: Places
     in_hand: Numbers
+    roster: Roster
     received: Bell = field(default_factory=Bell)
     cleaned: Bell = field(default_factory=Bell)
     company: Company = field(default_factory=Company)
@@ -101,6 +84,7 @@ class Supervisor:
         for name, count in (
             ("keeper", 1),
             ("auditor", 1),
+            ("notifier", int(self.config.notify.wanted)),
             ("sink", int(self.trial is not None)),
             ("web", int(self.web is not None)),
             ("forwarder", 1),
@@ -111,6 +95,7 @@ class Supervisor:
         for role in self.roles:
             self._start(role)
         while not self.ending:
+            self.roster.tell(*self._present())
             self._wait(self._next_start())
             self._recover_all()
             for role in self.roles:
@@ -118,6 +103,10 @@ class Supervisor:
                     self._start(role)
         self._end()
         return 0
+
+    def _present(self) -> tuple[dict[str, int], dict[str, str]]:
+        pids = {role.label: role.pid for role in self.roles if role.name != _LEAVING}
+        return pids, {name: recipe.hash for name, recipe in self.recipes.items()}
 
     def _next_start(self) -> float:
         waiting = [role.start_at - time.monotonic() for role in self.roles if role.pid == 0]
@@ -156,6 +145,7 @@ class Supervisor:
             "auditor": self._audit,
             "keeper": self._keep,
             "web": self._serve_web,
+            "notifier": self._notify,
         }
         return works[role.name]
 
@@ -217,6 +207,12 @@ class Supervisor:
         need_key(self.config, self.spool)
         serve_web(self.config, self.web, stop)
 
+    def _notify(self, stop: Stop) -> None:
+        from node.notifier.worker import notify
+
+        self._close_listeners()
+        notify(self.config, stop)
+
     def _close_own(self) -> None:
         for listener in self.listeners:
             listener.close()
@@ -258,6 +254,7 @@ class Supervisor:
         if time.monotonic() - role.started > _WELL_AFTER:
             role.back_off = 0.0
         self._later(role)
+        self.roster.died(role.name)
         event(LOGGER, "died", level=logging.ERROR, role=role.label, exit=code, again_in=round(role.back_off, 1))
 
     def _leave_behind(self, role: Role) -> None:
@@ -329,9 +326,11 @@ class Supervisor:
         self.spool.retains = config.retention.originals > 0
         _read_what_is_shared(recipes)
         for role in self.roles:
-            if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor", "web"):
+            if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor", "notifier", "web"):
                 role.leaving = True
                 send_signal(role.pid, signal.SIGTERM)
+        if config.notify.wanted and all(role.name != "notifier" for role in self.roles):
+            self.roles.append(Role("notifier", 0, 0))
         # New receivers take the next associations at once, while the old ones serve theirs to the end.
         for role, slot in zip(receivers, free, strict=False):
             self.roles.append(Role("receiver", role.index, slot))
@@ -355,7 +354,7 @@ class Supervisor:
             self._end_roles(names, seconds)
         # Nothing more is transferred now; the auditor may still send what this writes.
         self._job(lambda: tell_stop(self.config, self.ended_by))
-        self._end_roles(("keeper", "sink", "auditor", "web"), _LAST_SECONDS)
+        self._end_roles(("keeper", "sink", "auditor", "notifier", "web"), _LAST_SECONDS)
         self._job(lambda: note_end(Database(self.config.node.ledger, columns_of(self.config)), self.spool.root))
         event(LOGGER, "ended")
 
@@ -419,6 +418,7 @@ def serve(config_path: Path, config: Config, recipes: dict[str, Recipe]) -> int:
             web,
             Places(config.node.max_associations, workers * 4),
             Numbers(workers),
+            Roster(spool.root),
         )
         _announce(config)
         return supervisor.run()

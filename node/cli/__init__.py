@@ -29,6 +29,7 @@ from node.cli import (
     spool,
     status,
     tools,
+    watching,
     web,
 )
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
@@ -66,6 +67,7 @@ for _command in (
     tools.sink,
     tools.version,
     web.web,
+    *watching.COMMANDS,
 ):
     cli.add_command(_command)
 

@@ -25,6 +25,7 @@ from node.config.audit import AuditSettings
 from node.config.backup import Backups
 from node.config.encryption import Encryption
 from node.config.limits import Limit
+from node.config.notify import Notify
 from node.config.paths import FilePath, base_of, parse_path
 from node.config.projects import Project
 from node.config.retention import Retention
@@ -288,6 +289,7 @@ class Config(Section):
     projects: dict[Name, Project] = {}
     trial_destination: TrialDestination | None = None
     audit: AuditSettings = AuditSettings()
+    notify: Notify = Notify()
     web: Web = Web()
     duplicates: Duplicates = Duplicates()
     limits: tuple[Limit, ...] = ()

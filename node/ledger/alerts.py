@@ -19,10 +19,13 @@ from node.disk import Disk, look
 from node.ledger.closed import records
 from node.ledger.database import DAMAGED, Database
 from node.ledger.last_backup import trouble
+from node.ledger.notices import troubles
 from node.ledger.schema import deliveries, instances
 from node.ledger.seen import older
 from node.ledger.times import iso
 from node.ledger.transactions import Transaction
+
+NOTIFY_FAILING = "notify-failing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +135,12 @@ def _backups(_database: Database, config: Config, now: float) -> Iterator[Alert]
         yield Alert(kind, since, text)
 
 
-SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _damaged, _closing, _backups)
+def _notify(database: Database, config: Config, _now: float) -> Iterator[Alert]:
+    with database.read() as connection:
+        found = troubles(connection) if config.notify.wanted else []
+    for one in found:
+        text = f"messages cannot be sent by {one.channel} ({one.error}): deid-node notify --test"
+        yield Alert(NOTIFY_FAILING, one.since, text)
+
+
+SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _damaged, _closing, _backups, _notify)

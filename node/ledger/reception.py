@@ -8,6 +8,7 @@ Guarantees
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from node.errors import LedgerUncertain
 from node.grouping import Group
 from node.ledger.database import Database
+from node.ledger.meters import REFUSED, Meter, add
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.schema import instances, refusals
 from node.sealing import Columns
@@ -97,7 +99,7 @@ def known_ids(database: Database, ids: Iterable[str]) -> set[str]:
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Something that a peer asked for and did not get; `about` is the abstract syntax of a presentation context, else
-    the names in the peer's certificate, where it has shown one.
+    the names in the peer's certificate, where it has shown one; `syntaxes` are the context's transfer syntaxes.
     """
 
     kind: str
@@ -105,12 +107,17 @@ class Refusal:
     called_ae_title: str
     address: str
     about: str = ""
+    syntaxes: str = ""
 
 
 _REFUSED = upsert(refusals)
 _COUNTED = _REFUSED.on_conflict_do_update(
     index_elements=list(refusals.primary_key),
-    set_={"n": refusals.c.n + _REFUSED.excluded.n, "last_at": _REFUSED.excluded.last_at},
+    set_={
+        "n": refusals.c.n + _REFUSED.excluded.n,
+        "last_at": _REFUSED.excluded.last_at,
+        "syntaxes": _REFUSED.excluded.syntaxes,
+    },
 )
 _LAST_KEPT = select(refusals.c.last_at).order_by(refusals.c.last_at.desc()).offset(_MOST_REFUSALS).limit(1)
 _TOO_MANY = delete(refusals).where(refusals.c.last_at < _LAST_KEPT.scalar_subquery())
@@ -134,9 +141,16 @@ def count_refusals(database: Database, counts: dict[Refusal, int]) -> None:
             "uid": refusal.about,
             "n": n,
             "last_at": now,
+            "first_at": now,
+            "syntaxes": refusal.syntaxes or None,
         }
         for refusal, n in counts.items()
     ]
+    # Their rows may go; these numbers only grow.
+    kinds = Counter[str]()
+    for refusal, n in counts.items():
+        kinds[refusal.kind] += n
     with database.write(durable=False) as connection:
+        add(connection, {(REFUSED, kind, 0): Meter(n, 0.0, now) for kind, n in kinds.items()})
         connection.execute(_COUNTED, rows)
         connection.execute(_TOO_MANY)

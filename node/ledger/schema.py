@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0008"  # the migration that makes these tables
+VERSION = "0013"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -158,6 +158,7 @@ destinations = Table(
     Column("last_error", Text),
     Column("last_error_at", Float),
     Column("last_success_at", Float),
+    Column("failing_since", Float),
 )
 
 events = Table(
@@ -282,6 +283,7 @@ delivery_tallies = Table(
 )
 
 # `uid` is what a refusal is about: the abstract syntax of a presentation context; else the names in the certificate.
+# `syntaxes` are the transfer syntaxes that the last such context was proposed with, separated by blanks.
 refusals = Table(
     "refusals",
     metadata,
@@ -293,6 +295,8 @@ refusals = Table(
     Column("n", Integer, nullable=False),
     Column("last_at", Float, nullable=False),
     Column("audited", Integer),
+    Column("first_at", Float),
+    Column("syntaxes", Text),
     PrimaryKeyConstraint("kind", "calling_ae_title", "called_ae_title", "address", "uid", name="refusals_key"),
 )
 
@@ -304,4 +308,31 @@ audit = Table(
     Column("at", Float, nullable=False),
     Column("message", Text, nullable=False),
     Column("mac", LargeBinary, nullable=False),
+)
+
+# What was done since the ledger began, in numbers that only grow (`node.ledger.meters`).
+meters = Table(
+    "meters",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("bucket", Integer, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("total", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    PrimaryKeyConstraint("name", "label", "bucket", name="meters_key"),
+    sqlite_with_rowid=False,
+)
+
+# What people were told of, by channel, and have not been told the end of (`node.ledger.notices`).
+notices = Table(
+    "notices",
+    metadata,
+    Column("channel", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("told_at", Float, nullable=False),
+    PrimaryKeyConstraint("channel", "kind", "about", name="notices_key"),
+    sqlite_with_rowid=False,
 )

@@ -184,11 +184,14 @@ class SendingLedger:
 
     def unreachable(self, failures: int, next_try: float, error: str) -> None:
         """Note that the destination could not be reached, and when it is tried again (seconds, UTC)."""
-        self._note(failures=failures, next_try=next_try, last_error=error, last_error_at=time.time())
+        now = time.time()
+        values: dict[str, object] = {"failing_since": now} if failures == 1 else {}
+        values |= {"failures": failures, "next_try": next_try, "last_error": error, "last_error_at": now}
+        self._note(durable=False, **values)
 
     def reached(self) -> None:
         """Note that the destination answers."""
-        self._note(failures=0, next_try=None, last_error=None, last_success_at=time.time())
+        self._note(failures=0, next_try=None, last_error=None, failing_since=None, last_success_at=time.time())
 
     def _note(self, *, durable: bool = False, **values: object) -> None:
         with self.database.write(durable=durable) as connection:

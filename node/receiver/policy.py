@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from node.config import Listener
 from node.config.titles import matches
 from node.dicomnet import InstanceWriter, Peer, StoreAnswer, StoreRequest
 from node.errors import LedgerError, NoRoom, SpoolError
 from node.ledger.database import Database
+from node.ledger.meters import REFUSED, UNAVAILABLE
 from node.ledger.reception import CONTEXT, Refusal, count_refusals
 from node.log import clean_text, event
 from node.receiver.door import Door
@@ -161,6 +162,7 @@ class NodePolicy:
                 status="A700H",
                 error=why,
             )
+            self._intake.counts.count(REFUSED, UNAVAILABLE)
             comment = "no room, send again later" if isinstance(error, NoRoom) else "out of resources"
             return StoreAnswer(OUT_OF_RESOURCES, comment)
         origin.instances += 1
@@ -188,8 +190,9 @@ class NodePolicy:
 
     def refused_contexts(self, peer: Peer, refused: list[tuple[str, list[str]]]) -> None:
         """Count what the sender proposed and could not have: those instances never come."""
-        for abstract_syntax, _ in refused:
-            self._refusals.count(_refusal(CONTEXT, peer, abstract_syntax))
+        for abstract_syntax, syntaxes in refused:
+            proposed = clean_text(" ".join(sorted(syntaxes)), _LONGEST_NAMES)
+            self._refusals.count(replace(_refusal(CONTEXT, peer, abstract_syntax), syntaxes=proposed))
             event(
                 LOGGER,
                 "refused-context",

@@ -44,6 +44,7 @@ def receive(
     serving = _in_threads([server.serve for server in servers])
     while not stop.wait(_FLUSH_SECONDS):
         refusals.flush()
+        intake.counts.flush(database)
         if not all(thread.is_alive() for thread in serving):
             raise NetworkError("the receiver no longer accepts connections")
     for server in servers:
@@ -56,10 +57,12 @@ def receive(
     # Whoever was accepted is served: an association may be on its way on a connection that has none yet.
     while stop.patient and any(server.connections() for server in servers):
         refusals.flush()
+        intake.counts.flush(database)
         time.sleep(_FLUSH_SECONDS)
     for thread in _in_threads([partial(server.drain, config.node.drain) for server in servers]):
         thread.join()
     refusals.flush()
+    intake.counts.flush(database, now=True)
     database.close()
 
 

@@ -12,11 +12,12 @@ import contextlib
 import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.dicomnet import StoreAnswer, StoreRequest
 from node.digest import new_digest
 from node.errors import LedgerError, LedgerUncertain, SpoolError
+from node.ledger.meters import RECEPTION, REFUSED, UNAVAILABLE, Counts
 from node.ledger.reception import GroupCommit, Received, known_ids
 from node.log import event
 from node.receiver.origin import Origin
@@ -39,6 +40,7 @@ class Intake:
     spool: Spool
     commits: GroupCommit
     received: Bell
+    counts: Counts = field(default_factory=Counts)
 
 
 class SpoolWriter:
@@ -118,6 +120,7 @@ class SpoolWriter:
             size=self._size,
         )
         self._intake.received.ring()
+        self._intake.counts.took(RECEPTION, time.time() - self._received_at)
         return _STORED
 
     def abandon(self) -> None:
@@ -171,6 +174,7 @@ class SpoolWriter:
         self._on_its_way = self._size
 
     def _refuse(self, why: str) -> StoreAnswer:
+        self._intake.counts.count(REFUSED, UNAVAILABLE)
         event(
             LOGGER,
             "refused-instance",

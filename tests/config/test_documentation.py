@@ -21,6 +21,7 @@ from node.config import (
     Web,
 )
 from node.config.model import Duplicates
+from node.config.notify import Notify
 from node.errors import HoldReason
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
@@ -34,6 +35,7 @@ SECTIONS = {
     "destinations": Destination,
     "trial_destination": TrialDestination,
     "audit": AuditSettings,
+    "notify": Notify,
     "duplicates": Duplicates,
     "web": Web,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,14 @@ from node.errors import HoldReason
 from node.ledger import Database, Ledger
 from node.ledger.cleaning import CleaningLedger, Held, free_leases, strike
 from node.ledger.maps import Handed
+from node.ledger.meters import fold
 from node.ledger.reception import GroupCommit, known_ids
 from node.ledger.sending import SendingLedger, Settlement, Verdict, hold_gone, renew_leases
+from node.metrics import render
+from node.notifier.matters import matters
+from node.refused import refused
 from node.spool import Spool
+from tests.audit.support import config_in
 from tests.ledger.support import clean, fill, new_database, received, trace
 
 ROWS = 100_000
@@ -64,6 +70,7 @@ def test_every_statement_goes_by_an_index(large: Database, tmp_path: Path) -> No
     receive_and_clean(large)
     send(large)
     look(large, tmp_path)
+    watch(large, tmp_path)
 
 
 def receive_and_clean(large: Database) -> None:
@@ -113,3 +120,14 @@ def look(large: Database, tmp_path: Path) -> None:
     ledger.resume("d")
     hold_gone(large, ["d"])
     plans.check(9)
+
+
+def watch(large: Database, tmp_path: Path) -> None:
+    """Metrics, and what people are told of, cost what waits and what is held."""
+    plans = Plans(large)
+    config = config_in(tmp_path)
+    assert fold(large, limit=5000)
+    assert b'deid_node_received_total{route="r"}' in render(config, large)
+    assert [one.kind for one in matters(large, config, time.time())] == ["held"]
+    refused(large, config)
+    plans.check(20)
