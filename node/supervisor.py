@@ -24,6 +24,7 @@ from pathlib import Path
 
 from node import __version__
 from node.auditor import keep_trail, tell_reload, tell_start, tell_stop
+from node.canary import Canary, bind_sink, close_quietly, port_of, with_canary
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
 from node.config import Config, certificate_faults, columns_of, load_config
 from node.errors import ConfigError, NodeError, StartError
@@ -93,6 +94,7 @@ class Supervisor:
     ending: bool = False
     ended_by: int = 0  # the user id of whoever told it to end
     reloads: int = 0
+    canary: socket.socket | None = None  # where its sink listens, once there is a canary
 
     def run(self) -> int:
         """Keep the roles alive until a signal ends the node; return the exit code."""
@@ -103,6 +105,7 @@ class Supervisor:
             ("forwarder", 1),
             ("cleaner", self.config.node.workers),
             ("receiver", self.config.node.workers),
+            ("canary", int(self.canary is not None)),
         ):
             self.roles += [Role(name, index, index) for index in range(count)]
         for role in self.roles:
@@ -143,7 +146,7 @@ class Supervisor:
         role.pid, role.started, role.leaving = pid, time.monotonic(), False
         event(LOGGER, "started", level=logging.DEBUG, role=role.label, pid=pid)
 
-    def _work(self, role: Role) -> Work:
+    def _work(self, role: Role) -> Work:  # noqa: PLR0911 - one for each role
         """What the child of a role does; imported there, so that no role is loaded where it does not run."""
         match role.name:
             case "receiver":
@@ -156,6 +159,8 @@ class Supervisor:
                 return self._sink
             case "auditor":
                 return self._audit
+            case "canary":
+                return self._sing
             case _:
                 return self._keep
 
@@ -164,6 +169,7 @@ class Supervisor:
 
         if self.trial is not None:
             self.trial.close()
+        close_quietly(self.canary)
         need_key(self.config, self.spool)
         receive(self.config, self.spool, self.listeners, (self.places, slot), self.received, stop)
 
@@ -204,6 +210,15 @@ class Supervisor:
         need_key(self.config, self.spool)
         Keeper(self.config, self.spool, Database(self.config.node.ledger, columns_of(self.config)), stop).run()
 
+    def _sing(self, stop: Stop) -> None:
+        assert self.canary is not None
+        self._close_own()
+        if self.trial is not None:
+            self.trial.close()
+        need_key(self.config, self.spool)
+        database = Database(self.config.node.ledger, columns_of(self.config))
+        Canary(self.config, self.recipes, self.spool, database, self.canary, stop).run()
+
     def _audit(self, stop: Stop) -> None:
         self._close_listeners()
         keep_trail(self.config, stop)
@@ -214,6 +229,7 @@ class Supervisor:
 
     def _close_listeners(self) -> None:
         self._close_own()
+        close_quietly(self.canary)
         if self.trial is not None:
             self.trial.close()
 
@@ -314,11 +330,12 @@ class Supervisor:
         free = [slot for slot in range(self.places.taken.count) if slot not in used]
         if len(free) < len(receivers):
             raise StartError("associations of earlier reloads are still open: reload again when they have ended")
-        self.config, self.recipes = config, recipes
+        self._take_canary(config)
+        self.config, self.recipes = with_canary(config, recipes, port_of(self.canary))
         self.spool.retains = config.retention.originals > 0
         _read_what_is_shared(recipes)
         for role in self.roles:
-            if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor"):
+            if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor", "canary"):
                 role.leaving = True
                 send_signal(role.pid, signal.SIGTERM)
         # New receivers take the next associations at once, while the old ones serve theirs to the end.
@@ -331,12 +348,23 @@ class Supervisor:
                 self.roles.remove(role)
         event(LOGGER, "reloaded")
 
+    def _take_canary(self, config: Config) -> None:
+        """Have the canary's process and its sink where a configuration asks for them; raises StartError."""
+        if config.canary is None or self.canary is not None:
+            return
+        try:
+            self.canary = bind_sink()
+        except OSError as error:
+            raise StartError(f"the canary's sink cannot listen ({error.strerror})") from None
+        self.roles.append(Role("canary", 0, 0))
+
     def _end(self) -> None:
         event(LOGGER, "ending")
         # From now on a sender is refused at once, where it would wait in vain in the backlog.
         self._close_own()
         drain = self.config.node.drain + _LAST_SECONDS
         for names, seconds in (
+            (("canary",), _LAST_SECONDS),
             (("receiver", _LEAVING), drain),
             (("cleaner",), _LAST_SECONDS),
             (("forwarder",), _LAST_SECONDS),
@@ -396,15 +424,16 @@ def serve(config_path: Path, config: Config, recipes: dict[str, Recipe]) -> int:
             if bound is not None:
                 listen(bound)
         workers = config.node.workers
+        sink = open_ones.enter_context(bind_sink()) if config.canary is not None else None
         supervisor = Supervisor(
             config_path,
-            config,
-            recipes,
+            *with_canary(config, recipes, port_of(sink)),
             spool,
             listeners,
             trial,
             Places(config.node.max_associations, workers * 4),
             Numbers(workers),
+            canary=sink,
         )
         _announce(config)
         return supervisor.run()

@@ -14,7 +14,22 @@ from typing import NoReturn
 
 import click
 
-from node.cli import audit, check, clean, held, preview, project, prove, recipe, serve, spool, status, tools
+from node.cli import (
+    audit,
+    check,
+    clean,
+    commissioning,
+    held,
+    preview,
+    project,
+    prove,
+    recipe,
+    selftest,
+    serve,
+    spool,
+    status,
+    tools,
+)
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -35,6 +50,8 @@ for _command in (
     held.held,
     audit.audit,
     prove.prove,
+    selftest.selftest,
+    commissioning.commissioning,
     clean.clean,
     preview.preview,
     project.project,

@@ -6,6 +6,7 @@ what it does not know, and what is settled for a later version: nothing is ignor
 """
 
 from node.config.audit import AuditSettings, Syslog
+from node.config.canary import Canary
 from node.config.encryption import Encryption
 from node.config.limits import Limit
 from node.config.load import existing_recipes, load_config, read_document
@@ -38,6 +39,7 @@ from node.config.units import Endpoint, Size
 __all__ = [
     "AuditSettings",
     "Caller",
+    "Canary",
     "Config",
     "Destination",
     "Encryption",

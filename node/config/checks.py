@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from node.config import limits
+from node.config import canary, limits
 from node.config.model import Config, Listener, Route, is_recipe_path
 from node.config.senders import Who
 from node.config.shipped import shipped_recipe_names
@@ -124,6 +124,7 @@ def of_config(config: Config, document: Document) -> Iterator[Fault]:
         *_routes(config),
         *_certified(config),
         *limits.faults(config),
+        *canary.faults(config),
         *_listeners(config),
         *_addresses(config),
         *_folders(config),

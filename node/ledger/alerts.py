@@ -1,8 +1,8 @@
 """What somebody has to look at, found out whenever it is asked for: nothing of it is stored.
 
 An alert has a kind, a time since when it is so, and a sentence that says what to do. Kinds: `disk-low`, `disk-full`,
-`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`, and the reasons `patient-corrected` and
-`rejection-note` for which something is held. No text holds a value of a data set.
+`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`, `commissioning`, `canary`, and the reasons
+`patient-corrected` and `rejection-note` for which something is held. No text holds a value of a data set.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from sqlalchemy import text as sql
 
 from node.config import Config
 from node.disk import Disk, look
+from node.ledger.canary import wrong
 from node.ledger.closed import records
 from node.ledger.database import Database
-from node.ledger.schema import deliveries, instances
+from node.ledger.schema import commissioned, deliveries, instances
 from node.ledger.seen import older
 from node.ledger.times import iso
 from node.ledger.transactions import Transaction
@@ -121,4 +122,17 @@ def _closing(database: Database, _config: Config, _now: float) -> Iterator[Alert
             yield Alert("closing", record["begun"], text)
 
 
-SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _closing)
+def _commissioning(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
+    query = select(func.count(), func.min(commissioned.c.begun_at)).where(commissioned.c.released_at.is_(None))
+    with database.read() as connection:
+        count, since = connection.execute(query).one()
+    if count:
+        text = f"{count} studies wait until somebody has looked at them: deid-node commissioning list"
+        yield Alert("commissioning", since, text)
+
+
+def _canary(database: Database, config: Config, now: float) -> Iterator[Alert]:
+    yield from (Alert("canary", since, text) for since, text in wrong(database, config, now))
+
+
+SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _closing, _commissioning, _canary)
