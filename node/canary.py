@@ -63,7 +63,7 @@ def with_canary(config: Config, recipes: Mapping[str, Recipe], port: int) -> tup
         calling_ae=config.node.ae_title,
         associations=1,
         linger=0.5,
-        retry=Retry(first=1.0, cap=10.0),
+        retry=Retry().model_copy(update={"first": 1.0, "cap": 10.0}),
     )
     projects = {
         PREFIX + route.name: config.project(route.project).model_copy(update={"key_file": None}) for route in marks
