@@ -66,7 +66,8 @@ def with_canary(config: Config, recipes: Mapping[str, Recipe], port: int) -> tup
         retry=Retry().model_copy(update={"first": 1.0, "cap": 10.0}),
     )
     projects = {
-        PREFIX + route.name: config.project(route.project).model_copy(update={"key_file": None}) for route in marks
+        PREFIX + route.name: config.project(route.project).model_copy(update={"key_file": None, "review": False})
+        for route in marks
     }
     changes = {
         "routes": (*routes, *config.routes),

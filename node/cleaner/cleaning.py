@@ -21,7 +21,7 @@ from node.cleaner import sorting
 from node.cleaner.plan import Plan
 from node.derived import derive
 from node.errors import DatasetError, HoldInstance, HoldReason, SealError, SpoolError
-from node.gate import Finding, described, through
+from node.gate import Finding, described, kept_texts, through
 from node.instances import Content, InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result
@@ -216,6 +216,7 @@ class Cleaning:
             _handed(plan, identities, sole=sole),
             both(leak, risk),
             derived,
+            texts=tuple(kept_texts(cleaned, plan.recipe)) if plan.review else (),
         )
 
     def _write(self, name: str, head: bytes, source: Source, content: Content) -> tuple[int, int]:

@@ -19,7 +19,7 @@ class Plan:
 
     `kept` are the recipes that it had, where a study is finished under the one that it began with. `same` and `header`
     are what happens to an instance that came before (`node.config.model.Duplicates`). `viewed` says which studies wait
-    until a person has looked at them; None for none.
+    until a person has looked at them; None for none. `review` collects the texts that are kept.
     """
 
     route: str
@@ -34,6 +34,7 @@ class Plan:
     same: str = "once"
     header: str = "hold"
     viewed: Rule | None = None
+    review: bool = False
 
 
 def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> dict[str, Plan]:
@@ -55,6 +56,7 @@ def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> 
             same=config.duplicates.same,
             header=config.duplicates.header,
             viewed=rule_of(route),
+            review=config.project(route.project).review,
         )
         for route in config.routes
     }

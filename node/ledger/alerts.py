@@ -1,7 +1,8 @@
 """What somebody has to look at, found out whenever it is asked for: nothing of it is stored.
 
 An alert has a kind, a time since when it is so, and a sentence that says what to do. Kinds: `disk-low`, `disk-full`,
-`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`, `commissioning`, `canary`, and the reasons
+`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`, `commissioning`, `canary`,
+`identifying-text`, and the reasons
 `patient-corrected` and `rejection-note` for which something is held. No text holds a value of a data set.
 """
 
@@ -20,6 +21,7 @@ from node.disk import Disk, look
 from node.ledger.canary import wrong
 from node.ledger.closed import records
 from node.ledger.database import Database
+from node.ledger.review import still_kept
 from node.ledger.schema import commissioned, deliveries, instances
 from node.ledger.seen import older
 from node.ledger.times import iso
@@ -135,4 +137,12 @@ def _canary(database: Database, config: Config, now: float) -> Iterator[Alert]:
     yield from (Alert("canary", since, text) for since, text in wrong(database, config, now))
 
 
-SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _closing, _commissioning, _canary)
+def _identifying(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
+    for project, count, since in still_kept(database):
+        text = (
+            f"{count} texts of project {project} identify, and still leave: deid-node review list --project {project}"
+        )
+        yield Alert("identifying-text", since, text)
+
+
+SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _closing, _commissioning, _canary, _identifying)

@@ -24,6 +24,7 @@ from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.maps import Handed, LedgerMaps
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
+from node.ledger.review import note_texts
 from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.sending import finish
 from node.ledger.transactions import Transaction
@@ -61,7 +62,7 @@ class Clean:
 
     `replaces` says that what was not delivered yet of other copies is not to be sent any more; `settle` then puts into
     `superseded` the ids of those whose files nothing needs any more. `viewing` says whether its study waits for a
-    person's release.
+    person's release. `texts` are those that are to be reviewed, with their paths.
     """
 
     claimed: Claimed
@@ -79,6 +80,7 @@ class Clean:
     replaces: bool = False
     superseded: tuple[str, ...] = ()
     viewing: Viewing | None = None
+    texts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +264,8 @@ class CleaningLedger:
         due_at = None if result.replaces else result.claimed.received_at
         add_deliveries(connection, result.claimed.seq, result.destinations, due_at)
         _decide_rebuilt(connection, result.claimed)
+        if result.texts:
+            note_texts(connection, result.claimed.project, result.claimed.seq, result.texts)
         if result.viewing is not None and not _is_rebuilt(result.claimed):
             hold_for_release(connection, result.claimed.seq, result.viewing, result.recipe_hash)
         return result

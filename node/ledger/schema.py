@@ -354,6 +354,8 @@ kept_texts = Table(
     CheckConstraint("decision IN ('harmless', 'identifying')", name="kept_texts_decision"),
 )
 
+Index("kept_texts_identifying", kept_texts.c.project, sqlite_where=text("decision = 'identifying'"))
+
 kept_in = Table(
     "kept_in",
     metadata,

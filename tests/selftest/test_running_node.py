@@ -36,6 +36,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, scp: StoreSCP) -> Iterator[Ru
             {"name": "good", "recipe": ["research"], "to": ["archive"], "commissioning": 1},
         ],
         canary={"every": "1h", "within": "60s"},
+        projects={"good": {"review": True}},
     ).start()
     yield made
     made.close()
@@ -45,7 +46,8 @@ def node(tmp_path_factory: pytest.TempPathFactory, scp: StoreSCP) -> Iterator[Ru
 def flown(node: RunningNode) -> dict[str, Any]:
     """What the canary's first round found."""
     with node.ledger() as ledger:
-        return wait_for(lambda: results(ledger.database), "the canary came back")["routes"]
+        found: dict[str, Any] = wait_for(lambda: results(ledger.database), "the canary came back")
+    return dict(found["routes"])
 
 
 def rows(node: RunningNode, query: str) -> list[tuple[Any, ...]]:
@@ -108,6 +110,9 @@ def test_a_study_waits_and_goes_byte_for_byte_as_it_was_looked_at(
     seen = [pydicom.dcmread(path) for path in sorted(looked.iterdir())]
     assert {str(one.SOPInstanceUID) for one in seen} <= set(scp.uids())
     assert all(any(path.read_bytes().endswith(body(file)) for path in scp.files()) for file in looked.iterdir())
+    texts = json.loads(node.cli("review", "list", "--project", "good", "--json", check=True).stdout)
+    assert any(one["tag"] == "(0018,1160)" or one["instances"] == 3 for one in texts), texts
+    assert not any("PLANTED" in one["text"] for one in texts)
     audited = node.cli("audit", "list", "--json", check=True).stdout
     assert "released after commissioning" in audited
     assert study["study"] in audited

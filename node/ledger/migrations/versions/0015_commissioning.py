@@ -50,6 +50,7 @@ _STATEMENTS = (
         CONSTRAINT kept_texts_decision CHECK (decision IN ('harmless', 'identifying'))
     )
     """,
+    "CREATE INDEX kept_texts_identifying ON kept_texts (project) WHERE decision = 'identifying'",
     """
     CREATE TABLE kept_in (
         kept_text INTEGER NOT NULL,
