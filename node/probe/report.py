@@ -14,7 +14,6 @@ ON_PURPOSE = frozenset(
         HoldReason.UNKNOWN_SOP_CLASS,
         HoldReason.DOCUMENT,
         HoldReason.PIXEL_RISK,
-        HoldReason.MASK_FAILED,
         HoldReason.COMMISSIONING,
     )
 )
