@@ -29,7 +29,7 @@ from node.dicomnet import AssociationServer
 from node.errors import NodeError
 from node.ledger.canary import asked_since, tidy, write_results
 from node.ledger.database import Database
-from node.ledger.probing import came, troubles
+from node.ledger.probing import Came, came, troubles
 from node.log import event
 from node.probe import Check, Door, RouteReport, examine, make_study, send
 from node.recipe import Recipe
@@ -183,19 +183,21 @@ class Canary:
         if sent.problems:
             report.checks.append(Check("sending", False, "; ".join(sent.problems)))
         own = {one.sop_instance_uid for one in study.instances}
-        rows = [row for row in came(self.database, route.name) if row.sop_instance_uid in own]
-        while time.monotonic() - began < within and (
-            len(rows) < sent.acknowledged or any(row.outcome == "in_flight" for row in rows)
-        ):
+        rows = self._rows(route, own)
+        while time.monotonic() - began < within and (len(rows) < sent.acknowledged or any(map(_is_under_way, rows))):
             if self.stop.wait(_LOOK_SECONDS / 4):
                 break
-            rows = [row for row in came(self.database, route.name) if row.sop_instance_uid in own]
+            rows = self._rows(route, own)
         report.seconds = round(time.monotonic() - began, 1)
-        at_the_sink = [replace(row, deliveries=tuple(d for d in row.deliveries if d[0] == SINK)) for row in rows]
-        examine(report, study, self.recipes[route.name], at_the_sink, {SINK: folder})
+        examine(report, study, self.recipes[route.name], rows, {SINK: folder})
         report.notes += [f"destination {name}: {text}" for name, text in troubles(self.database, route.to).items()]
         self._tell(report)
         return report
+
+    def _rows(self, route: Route, uids: set[str]) -> list[Came]:
+        """What the ledger says of one study, as far as the sink is concerned: other destinations may take longer."""
+        rows = (row for row in came(self.database, route.name) if row.sop_instance_uid in uids)
+        return [replace(row, deliveries=tuple(one for one in row.deliveries if one[0] == SINK)) for row in rows]
 
     def _door(self, route: Route) -> Door:
         listener, canary = listener_of(self.config), self.config.canary
@@ -227,6 +229,10 @@ class Canary:
             seconds=report.seconds,
             **about,
         )
+
+
+def _is_under_way(row: Came) -> bool:
+    return row.state == "received" or any(state == "due" for _, state, _ in row.deliveries)
 
 
 def bind_sink() -> socket.socket:

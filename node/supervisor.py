@@ -362,6 +362,7 @@ class Supervisor:
         event(LOGGER, "ending")
         # From now on a sender is refused at once, where it would wait in vain in the backlog.
         self._close_own()
+        close_quietly(self.canary)
         drain = self.config.node.drain + _LAST_SECONDS
         for names, seconds in (
             (("canary",), _LAST_SECONDS),

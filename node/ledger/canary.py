@@ -33,6 +33,7 @@ from node.ledger.schema import (
     tallies,
     uid_map,
 )
+from node.ledger.times import iso
 from node.ledger.transactions import Transaction
 from node.spool import Spool
 
@@ -52,6 +53,16 @@ def results(database: Database) -> Results:
     """Return the results of the last rounds: `at` (seconds, UTC), and by route what `RouteReport.told` tells."""
     text = database.get(_RESULTS)
     return dict(json.loads(text)) if text else {}
+
+
+def summary(database: Database) -> Results:
+    """Return what `status --json` says of the last round: when it began, and by route the verdict and the seconds."""
+    found = results(database)
+    keys = ("verdict", "seconds")
+    return {
+        "at": iso(found.get("at")),
+        "routes": {name: {key: one[key] for key in keys} for name, one in found.get("routes", {}).items()},
+    }
 
 
 def write_results(database: Database, began: float, told: dict[str, dict[str, Any]]) -> None:

@@ -64,7 +64,9 @@ def test_the_canary_of_a_route_that_works_comes_out_clean(flown: dict[str, Any])
 
 def test_the_canary_of_a_broken_route_alarms(node: RunningNode, flown: dict[str, Any]) -> None:
     assert flown["weak"]["verdict"] == "failed"
-    alerts = json.loads(node.cli("status", "--json", check=True).stdout)["alerts"]
+    status = json.loads(node.cli("status", "--json", check=True).stdout)
+    assert status["canary"]["routes"]["weak"]["verdict"] == "failed"
+    alerts = status["alerts"]
     assert [alert["kind"] for alert in alerts] == ["canary"]
     assert "route weak" in alerts[0]["text"]
     told = [json.loads(line) for line in node.log().splitlines() if '"canary"' in line and '"weak"' in line]

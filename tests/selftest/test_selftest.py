@@ -17,8 +17,8 @@ RESEARCH = (REPOSITORY / "recipes/research.dicom").read_text(encoding="utf-8")
 KEEPS_THE_NAME = RESEARCH.replace("Z      (0010,0010)", "K      (0010,0010)").replace(
     "ADD PatientName func:pseudonym", ""
 )
-FORGETS_THE_NAME = "FORMAT dicom\n%header\nREPLACE PatientID func:pseudonym\n"
 KEEPS_THE_STUDY = "FORMAT dicom\n%header\nKEEP StudyInstanceUID\n"
+PASSES_ON = "FORMAT dicom\n%header\nREPLACE PatientID func:pseudonym\n"
 
 
 def route(name: str, *recipe: str, to: str = "archive", **options: Any) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> RunningNode:
     """A node that is not started."""
     folder = tmp_path_factory.mktemp("selftest")
     (folder / "name.dicom").write_text(KEEPS_THE_NAME, encoding="utf-8")
-    (folder / "forgotten.dicom").write_text(FORGETS_THE_NAME, encoding="utf-8")
+    (folder / "passes.dicom").write_text(PASSES_ON, encoding="utf-8")
     (folder / "study.dicom").write_text(KEEPS_THE_STUDY, encoding="utf-8")
     good = route("good", "research", exclude=["equals Modality SR"])
     good["from"] |= {"calling_ae": ["CT*"], "address": ["10.1.0.0/16"]}
@@ -39,10 +39,9 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> RunningNode:
         {"archive": free_port(), "hasty": free_port()},
         routes=[
             good,
-            route("name", "./name.dicom", gate="report"),
-            route("study", "research", "./study.dicom", gate="report"),
-            route("gated", "./forgotten.dicom"),
-            route("hasty", "research", to="hasty"),
+            route("weak", "./name.dicom", "./study.dicom", gate="report"),
+            route("gated", "./passes.dicom"),
+            route("hasty", "./passes.dicom", gate="report", to="hasty"),
         ],
     )
     node.config["destinations"]["hasty"]["timeout"]["response"] = "0.001ms"
@@ -84,15 +83,12 @@ def test_a_route_that_works_passes_and_tells_what_is_excluded(result: dict[str, 
     assert [(kept["reason"], kept["meant"], kept["instances"]) for kept in good["kept"]] == [("rule", True, 1)]
 
 
-def test_a_recipe_that_keeps_the_name_fails_with_its_tag(result: dict[str, Any]) -> None:
-    assert result["name"]["verdict"] == "failed"
-    assert failed(result["name"]) == {"tokens"}
-    assert "Patient's Name in (0010,0010)" in checks(result["name"])["tokens"]["text"]
-
-
-def test_an_original_uid_that_stays_fails_with_its_tag(result: dict[str, Any]) -> None:
-    assert failed(result["study"]) == {"tokens"}
-    assert "(0020,000D)" in checks(result["study"])["tokens"]["text"]
+def test_a_name_and_an_original_uid_that_stay_fail_with_their_tags(result: dict[str, Any]) -> None:
+    assert result["weak"]["verdict"] == "failed"
+    assert failed(result["weak"]) == {"tokens"}
+    text = checks(result["weak"])["tokens"]["text"]
+    assert "Patient's Name in (0010,0010)" in text
+    assert "Study Instance UID in (0020,000D)" in text
 
 
 def test_what_the_gate_holds_is_a_failure_with_its_reason(result: dict[str, Any]) -> None:
@@ -102,7 +98,7 @@ def test_what_the_gate_holds_is_a_failure_with_its_reason(result: dict[str, Any]
 
 
 def test_a_destination_that_cannot_answer_in_its_time_fails(result: dict[str, Any]) -> None:
-    assert failed(result["hasty"]) == {"arrived"}
+    assert "arrived" in failed(result["hasty"])
     assert "of 8 not confirmed by hasty" in checks(result["hasty"])["arrived"]["text"]
 
 
