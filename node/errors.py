@@ -241,6 +241,7 @@ class HoldReason(StrEnum):
     CHANGED = "changed"  # the same SOP Instance UID came before, of the same patient and study, with another content
     PATIENT_CORRECTED = "patient-corrected"  # the same SOP Instance UID came before, of another patient or study
     REJECTION_NOTE = "rejection-note"  # its source says that other instances are not to be used
+    COMMISSIONING = "commissioning"  # its study waits until a person has looked at it (`routes.commissioning`)
     REBUILT = "rebuilt"  # the ledger was rebuilt: whether it was delivered is not known
 
 

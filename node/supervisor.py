@@ -24,6 +24,7 @@ from pathlib import Path
 
 from node import __version__, in_use
 from node.auditor import keep_trail, tell_reload, tell_start, tell_stop
+from node.canary import Canary, bind_sink, close_quietly, port_of, with_canary
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
 from node.config import Config, certificate_faults, columns_of, load_config
 from node.errors import ConfigError, NodeError, StartError
@@ -78,6 +79,7 @@ class Supervisor:
     ending: bool = False
     ended_by: int = 0  # the user id of whoever told it to end
     reloads: int = 0
+    canary: socket.socket | None = None  # where its sink listens, once there is a canary
 
     def run(self) -> int:
         """Keep the roles alive until a signal ends the node; return the exit code."""
@@ -90,6 +92,7 @@ class Supervisor:
             ("forwarder", 1),
             ("cleaner", self.config.node.workers),
             ("receiver", self.config.node.workers),
+            ("canary", int(self.canary is not None)),
         ):
             self.roles += [Role(name, index, index) for index in range(count)]
         for role in self.roles:
@@ -145,6 +148,7 @@ class Supervisor:
             "auditor": self._audit,
             "keeper": self._keep,
             "web": self._serve_web,
+            "canary": self._sing,
             "notifier": self._notify,
         }
         return works[role.name]
@@ -152,9 +156,7 @@ class Supervisor:
     def _receive(self, slot: int, stop: Stop) -> None:
         from node.receiver.worker import receive
 
-        for other in (self.trial, self.web):
-            if other is not None:
-                other.close()
+        self._close_others()
         need_key(self.config, self.spool)
         receive(self.config, self.spool, self.listeners, (self.places, slot), self.received, stop)
 
@@ -195,6 +197,13 @@ class Supervisor:
         need_key(self.config, self.spool)
         Keeper(self.config, self.spool, Database(self.config.node.ledger, columns_of(self.config)), stop).run()
 
+    def _sing(self, stop: Stop) -> None:
+        assert self.canary is not None
+        self._close_listeners(self.canary)
+        need_key(self.config, self.spool)
+        database = Database(self.config.node.ledger, columns_of(self.config))
+        Canary(self.config, self.recipes, self.spool, database, self.canary, stop).run()
+
     def _audit(self, stop: Stop) -> None:
         self._close_listeners()
         keep_trail(self.config, stop)
@@ -219,7 +228,10 @@ class Supervisor:
 
     def _close_listeners(self, but: socket.socket | None = None) -> None:
         self._close_own()
-        for other in (self.trial, self.web):
+        self._close_others(but)
+
+    def _close_others(self, but: socket.socket | None = None) -> None:
+        for other in (self.trial, self.web, self.canary):
             if other is not None and other is not but:
                 other.close()
 
@@ -322,11 +334,12 @@ class Supervisor:
         free = [slot for slot in range(self.places.taken.count) if slot not in used]
         if len(free) < len(receivers):
             raise StartError("associations of earlier reloads are still open: reload again when they have ended")
-        self.config, self.recipes = config, recipes
+        self._take_canary(config)
+        self.config, self.recipes = with_canary(config, recipes, port_of(self.canary))
         self.spool.retains = config.retention.originals > 0
         _read_what_is_shared(recipes)
         for role in self.roles:
-            if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor", "notifier", "web"):
+            if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor", "notifier", "web", "canary"):
                 role.leaving = True
                 send_signal(role.pid, signal.SIGTERM)
         if config.notify.wanted and all(role.name != "notifier" for role in self.roles):
@@ -341,12 +354,24 @@ class Supervisor:
                 self.roles.remove(role)
         event(LOGGER, "reloaded")
 
+    def _take_canary(self, config: Config) -> None:
+        """Have the canary's process and its sink where a configuration asks for them; raises StartError."""
+        if config.canary is None or self.canary is not None:
+            return
+        try:
+            self.canary = bind_sink()
+        except OSError as error:
+            raise StartError(f"the canary's sink cannot listen ({error.strerror})") from None
+        self.roles.append(Role("canary", 0, 0))
+
     def _end(self) -> None:
         event(LOGGER, "ending")
         # From now on a sender is refused at once, where it would wait in vain in the backlog.
         self._close_own()
+        close_quietly(self.canary)
         drain = self.config.node.drain + _LAST_SECONDS
         for names, seconds in (
+            (("canary",), _LAST_SECONDS),
             (("receiver", _LEAVING), drain),
             (("cleaner",), _LAST_SECONDS),
             (("forwarder",), _LAST_SECONDS),
@@ -408,10 +433,10 @@ def serve(config_path: Path, config: Config, recipes: dict[str, Recipe]) -> int:
             if bound is not None:
                 listen(bound)
         workers = config.node.workers
+        sink = open_ones.enter_context(bind_sink()) if config.canary is not None else None
         supervisor = Supervisor(
             config_path,
-            config,
-            recipes,
+            *with_canary(config, recipes, port_of(sink)),
             spool,
             listeners,
             trial,
@@ -419,6 +444,7 @@ def serve(config_path: Path, config: Config, recipes: dict[str, Recipe]) -> int:
             Places(config.node.max_associations, workers * 4),
             Numbers(workers),
             Roster(spool.root),
+            canary=sink,
         )
         _announce(config)
         return supervisor.run()

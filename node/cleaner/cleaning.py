@@ -15,15 +15,17 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from node.cleaner import sorting
 from node.cleaner.plan import Plan
 from node.derived import derive
 from node.errors import DatasetError, HoldInstance, HoldReason, SealError, SpoolError
-from node.gate import Finding, described, through
+from node.gate import Finding, described, kept_texts, through
 from node.instances import Content, InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
 from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result
+from node.ledger.commissioning import viewing_of
 from node.ledger.copies import told
 from node.ledger.leases import LEASE_SECONDS
 from node.ledger.maps import DATE_MODE, KEY, Handed
@@ -138,7 +140,14 @@ class Cleaning:
             except HoldInstance as hold:
                 return Held(claimed, hold.reason, hold.detail, plan.recipe.hash, whose)
             if isinstance(result, Clean):
-                return replace(result, destinations=course.destinations, whose=whose, replaces=course.replaces)
+                changes: dict[str, Any] = {
+                    "destinations": course.destinations,
+                    "whose": whose,
+                    "replaces": course.replaces,
+                }
+                if plan.viewed is not None:
+                    changes["viewing"] = viewing_of(plan.viewed, plan.route, _study_key(plan, claimed, source))
+                return replace(result, **changes)
             return result
 
     def _reject(self, claimed: Claimed, note: Rejection) -> Held:
@@ -207,6 +216,7 @@ class Cleaning:
             _handed(plan, identities, sole=sole),
             both(leak, risk),
             derived,
+            texts=tuple(kept_texts(cleaned, plan.recipe)) if plan.review else (),
         )
 
     def _write(self, name: str, head: bytes, source: Source, content: Content) -> tuple[int, int]:
@@ -276,6 +286,11 @@ class Cleaning:
             size,
             offset,
         )
+
+
+def _study_key(plan: Plan, claimed: Claimed, source: Source) -> str:
+    """Return the key's replacement of an instance's study; of one without a study, of the instance."""
+    return plan.scope.keys.uid(source.dataset.text(STUDY_INSTANCE_UID) or claimed.sop_instance_uid)
 
 
 def _as_named(claimed: Claimed, original: EncodedDataset) -> EncodedDataset:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from node.cleaner.kept import KeptRecipes
 from node.config import Config
 from node.instances import Scope, make_scope
+from node.ledger.commissioning import Rule, rule_of
 from node.objects import Policy
 from node.recipe import Conditions, Recipe, compile_conditions
 
@@ -17,7 +18,8 @@ class Plan:
     """One route: its recipe, its destinations, and whom it replaces.
 
     `kept` are the recipes that it had, where a study is finished under the one that it began with. `same` and `header`
-    are what happens to an instance that came before (`node.config.model.Duplicates`).
+    are what happens to an instance that came before (`node.config.model.Duplicates`). `viewed` says which studies wait
+    until a person has looked at them; None for none. `review` collects the texts that are kept.
     """
 
     route: str
@@ -31,6 +33,8 @@ class Plan:
     kept: KeptRecipes | None = None
     same: str = "once"
     header: str = "hold"
+    viewed: Rule | None = None
+    review: bool = False
 
 
 def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> dict[str, Plan]:
@@ -51,6 +55,8 @@ def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> 
             kept=kept[route.name] if route.recipe_change == "next-study" else None,
             same=config.duplicates.same,
             header=config.duplicates.header,
+            viewed=rule_of(route),
+            review=config.project(route.project).review,
         )
         for route in config.routes
     }

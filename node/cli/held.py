@@ -126,11 +126,21 @@ def _choice(command: Any) -> Any:
     "--despite-correction", is_flag=True, help="Let go what is of another patient or study than before; recorded."
 )
 @click.option("--despite-rejection", is_flag=True, help="Send a rejection note on, cleaned; this is recorded.")
+@click.option("--study", metavar="UID", help="All of a study that waits for release (commissioning), by its new UID.")
 @click.option(
     "--as", "way", type=click.Choice(["replace", "both"]), help="Let go what is held as changed; this is recorded."
 )
-def release(instances: tuple[str, ...], everything: bool, reason: str | None, way: str | None, **despite: bool) -> int:
+def release(
+    instances: tuple[str, ...],
+    everything: bool,
+    reason: str | None,
+    way: str | None,
+    study: str | None,
+    **despite: bool,
+) -> int:
     """Run the step again that held them; nothing uncleaned is ever sent."""
+    if study is not None:
+        return _release_study(study, alone=not (instances or everything or reason or way or any(despite.values())))
     chosen_flag = _despite(despite)
     if chosen_flag and way:
         raise click.UsageError("an instance is held for one reason: say --as or one --despite.")
@@ -144,6 +154,17 @@ def release(instances: tuple[str, ...], everything: bool, reason: str | None, wa
     for instance, text in kept.items():
         click.echo(text.format(instance), err=True)
     return _report("released", chosen, failed, said=kept)
+
+
+def _release_study(study: str, *, alone: bool) -> int:
+    from node.ledger.commissioning import release_study
+
+    if not alone:
+        raise click.UsageError("--study stands alone.")
+    with opened_ledger(quiet_config(), readonly=False) as ledger:
+        count = release_study(ledger.database, study, ledger.trail)
+    click.echo(f"{count} released")
+    return 0 if count else _unknown(study)
 
 
 def _despite(flags: dict[str, bool]) -> str:

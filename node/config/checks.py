@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from node.config import limits, notify, web
+from node.config import canary, limits, notify, web
 from node.config.model import Config, Listener, Route, is_recipe_path
 from node.config.senders import Who
 from node.config.shipped import shipped_recipe_names
@@ -126,6 +126,7 @@ def of_config(config: Config, document: Document) -> Iterator[Fault]:
         *limits.faults(config),
         *web.faults(config),
         *notify.faults(config),
+        *canary.faults(config),
         *_listeners(config),
         *_addresses(config),
         *_folders(config),

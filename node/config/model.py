@@ -23,6 +23,7 @@ from pydantic import (
 
 from node.config.audit import AuditSettings
 from node.config.backup import Backups
+from node.config.canary import Canary
 from node.config.encryption import Encryption
 from node.config.limits import Limit
 from node.config.notify import Notify
@@ -199,7 +200,8 @@ class Route(Section):
     none. A path in `recipe` is absolute once loaded. `unknown_sop_class`, `documents` and `pixel_risk` say what happens
     to objects that no recipe looks into (`node.objects`); `pixel_risk` None is `hold` where the recipe has a profile.
     `gate` says what happens to a result that still shows whose it is, `recipe_change` whether a study that is under way
-    is finished under the recipe that it began with.
+    is finished under the recipe that it began with. Of studies the first `commissioning`, and the share `sample` of the
+    later ones, wait until a person has looked at them; `commissioning_after_change` counts anew for each recipe.
     """
 
     name: Name
@@ -216,6 +218,9 @@ class Route(Section):
     pixel_risk: Literal["hold", "pass"] | None = None
     gate: Literal["hold", "scrub", "report"] = "hold"
     recipe_change: Literal["now", "next-study"] = "now"
+    commissioning: Annotated[int, Field(ge=0, le=100_000)] = 0
+    sample: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    commissioning_after_change: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -295,6 +300,7 @@ class Config(Section):
     limits: tuple[Limit, ...] = ()
     retention: Retention = Retention()
     backup: Backups = Backups()
+    canary: Canary | None = None
     peers: dict[str, str] = {}
     functions: tuple[FilePath, ...] = ()
     vocabulary: tuple[FilePath, ...] = ()

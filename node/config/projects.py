@@ -75,7 +75,7 @@ class Project(Section):
 
     `issuers` has for each issuer of Patient IDs its other names; `placeholder_ids` are ids that are none;
     `trial` is written where the Basic Profile is applied. `key_file` holds a key of the project's own, without which
-    nobody can compute its replacements, not even from the secret.
+    nobody can compute its replacements, not even from the secret. `review` collects the texts that its recipes keep.
     """
 
     key_file: FilePath | None = None
@@ -86,6 +86,7 @@ class Project(Section):
     issuers: dict[Text, tuple[Text, ...]] = {}
     placeholder_ids: tuple[Text, ...] = PLACEHOLDERS
     trial: Trial | None = None
+    review: bool = False
 
     @model_validator(mode="before")
     @classmethod

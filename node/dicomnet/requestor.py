@@ -102,6 +102,7 @@ def associate(  # noqa: PLR0913 - keywords of one request
     timeouts: Timeouts,
     max_pdu: int = 131072,
     tls: Security | None = None,
+    source: str = "",
 ) -> RequestedAssociation:
     """Open an association.
 
@@ -113,6 +114,8 @@ def associate(  # noqa: PLR0913 - keywords of one request
         Longest P-DATA-TF that the peer may send, in bytes.
     tls
         The TLS to be spoken, within the time for the association; None for none.
+    source
+        The address of this machine that the connection comes from; empty: the system's choice.
 
     Raises
     ------
@@ -123,7 +126,8 @@ def associate(  # noqa: PLR0913 - keywords of one request
     proposed = tuple(ProposedContext(2 * i + 1, a, tuple(t)) for i, (a, t) in enumerate(contexts))
     request = encode_request(AssociateRequest(called_ae_title, calling_ae_title, proposed, max_pdu))
     try:
-        connection = Connection(socket.create_connection((host, port), timeouts.connect), max_pdu)
+        address = (source, 0) if source else None
+        connection = Connection(socket.create_connection((host, port), timeouts.connect, address), max_pdu)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ConnectionFailed(f"no connection to {host}:{port}: {reason}") from None

@@ -11,7 +11,7 @@ scrub       takes what was found out of texts
 markers     what of compressed pixel data is text: marker segments and boxes
 """
 
-from node.gate.judge import Finding, described, leaks
+from node.gate.judge import Finding, described, kept_texts, leaks
 from node.gate.scrub import Passed, Scrubbed, scrub, through
 
-__all__ = ["Finding", "Passed", "Scrubbed", "described", "leaks", "scrub", "through"]
+__all__ = ["Finding", "Passed", "Scrubbed", "described", "kept_texts", "leaks", "scrub", "through"]

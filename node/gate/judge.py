@@ -40,6 +40,8 @@ _DATES = frozenset(("DA", "DT"))
 _PATIENTS = frozenset((0x00100020, 0x00101000, 0x00101060, 0x00080050, 0x00102154, 0x00101040))
 """What is the patient's alone, wherever it stands: ids, accession number, telephone, address."""
 _TEXTS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", *_NUMBERS, *_DATES, "UI"))
+_FREE_TEXTS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
+_ITEM_NUMBER = re.compile("__[0-9]+__")
 _LONGEST = 1 << 16  # bytes; in a longer value a weak needle means nothing
 
 
@@ -75,6 +77,19 @@ def leaks(cleaned: Cleaned, recipe: Recipe, *, pixels: bool = True) -> list[Find
     if not suspicious(gathered, cleaned, pixels=pixels):
         return []
     return list(islice(Judge(gathered, cleaned, recipe, pixels=pixels).findings(), MOST))
+
+
+def kept_texts(cleaned: Cleaned, recipe: Recipe) -> list[tuple[str, str]]:
+    """Return path (without item numbers) and text of each free text that a result has of its original, each once.
+
+    Free texts are those of LO, LT, PN, SH, ST, UC and UT, and of CS where no dictionary knows the element.
+
+    Raises
+    ------
+    DatasetError
+        The result cannot be parsed.
+    """
+    return list(dict.fromkeys(Judge(gathered_of(cleaned), cleaned, recipe, pixels=False).kept()))
 
 
 def gathered_of(cleaned: Cleaned) -> Gathered:
@@ -151,6 +166,16 @@ class Judge:
             for text in pixel_texts(self._cleaned):
                 for kind in self._in_bytes(text):
                     yield Finding(kind, path)
+
+    def kept(self) -> Iterator[tuple[str, str]]:
+        """Give path and text of each free text of the result that was in the original, whole or cleaned."""
+        dataset, _ = header_of(self._cleaned)
+        for seen, _ in _leaves(self._recipe, dataset, self._keeps):
+            if _vr(seen) not in _FREE_TEXTS and not (_vr(seen) == "CS" and entry(seen.tag) is None):
+                continue
+            text = decoded(bytes(dataset.buffer[seen.element[2] : seen.element[4]]), seen.place.read).strip("\0 ")
+            if text and ((self._original(seen) or "").strip("\0 ") == text or _is_cleaned(seen)):
+                yield _ITEM_NUMBER.sub("__", seen.path), text
 
     def _leaf(self, seen: Seen, dataset: EncodedDataset, *, kept: bool) -> Iterator[Finding]:
         raw = bytes(dataset.buffer[seen.element[2] : seen.element[4]])

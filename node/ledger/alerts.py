@@ -16,11 +16,13 @@ from sqlalchemy import text as sql
 
 from node.config import Config
 from node.disk import Disk, look
+from node.ledger.canary import wrong
 from node.ledger.closed import records
 from node.ledger.database import DAMAGED, Database
 from node.ledger.last_backup import trouble
 from node.ledger.notices import troubles
-from node.ledger.schema import deliveries, instances
+from node.ledger.review import still_kept
+from node.ledger.schema import commissioned, deliveries, instances
 from node.ledger.seen import older
 from node.ledger.times import iso
 from node.ledger.transactions import Transaction
@@ -143,4 +145,37 @@ def _notify(database: Database, config: Config, _now: float) -> Iterator[Alert]:
         yield Alert(NOTIFY_FAILING, one.since, text)
 
 
-SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _damaged, _closing, _backups, _notify)
+def _commissioning(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
+    query = select(func.count(), func.min(commissioned.c.begun_at)).where(commissioned.c.released_at.is_(None))
+    with database.read() as connection:
+        count, since = connection.execute(query).one()
+    if count:
+        text = f"{count} studies wait until somebody has looked at them: deid-node commissioning list"
+        yield Alert("commissioning", since, text)
+
+
+def _canary(database: Database, config: Config, now: float) -> Iterator[Alert]:
+    yield from (Alert("canary", since, text) for since, text in wrong(database, config, now))
+
+
+def _identifying(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
+    for project, count, since in still_kept(database):
+        text = (
+            f"{count} texts of project {project} identify, and still leave: deid-node review list --project {project}"
+        )
+        yield Alert("identifying-text", since, text)
+
+
+SOURCES: tuple[Source, ...] = (
+    _disk,
+    _urgent,
+    held_long,
+    _ledger,
+    _damaged,
+    _closing,
+    _backups,
+    _notify,
+    _commissioning,
+    _canary,
+    _identifying,
+)

@@ -17,12 +17,14 @@ from sqlalchemy import bindparam, insert, select, update
 from node import __version__
 from node.derived import Derived
 from node.errors import Collision, HoldReason, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
+from node.ledger.commissioning import Viewing, hold_for_release
 from node.ledger.copies import AGAIN, ONLY_AGAIN, Copy, Replacement, Sent, has_copies, look, note, sent_of, spoken_of
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.maps import Handed, LedgerMaps
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
+from node.ledger.review import note_texts
 from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.sending import finish
 from node.ledger.transactions import Transaction
@@ -59,7 +61,8 @@ class Clean:
     """The result of a cleaning, and what makes it sendable: a file in place, or what is derived from the original.
 
     `replaces` says that what was not delivered yet of other copies is not to be sent any more; `settle` then puts into
-    `superseded` the ids of those whose files nothing needs any more.
+    `superseded` the ids of those whose files nothing needs any more. `viewing` says whether its study waits for a
+    person's release. `texts` are those that are to be reviewed, with their paths.
     """
 
     claimed: Claimed
@@ -76,6 +79,8 @@ class Clean:
     whose: str | None = None
     replaces: bool = False
     superseded: tuple[str, ...] = ()
+    viewing: Viewing | None = None
+    texts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +264,10 @@ class CleaningLedger:
         due_at = None if result.replaces else result.claimed.received_at
         add_deliveries(connection, result.claimed.seq, result.destinations, due_at)
         _decide_rebuilt(connection, result.claimed)
+        if result.texts:
+            note_texts(connection, result.claimed.project, result.claimed.seq, result.texts)
+        if result.viewing is not None and not _is_rebuilt(result.claimed):
+            hold_for_release(connection, result.claimed.seq, result.viewing, result.recipe_hash)
         return result
 
 
@@ -337,6 +346,10 @@ def hold_rebuilt(connection: Transaction, seq: int) -> None:
     detail = "whether it was delivered is not known: rebuild --send or --assume-delivered"
     held = {"state": "held", "reason": str(HoldReason.REBUILT), "detail": detail, "changed_at": time.time()}
     connection.execute(update(deliveries).where(deliveries.c.instance == seq).values(**held))
+
+
+def _is_rebuilt(claimed: Claimed) -> bool:
+    return claimed.detail in (REBUILT_WAITS, REBUILT_DELIVERED)
 
 
 def _decide_rebuilt(connection: Transaction, claimed: Claimed) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, se
 
 from node.ledger.database import Database
 from node.ledger.erasing import BLANK
+from node.ledger.review import forget_texts
 from node.ledger.schema import closed_projects, instances, mixed_studies, patient_map, projects, study_map, uid_map
 from node.ledger.transactions import Transaction
 
@@ -68,6 +69,7 @@ def destroy(database: Database, project: str) -> None:
         for table in (*_MAPS.values(), mixed_studies, projects):
             connection.execute(delete(table).where(table.c.project == project))
         count(connection, project, counts)
+        forget_texts(connection, project)
     _blank(database, project)
 
 

@@ -6,6 +6,7 @@ They are looked up by equality, within a project; a row of the maps never change
 SOP_INSTANCE_UID = "instances.sop_instance_uid"
 ORIGINAL = "uid_map.original"
 ISSUER = "patient_map.issuer"
+KEPT_TEXT = "kept_texts.text"
 PATIENT_ID = "patient_map.patient_id"
 SHIFT = "patient_map.shift_days"
 

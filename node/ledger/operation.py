@@ -21,6 +21,8 @@ from node.audit.messages import Message
 from node.errors import HoldReason
 from node.ledger.alerts import of_instances
 from node.ledger.audit import Trail
+from node.ledger.canary import not_the_canarys
+from node.ledger.commissioning import note_released
 from node.ledger.copies import as_entries, concerned
 from node.ledger.database import Database
 from node.ledger.reception import CONTEXT
@@ -285,6 +287,7 @@ class Ledger:
                     lease_owner=None,
                 )
             ).rowcount
+            note_released(connection, instance_id, self.trail)
         return released > 0
 
     def discard(self, instance_id: str, spool: Spool) -> bool:
@@ -368,7 +371,7 @@ class Ledger:
     @staticmethod
     def _routes(connection: Transaction) -> dict[str, dict[str, int]]:
         routes: dict[str, dict[str, int]] = {}
-        for row in connection.execute(select(tallies).where(tallies.c.n > 0)):
+        for row in connection.execute(select(tallies).where(tallies.c.n > 0, *not_the_canarys(tallies.c.route))):
             route = routes.setdefault(row.route, dict.fromkeys(("received", "cleaned", *_OUTCOMES), 0))
             route["received"] += row.n
             route["cleaned"] += row.n if row.state == "cleaned" else 0
@@ -394,9 +397,10 @@ class Ledger:
                 },
             )
 
-        for row in connection.execute(select(delivery_tallies).where(delivery_tallies.c.n > 0)):
+        counted = select(delivery_tallies).where(delivery_tallies.c.n > 0)
+        for row in connection.execute(counted.where(*not_the_canarys(delivery_tallies.c.destination))):
             entry(row.destination)["waiting" if row.state == "due" else row.state] = row.n
-        for row in connection.execute(select(destinations)):
+        for row in connection.execute(select(destinations).where(*not_the_canarys(destinations.c.name))):
             entry(row.name).update(
                 next_try=iso(row.next_try),
                 last_error=row.last_error,

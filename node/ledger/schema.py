@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0013"  # the migration that makes these tables
+VERSION = "0015"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -336,3 +336,63 @@ notices = Table(
     PrimaryKeyConstraint("channel", "kind", "about", name="notices_key"),
     sqlite_with_rowid=False,
 )
+
+# Studies that are looked at before they go: the first of a route, and a share of the later ones. `study` is the key's
+# replacement of the Study Instance UID; `recipe_hash` is empty where a changed recipe begins nothing anew.
+commissioned = Table(
+    "commissioned",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("route", Text, nullable=False),
+    Column("study", Text, nullable=False),
+    Column("recipe_hash", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("begun_at", Float, nullable=False),
+    Column("released_at", Float),
+    Column("released_by", Text),
+    UniqueConstraint("route", "study", "recipe_hash", name="commissioned_study"),
+    CheckConstraint("kind IN ('first', 'share')", name="commissioned_kind"),
+)
+Index("commissioned_first", commissioned.c.route, commissioned.c.recipe_hash, sqlite_where=text("kind = 'first'"))
+Index("commissioned_waiting", commissioned.c.begun_at, sqlite_where=text("released_at IS NULL"))
+
+# The instances whose deliveries wait, or waited, for the release of their study.
+commissioned_instances = Table(
+    "commissioned_instances",
+    metadata,
+    Column("instance", Integer, ForeignKey("instances.seq"), nullable=False),
+    Column("commissioned", Integer, ForeignKey("commissioned.seq"), nullable=False),
+    PrimaryKeyConstraint("instance", name="commissioned_instances_key"),
+)
+Index("commissioned_instances_of", commissioned_instances.c.commissioned)
+
+# Texts that left the node as they came, by project and tag path (`projects.NAME.review`), and what a person said of
+# them.
+kept_texts = Table(
+    "kept_texts",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("decision", Text),
+    Column("decided_by", Text),
+    Column("decided_at", Float),
+    UniqueConstraint("project", "path", "text", name="kept_texts_text"),
+    CheckConstraint("decision IN ('harmless', 'identifying')", name="kept_texts_decision"),
+)
+
+Index("kept_texts_identifying", kept_texts.c.project, sqlite_where=text("decision = 'identifying'"))
+
+kept_in = Table(
+    "kept_in",
+    metadata,
+    Column("kept_text", Integer, ForeignKey("kept_texts.seq"), nullable=False),
+    Column("instance", Integer, ForeignKey("instances.seq"), nullable=False),
+    PrimaryKeyConstraint("kept_text", "instance", name="kept_in_key"),
+    sqlite_with_rowid=False,
+)
+Index("kept_in_instance", kept_in.c.instance)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import insert, select
 
 from node.ledger.database import Database
-from node.ledger.names import ISSUER, ORIGINAL, PATIENT_ID, SHIFT, SOP_INSTANCE_UID, shift_scope
+from node.ledger.names import ISSUER, KEPT_TEXT, ORIGINAL, PATIENT_ID, SHIFT, SOP_INSTANCE_UID, shift_scope
 from node.ledger.schema import instances, meta, patient_map, uid_map
 from node.sealing import Columns
 
@@ -19,6 +19,7 @@ KEY_FINGERPRINT = "encryption_fingerprint"
 _SEAL = (
     ("UPDATE instances SET sop_instance_uid = seal(?, project, sop_instance_uid)", SOP_INSTANCE_UID),
     ("UPDATE uid_map SET original = seal(?, project, original)", ORIGINAL),
+    ("UPDATE kept_texts SET text = seal(?, project, text)", KEPT_TEXT),
     ("UPDATE patient_map SET issuer = seal(?, project, issuer)", ISSUER),
     ("UPDATE patient_map SET patient_id = seal(?, project, patient_id)", PATIENT_ID),
     ("UPDATE patient_map SET shift_days = seal_shift(?, project, pseudonym, shift_days)", SHIFT),

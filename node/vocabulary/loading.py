@@ -1,7 +1,8 @@
 """Vocabularies from files.
 
 A file holds words or phrases, one a line or several with commas between them; what follows a # is a comment. The words
-of a phrase stay only together, whatever stands between them.
+of a phrase stay only together, whatever stands between them. An entry that begins with a dash takes a word or phrase
+out of the vocabulary, in whatever file it stands.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from node.errors import Fault, RecipeError
 from node.vocabulary.splitting import folded, words_of
 
 _FOLDER = Path(__file__).resolve().parent / "words"
+_OUT = "-"
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 
 
@@ -88,16 +90,18 @@ def _read(name: str, text: str, found: list[tuple[str, ...]], faults: list[Fault
                     hint = "Write one word or phrase a line, or several with commas."
                     faults.append(Fault(name, number, "There is no word here.", hint, plain))
                     break
-                found.append(words)
+                found.append((_OUT, *words) if entry.lstrip().startswith(_OUT) else words)
 
 
 def _made(entries: Iterable[tuple[str, ...]]) -> Vocabulary:
     unique = sorted(set(entries))
+    digest = hashlib.sha256("\n".join(map(" ".join, unique)).encode()).hexdigest()
+    out = {entry[1:] for entry in unique if entry[0] == _OUT}
+    unique = [entry for entry in unique if entry[0] != _OUT and entry not in out]
     phrases: dict[str, list[tuple[str, ...]]] = {}
     for entry in unique:
         if len(entry) > 1:
             phrases.setdefault(entry[0], []).append(entry)
-    digest = hashlib.sha256("\n".join(map(" ".join, unique)).encode()).hexdigest()
     return Vocabulary(
         frozenset(entry[0] for entry in unique if len(entry) == 1),
         {first: tuple(sorted(found, key=lambda one: (-len(one), one))) for first, found in phrases.items()},
