@@ -19,6 +19,7 @@
     ├── FilesError             some of many files failed; the others are done
     ├── NotInstalled           a package is missing that only some installations need
     ├── ProjectError           a project cannot be closed, or get a key
+    ├── DrillError             a recall or a withdrawal of consent cannot be carried out as it was asked for
     ├── CertificateError       a certificate or a key for TLS cannot be used
     ├── HoldInstance           this instance must not go on; carries a reason of a closed list
     └── NetworkError           an association, seen from our side
@@ -196,6 +197,10 @@ class NotInstalled(NodeError):
     """A package is missing that only some installations need."""
 
 
+class DrillError(NodeError):
+    """A recall, or a withdrawal of consent, cannot be carried out as it was asked for; nothing was changed."""
+
+
 class HoldReason(StrEnum):
     """Why an instance or a delivery is held: the closed list that `docs/operation.md` explains."""
 
@@ -231,6 +236,7 @@ class HoldReason(StrEnum):
     CHANGED = "changed"  # the same SOP Instance UID came before, of the same patient and study, with another content
     PATIENT_CORRECTED = "patient-corrected"  # the same SOP Instance UID came before, of another patient or study
     REJECTION_NOTE = "rejection-note"  # its source says that other instances are not to be used
+    RECALLED = "recalled"  # it was recalled while it waited, or its route still has the recipe that was
     REBUILT = "rebuilt"  # the ledger was rebuilt: whether it was delivered is not known
 
 

@@ -14,7 +14,22 @@ from typing import NoReturn
 
 import click
 
-from node.cli import audit, check, clean, held, preview, project, prove, recipe, serve, spool, status, tools
+from node.cli import (
+    audit,
+    check,
+    clean,
+    drills,
+    held,
+    preview,
+    project,
+    prove,
+    recipe,
+    revoke,
+    serve,
+    spool,
+    status,
+    tools,
+)
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -32,6 +47,11 @@ for _command in (
     status.status,
     status.pause,
     status.resume,
+    drills.stop,
+    drills.go,
+    drills.impact,
+    drills.recall,
+    revoke.revoke,
     held.held,
     audit.audit,
     prove.prove,

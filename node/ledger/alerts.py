@@ -1,8 +1,8 @@
 """What somebody has to look at, found out whenever it is asked for: nothing of it is stored.
 
 An alert has a kind, a time since when it is so, and a sentence that says what to do. Kinds: `disk-low`, `disk-full`,
-`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`, and the reasons `patient-corrected` and
-`rejection-note` for which something is held. No text holds a value of a data set.
+`disk-read-only`, `disk-failing`, `held-long`, `ledger-older`, `closing`, `stopped`, `recall`, and the reasons
+`patient-corrected` and `rejection-note` for which something is held. No text holds a value of a data set.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from node.config import Config
 from node.disk import Disk, look
 from node.ledger.closed import records
 from node.ledger.database import Database
+from node.ledger.halt import stopped
+from node.ledger.recalls import under_way
 from node.ledger.schema import deliveries, instances
 from node.ledger.seen import older
 from node.ledger.times import iso
@@ -121,4 +123,17 @@ def _closing(database: Database, _config: Config, _now: float) -> Iterator[Alert
             yield Alert("closing", record["begun"], text)
 
 
-SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _closing)
+def _drills(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
+    with database.read() as connection:
+        halted, recalls = stopped(connection), under_way(connection)
+    if halted is not None:
+        yield Alert("stopped", halted["at"], "nothing is sent, to no destination; to let it go on: deid-node go")
+    for one in recalls:
+        text = (
+            f"recall {one['recall']}: {one['delivered']} to be deleted at {', '.join(one['destinations'])}; "
+            f"when they are: deid-node recall --done {one['recall']}"
+        )
+        yield Alert("recall", one["at"], text, one["delivered"])
+
+
+SOURCES: tuple[Source, ...] = (_disk, _urgent, held_long, _ledger, _closing, _drills)
