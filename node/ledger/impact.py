@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from node.ledger.database import Database
 from node.ledger.names import MANUFACTURER, MODALITY, MODEL
@@ -216,11 +216,11 @@ def _query(filters: Filters, made_by: set[int] | None, *, waiting: bool) -> Sele
 
 
 def _pages(database: Database, query: Select[Any]) -> Iterator[Item]:
-    query = query.where(deliveries.c.seq > bindparam("the_last")).order_by(deliveries.c.seq).limit(_PAGE)
+    query = query.order_by(deliveries.c.seq).limit(_PAGE)
     last, more = 0, True
     while more:
         with database.read() as connection:
-            rows = connection.execute(query, {"the_last": last}).all()
+            rows = connection.execute(query.where(deliveries.c.seq > last)).all()
         yield from map(_item, rows)
         more = len(rows) == _PAGE
         last = rows[-1].delivery if rows else last

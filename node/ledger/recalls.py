@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import bindparam, case, delete, func, insert, select, text, update
+from sqlalchemy import bindparam, case, delete, func, insert, or_, select, text, update
 
 from node.audit import kinds
 from node.errors import DrillError, HoldReason
@@ -248,9 +248,10 @@ def written(database: Database, number: int) -> Iterator[dict[str, Any]]:
         }
 
 
+_WAITS = or_(deliveries.c.state == "due", deliveries.c.state == "held")
 _HOLD = (
     update(deliveries)
-    .where(deliveries.c.seq == bindparam("the_seq"), deliveries.c.state.in_(("due", "held")))
+    .where(deliveries.c.seq == bindparam("the_seq"), _WAITS)
     .values(state="held", reason=RECALLED)
 )
 _LEASED = select(deliveries.c.seq).where(
@@ -267,14 +268,14 @@ _STANDS = select(
     .where(_OF_IT, deliveries.c.lease_owner.is_not(None), deliveries.c.lease_until >= bindparam("now"))
     .exists()
     .label("leased"),
-    select(deliveries.c.seq).where(_OF_IT, deliveries.c.state.in_(("due", "held"))).exists().label("open"),
+    select(deliveries.c.seq).where(_OF_IT, _WAITS).exists().label("open"),
     select(derivations.c.instance).where(derivations.c.instance == bindparam("the_instance")).exists().label("derived"),
 ).where(instances.c.seq == bindparam("the_instance"))
 _NOT_DERIVED = delete(derivations).where(derivations.c.instance == bindparam("the_instance"))
 _BACK = update(instances).where(instances.c.seq == bindparam("the_seq"), instances.c.state == "cleaned")
 _PUT_ASIDE = (
     update(deliveries)
-    .where(_OF_IT, deliveries.c.state.in_(("due", "held")))
+    .where(_OF_IT, _WAITS)
     .values(state="discarded", reason=RECALLED, lease_owner=None)
 )
 _NOTE_AGAIN = update(recalled).where(
@@ -324,7 +325,7 @@ _IS_SENT_AGAIN = (
     .values(again=_SENT_AGAIN)
 )
 _DONE = update(recalls).where(recalls.c.seq == bindparam("the_recall"), recalls.c.done_at.is_(None))
-_WENT = recalled.c.state.in_((DELIVERED, PERHAPS))
+_WENT = or_(recalled.c.state == DELIVERED, recalled.c.state == PERHAPS)
 _IS_DELIVERED = deliveries.c.state == "delivered"
 _COUNTED = (
     select(

@@ -241,7 +241,7 @@ _IN_PROJECT = (
 )
 _MARK = (
     update(instances)
-    .where(instances.c.seq == bindparam("the_seq"), instances.c.state.in_(("received", "held")))
+    .where(instances.c.seq == bindparam("the_seq"), or_(instances.c.state == "received", instances.c.state == "held"))
     .values(decision=WITHDRAWN)
 )
 _STATE = select(instances.c.state, instances.c.lease_owner, instances.c.lease_until).where(
