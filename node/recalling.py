@@ -108,14 +108,15 @@ def recall(  # noqa: PLR0913 -- what a person says of a recall
     found = _as_it_is(database, selection)
     recalls.note(database, number, found)
     files = write_lists(database, number, folder)
+    # In front of what is sent again under the same UIDs, which a note that came later would reject.
+    went = [item for item in found if item.state in (DELIVERED, PERHAPS)]
+    notes = [] if title is None else send_notes(config, database, number, went, title, folder)
     counts = {"again": 0, "gone": 0, "in_hand": 0}
     gone: list[Item] = []
     if again:
         counts = recalls.clean_again(database, spool, number, sorted({(item.instance, item.id) for item in found}))
         gone = _gone(database, number, found)
         files += _write_gone(number, gone, folder)
-    went = [item for item in found if item.state in (DELIVERED, PERHAPS)]
-    notes = [] if title is None else send_notes(config, database, number, went, title, folder)
     return {
         "recall": number,
         **counted(found),

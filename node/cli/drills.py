@@ -201,6 +201,11 @@ def _recall(  # noqa: PLR0913 -- the options of one command
     asked = {key: value for key, value in said.items() if value is not None}
     if (listed is None) == (not asked):
         raise click.UsageError("say what to recall: by options as those of `impact`, or with --from FILE.")
+    if again and title == "113037":
+        raise click.UsageError(
+            "an archive that keeps to IHE takes nothing again that was rejected for patient safety: "
+            "113001, or without --send-again."
+        )
     if not (yes or dry_run):
         raise click.UsageError("a recall stops what waits, and tells others to delete: --dry-run counts; then --yes.")
     filters, config = _filters(said), quiet_config()

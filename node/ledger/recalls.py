@@ -249,11 +249,7 @@ def written(database: Database, number: int) -> Iterator[dict[str, Any]]:
 
 
 _WAITS = or_(deliveries.c.state == "due", deliveries.c.state == "held")
-_HOLD = (
-    update(deliveries)
-    .where(deliveries.c.seq == bindparam("the_seq"), _WAITS)
-    .values(state="held", reason=RECALLED)
-)
+_HOLD = update(deliveries).where(deliveries.c.seq == bindparam("the_seq"), _WAITS).values(state="held", reason=RECALLED)
 _LEASED = select(deliveries.c.seq).where(
     deliveries.c.seq == bindparam("the_seq"),
     deliveries.c.lease_owner.is_not(None),
@@ -273,11 +269,7 @@ _STANDS = select(
 ).where(instances.c.seq == bindparam("the_instance"))
 _NOT_DERIVED = delete(derivations).where(derivations.c.instance == bindparam("the_instance"))
 _BACK = update(instances).where(instances.c.seq == bindparam("the_seq"), instances.c.state == "cleaned")
-_PUT_ASIDE = (
-    update(deliveries)
-    .where(_OF_IT, _WAITS)
-    .values(state="discarded", reason=RECALLED, lease_owner=None)
-)
+_PUT_ASIDE = update(deliveries).where(_OF_IT, _WAITS).values(state="discarded", reason=RECALLED, lease_owner=None)
 _NOTE_AGAIN = update(recalled).where(
     recalled.c.recall == bindparam("the_recall"), recalled.c.instance == bindparam("the_instance")
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pydicom
 
 from node.cli import run
+from node.ledger.database import Database
 from node.ledger.sending import Due
 from tests.copies.support import RECIPE, SECRET, Desk, instance
 
@@ -25,10 +28,22 @@ def image(patient: str = "MRN-1", *, study: str = "1.2.7", model: str = MODEL, *
     return ds
 
 
+@cache
+def _new_ledger() -> bytes:
+    """A ledger without a row, made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/ledger.db")
+        database.migrate()
+        database.close()
+        return database.path.read_bytes()
+
+
 class Site(Desk):
     """A desk with a secret, so that the commands can work on it."""
 
     def __init__(self, folder: Path, recipe: str = KEYED) -> None:
+        (folder / "var").mkdir()
+        (folder / "var/ledger.db").write_bytes(_new_ledger())
         super().__init__(folder, recipe)
         path = self.config.node.secret_file
         path.touch(mode=0o600)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pydicom
 
 from tests.crash.support import Deadly, settled
-from tests.support import StoreSCP, make_ct, storescu, wait_for
+from tests.support import StoreSCP, make_ct, storescu
 
 RIGHT = """\
 FORMAT dicom
@@ -25,78 +25,108 @@ REPLACE SOPInstanceUID func:generate_uid
 WRONG = RIGHT + "REPLACE StudyDescription WRONG\n"
 
 
-def test_the_three_drills_step_by_step(make_node: Callable[..., Deadly], scp: StoreSCP, tmp_path: Path) -> None:
-    node = make_node({"dest": scp.port}, retention={"originals": "7d"})
-    recipe = node.folder / "own.dicom"
-    recipe.write_text(WRONG)
-    node.config["routes"][0] |= {"recipe": ["./own.dicom"], "gate": "report"}
-    node.config["node"]["workers"] = 1
-    node.write_config()
-    node.start()
-    first = make_ct(tmp_path / "first", 3)
-    assert storescu(node.port, *first).returncode == 0
-    node.wait_delivered(3)
+class Drill:
+    """A node whose recipe is wrong, and a destination."""
 
-    # Stop everything: reception and cleaning go on, nothing is sent.
+    def __init__(self, make_node: Callable[..., Deadly], scp: StoreSCP, folder: Path) -> None:
+        self.node = make_node({"dest": scp.port}, retention={"originals": "7d"})
+        self.scp, self.folder = scp, folder
+        self.recipe = self.node.folder / "own.dicom"
+        self.recipe.write_text(WRONG)
+        self.node.config["routes"][0] |= {"recipe": ["./own.dicom"], "gate": "report"}
+        self.node.config["node"]["workers"] = 1
+        self.node.write_config()
+        self.node.start()
+
+    def sends(self, name: str, count: int, patient: str = "MRN-0001") -> None:
+        """A study is sent, and each image answered 0000H."""
+        done = storescu(self.node.port, *make_ct(self.folder / name, count, patient=patient))
+        assert (done.stdout + done.stderr).count("Received Store Response (Success)") == count
+
+    def asks(self, *arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.node.cli(*arguments, "--json", check=True).stdout)
+        return found
+
+    def retained(self) -> int:
+        return sum(1 for _ in (self.node.spool / "retained").rglob("*.dcm"))
+
+
+def stop_everything(drill: Drill) -> None:
+    """Reception and cleaning go on, nothing is sent."""
+    node = drill.node
     assert node.cli("stop", "--reason", "the recipe is wrong", check=True).stdout.startswith("Nothing is sent any more")
-    more = make_ct(tmp_path / "more", 2, patient="MRN-0002")
-    assert storescu(node.port, *more).returncode == 0
+    drill.sends("more", 2, "MRN-0002")
     node.wait_status(lambda status: status["routes"]["research"]["cleaned"] == 5, "all are cleaned")
-    shown = node.cli("status", check=True).stdout
-    assert shown.startswith("FORWARDING IS STOPPED")
-    assert "the recipe is wrong" in shown.splitlines()[0]
-    assert len(scp.files()) == 3
+    first = node.cli("status", check=True).stdout.splitlines()[0]
+    assert first.startswith("FORWARDING IS STOPPED")
+    assert "the recipe is wrong" in first
+    assert len(drill.scp.files()) == 3
 
-    # A wrong recipe went live: what went, mended, recalled, sent again.
-    found = json.loads(node.cli("impact", "--route", "research", "--model", "RHAPSODE", "--json", check=True).stdout)
+
+def recall(drill: Drill) -> None:
+    """A wrong recipe went live: what went is found, what waits is held; mended, recalled, sent again."""
+    node, scp, folder = drill.node, drill.scp, drill.folder
+    found = drill.asks("impact", "--route", "research", "--model", "RHAPSODE")
     assert (found["delivered"], found["waiting"]) == (3, 0)
     (wrong,) = found["recipes"]
-    note = ("recall", "--recipe", wrong[:12], "--rejection-note", "113001", "--out", str(tmp_path), "--yes")
-    refused = node.cli(*note)
+    asked = ("recall", "--recipe", wrong[:12], "--yes", "--out")
+    note = ("--rejection-note", "113001")
+    refused = node.cli(*asked, str(folder), *note)
     assert (refused.returncode, "forwarding is stopped" in refused.stderr) == (1, True)
-    recipe.write_text(RIGHT)
+    drill.recipe.write_text(RIGHT)
     node.cli("reload", check=True)
-    before = Counter(scp.uids())
+    assert drill.asks(*asked, str(folder))["waiting"] == 2
     node.cli("go", check=True)
-    done = node.cli(*note, "--send-again", "--json", check=True)
-    told = json.loads(done.stdout)
-    assert (told["delivered"] + told["waiting"], told["sent_again"], told["gone"]) == (5, 5, 0)
-    assert {one["status"] for one in told["rejection_notes"]} == {"0000H"}
-    settled(node)
+    before = set(scp.uids())
+    told = drill.asks(*asked, str(folder), *note, "--send-again")
+    assert (told["delivered"], told["waiting"], told["sent_again"], told["gone"]) == (3, 2, 5, 0)
+    assert [one["status"] for one in told["rejection_notes"]] == ["0000H"]
+    node.wait_status(lambda status: status["delivered"] == 5 and not status["in_flight"], "all are sent again")
     right = [ds for ds in scp.datasets() if ds.Modality == "CT" and ds.StudyDescription != "WRONG"]
     assert len(right) == 5
-    assert set(before) <= {str(ds.SOPInstanceUID) for ds in right}, "under the same UIDs"
-    with (tmp_path / "recall-1-dest.csv").open(newline="") as file:
-        listed = {row["sop_instance_uid"] for row in csv.DictReader(file)}
-    notes = [ds for ds in scp.datasets() if ds.Modality == "KO"]
-    named = {
-        str(one.ReferencedSOPInstanceUID)
-        for ds in notes
-        for series in ds.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
-        for one in series.ReferencedSOPSequence
-    }
-    assert set(before) <= listed == named
-    assert all(ds.StudyInstanceUID in {one.StudyInstanceUID for one in right} for ds in notes)
-    assert all(ds.PatientID in {one.PatientID for one in right} for ds in notes)
-    assert "recall 1" in node.cli("status", check=True).stdout
-    node.cli("recall", "--done", "1", check=True)
+    assert before < {str(ds.SOPInstanceUID) for ds in right}, "under the same UIDs"
+    with (folder / "recall-2-dest.csv").open(newline="") as file:
+        assert {row["sop_instance_uid"] for row in csv.DictReader(file)} == before
+    (sent,) = [ds for ds in scp.datasets() if ds.Modality == "KO"]
+    assert named_by(sent) == before
+    assert (sent.StudyInstanceUID, sent.PatientID) in {(ds.StudyInstanceUID, ds.PatientID) for ds in right}
+    assert "recall 2" in node.cli("status", check=True).stdout
+    for number in ("1", "2"):
+        node.cli("recall", "--done", number, check=True)
 
-    # Consent withdrawn: acknowledged, and never sent; what stayed of it is gone.
-    path = tmp_path / "went.csv"
-    assert sum(1 for one in (node.spool / "retained").rglob("*.dcm")) == 5
+
+def named_by(note: pydicom.Dataset) -> set[str]:
+    """The instances that a rejection note names, which are the same in its evidence and its content."""
+    evidence = note.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    found = {str(one.ReferencedSOPInstanceUID) for series in evidence for one in series.ReferencedSOPSequence}
+    content = [item.ReferencedSOPSequence[0] for item in note.ContentSequence]
+    assert {str(one.ReferencedSOPInstanceUID) for one in content} == found
+    return found
+
+
+def withdraw_consent(drill: Drill) -> None:
+    """Acknowledged, and never sent; what stayed of it is gone; what went is listed."""
+    node, path = drill.node, drill.folder / "went.csv"
+    assert drill.retained() == 5
     node.cli("revoke", "--project", "demo", "MRN-0002", "--out", str(path), "--yes", check=True)
     assert len(path.read_text().splitlines()) == 3
-    assert sum(1 for one in (node.spool / "retained").rglob("*.dcm")) == 3
-    arrived = len(scp.files())
-    late = make_ct(tmp_path / "late", 2, patient="MRN-0002")
-    answer = storescu(node.port, *late)
-    assert (answer.stdout + answer.stderr).count("Received Store Response (Success)") == 2
-    status = settled(node)
-    assert status["discarded"] == 2
-    assert storescu(node.port, *make_ct(tmp_path / "other", 1)).returncode == 0
+    assert drill.retained() == 3
+    arrived = len(drill.scp.files())
+    drill.sends("late", 2, "MRN-0002")
+    assert settled(node)["discarded"] == 2
+    drill.sends("other", 1)
     node.wait_delivered(6)
-    assert len(scp.files()) == arrived + 1
-    assert node.stop() == 0
-    log = node.log() + "".join(str(pydicom.dcmread(one)) for one in scp.files())
+    assert len(drill.scp.files()) == arrived + 1
+
+
+def test_the_three_drills_step_by_step(make_node: Callable[..., Deadly], scp: StoreSCP, tmp_path: Path) -> None:
+    drill = Drill(make_node, scp, tmp_path)
+    drill.sends("first", 3)
+    drill.node.wait_delivered(3)
+    stop_everything(drill)
+    recall(drill)
+    withdraw_consent(drill)
+    assert drill.node.stop() == 0
+    log = drill.node.log() + "".join(str(ds) for ds in scp.datasets())
     assert "MRN-000" not in log
-    assert node.cli("prove", check=True).returncode == 0
+    assert drill.node.cli("prove", check=True).returncode == 0

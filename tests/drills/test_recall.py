@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import stat
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def data_of(site: Site, due: Any) -> pydicom.Dataset:
     body = opened(site.spool, due)
     content = b"".join(pieces(body.segments, body.file))
     body.close()
-    return pydicom.filereader.read_dataset(pydicom.filebase.DicomBytesIO(content), False, True)
+    return pydicom.filereader.read_dataset(BytesIO(content), False, True)
 
 
 def test_what_was_delivered_is_found_by_everything_that_one_may_ask_and_without_identity(
@@ -116,6 +117,7 @@ def test_a_recall_holds_what_waits_and_lists_for_each_destination_what_to_delete
     assert wrong.cli(capsys, "recall", "--recipe", recipe) == 2
     assert "--yes" in wrong.said
     assert wrong.cli(capsys, "recall", "--yes") == 2
+    assert wrong.cli(capsys, "recall", "--route", "r", "--rejection-note", "113037", "--send-again", "--yes") == 2
     assert wrong.cli(capsys, "recall", "--route", "other", "--yes") == 1
     done = wrong.asked(capsys, "recall", "--recipe", recipe, "--out", str(tmp_path), "--yes")
     assert done["recall"] == 1
@@ -138,18 +140,27 @@ def test_a_recall_holds_what_waits_and_lists_for_each_destination_what_to_delete
     events = wrong.ledger.held_detail(went[0])
     assert events is not None
     assert {"a: recall 1", "b: recall 1"} <= {one["detail"] for one in events["events"]}
+    assert "recall 1: 4 delivered, 1 waiting" in wrong.said_in_audit()
+    assert wrong.cli(capsys, "held", "discard", waiting, "--yes") == 0
+    assert wrong.files() == set()
+
+
+def test_the_lists_of_a_recall_are_written_again_and_it_is_under_way_until_somebody_says_that_it_is_done(
+    wrong: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong.come(image())
+    wrong.deliver()
+    done = wrong.asked(capsys, "recall", "--project", "p", "--out", str(tmp_path), "--yes")
     again = tmp_path / "again"
     again.mkdir()
     assert wrong.cli(capsys, "recall", "--lists-of", "1", "--out", str(again)) == 0
-    assert (again / "recall-1-a.csv").read_bytes() == paths[0].read_bytes()
+    assert (again / "recall-1-a.csv").read_bytes() == Path(done["files"][0]).read_bytes()
     assert wrong.cli(capsys, "recall", "--lists-of", "1", "--out", str(again)) == 1, "no file is written over"
     assert wrong.cli(capsys, "recall", "--done", "1") == 0
     assert wrong.cli(capsys, "recall", "--done", "1") == 1
     assert wrong.asked(capsys, "status")["recalls"] == []
     assert wrong.asked(capsys, "recall", "--list")[0]["done"] is not None
-    assert "recall 1: 4 delivered, 1 waiting" in wrong.said_in_audit()
-    assert wrong.cli(capsys, "held", "discard", waiting, "--yes") == 0
-    assert wrong.files() == set()
+    assert "recall 1: done at the destinations" in wrong.said_in_audit()
 
 
 def test_a_recall_by_a_list_takes_what_the_list_names(
@@ -228,7 +239,9 @@ def test_what_is_gone_is_listed_and_goes_out_when_its_sender_sends_it_again_unch
     (first,) = wrong.deliver()
     wrong.mends(KEYED)
     assert wrong.row(wrong.come(ds))[2] == "again", "without a recall an unchanged repetition is not sent"
-    done = wrong.asked(capsys, "recall", "--recipe", recipe_of(wrong, name), "--send-again", "--out", str(tmp_path), "--yes")
+    done = wrong.asked(
+        capsys, "recall", "--recipe", recipe_of(wrong, name), "--send-again", "--out", str(tmp_path), "--yes"
+    )
     assert (done["sent_again"], done["gone"]) == (0, 1)
     (listed,) = rows_of(tmp_path / "recall-1-to-be-sent-by-their-senders.csv")
     assert (listed["id"], listed["destination"]) == (name, "a")
@@ -271,7 +284,10 @@ def test_a_copy_that_went_out_beside_another_keeps_its_own_uid(
     before = wrong.sent(wrong.deliver("a"))
     assert len(set(before)) == 2
     wrong.mends(KEYED)
-    assert wrong.asked(capsys, "recall", "--route", "r2", "--send-again", "--out", str(tmp_path), "--yes")["sent_again"] == 2
+    assert (
+        wrong.asked(capsys, "recall", "--route", "r2", "--send-again", "--out", str(tmp_path), "--yes")["sent_again"]
+        == 2
+    )
     wrong.clean()
     assert sorted(wrong.sent(wrong.deliver("a"))) == sorted(before)
 

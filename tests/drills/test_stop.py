@@ -34,7 +34,7 @@ def test_after_a_stop_no_more_arrives_at_a_slow_destination_than_was_in_hand_als
 
         def is_settled() -> bool:
             with node.database.read() as connection:
-                return connection.driver.execute(leased).fetchone() == (0,)
+                return bool(connection.driver.execute(leased).fetchone() == (0,))
 
         wait_for(is_settled, "nothing is in hand")
         assert arrived <= len(scp.got) <= arrived + LANES < COUNT
