@@ -114,7 +114,8 @@ def recall(  # noqa: PLR0913 -- what a person says of a recall
     counts = {"again": 0, "gone": 0, "in_hand": 0}
     gone: list[Item] = []
     if again:
-        counts = recalls.clean_again(database, spool, number, sorted({(item.instance, item.id) for item in found}))
+        named = {(item.instance, item.id) for item in found if item.waits or item.state == DELIVERED}
+        counts = recalls.clean_again(database, spool, number, sorted(named))
         gone = _gone(database, number, found)
         files += _write_gone(number, gone, folder)
     return {

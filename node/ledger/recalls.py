@@ -291,9 +291,10 @@ _AMONG = (
     .where(text("again = 1"), recalled.c.instance >= bindparam("the_first"))
     .where(recalled.c.instance <= bindparam("the_last"))
 )
+# What a person has discarded stays so.
 _DUE_AGAIN = (
     update(deliveries)
-    .where(_OF_IT)
+    .where(_OF_IT, or_(deliveries.c.state == "delivered", deliveries.c.reason == RECALLED))
     .where(
         deliveries.c.destination.in_(
             select(recalled.c.destination).where(recalled.c.instance == bindparam("the_instance"), text("again = 1"))

@@ -57,6 +57,14 @@ class Withdrawals:
         return bool(self._subjects) and whose is not None and (project, subject_of(whose)) in self._subjects
 
 
+def is_withdrawn(connection: Transaction, project: str, whose: str | None) -> bool:
+    """Whether an instance is of somebody who has withdrawn consent: for whoever would send it once more."""
+    if whose is None:
+        return False
+    row = connection.execute(_ONE, {"the_project": project, "the_subject": subject_of(whose)}).first()
+    return row is not None and row.undone_at is None
+
+
 def subject_of(whose: str) -> str:
     """Return the patient's half of what a row says of whose it is."""
     return whose.partition("/")[0]

@@ -12,6 +12,7 @@ from typing import Any
 import pydicom
 import pytest
 
+from node.errors import HoldReason
 from node.ledger import impact
 from node.ledger.sealed import seal_ledger
 from node.ledger.sending import SendingLedger, Settlement, Verdict, Way
@@ -255,6 +256,22 @@ def test_what_is_gone_is_listed_and_goes_out_when_its_sender_sends_it_again_unch
     wrong.sql("UPDATE deliveries SET lease_owner = NULL")
     wrong.deliver()
     assert wrong.row(wrong.come(ds))[2] == "again", "but once"
+
+
+def test_what_a_person_has_discarded_is_listed_where_it_may_have_arrived_and_not_sent_again(
+    wrong: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = wrong.come(image(), "r2")
+    (due,) = wrong.due("b")
+    hold = Settlement(due, Verdict.HELD, reason=HoldReason.GAVE_UP, sent=True)
+    SendingLedger(wrong.database, "b").settle("lane/0", [hold])
+    assert wrong.cli(capsys, "held", "discard", name, "--yes") == 0
+    assert wrong.delivery(name, "b")[0] == "discarded"
+    wrong.mends(KEYED)
+    done = wrong.asked(capsys, "recall", "--route", "r2", "--send-again", "--out", str(tmp_path), "--yes")
+    assert (done["destinations"], done["sent_again"]) == ({"b": 1}, 1), "b may have it"
+    wrong.clean()
+    assert [len(wrong.due(one)) for one in ("a", "b")] == [1, 0]
 
 
 def test_a_node_that_was_not_reloaded_holds_what_would_go_out_wrongly_again(

@@ -14,9 +14,12 @@ from node.ledger import closed
 from node.ledger.cleaning import CleaningLedger
 from node.ledger.database import Database
 from node.ledger.erasing import erase_maps
+from node.ledger.sealed import seal_ledger
 from node.ledger.sending import SendingLedger, Settlement, Verdict, Way
+from node.ledger.withdrawals import is_withdrawn
 from node.rebuild import rebuild
-from node.withdrawing import agree, read_file, withdrawn_file
+from node.sealing import Sealing
+from node.withdrawing import agree, find_subject, read_file, withdraw, withdrawn_file
 from tests.drills.support import Site, image
 
 Capture = pytest.CaptureFixture[str]
@@ -252,6 +255,23 @@ def test_who_cannot_be_told_or_is_not_known_is_refused_and_a_pseudonym_will_do(
     assert told["pseudonyms"] == [names[0]]
     assert site.asked(capsys, "revoke", "--project", "p", "--even-unknown", "--issuer", "", "--yes", "MRN-404")["new"]
     assert site.row(site.come(image("MRN-404", study="1.2.9"))) == GONE
+
+
+def test_a_subject_of_a_sealed_ledger_is_the_same_as_before(site: Site) -> None:
+    site.come(image())
+    site.deliver()
+    before = find_subject(site.config, site.database, "p", "MRN-1")
+    sealing = Sealing(text="5e" * 32)
+    seal_ledger(site.database, sealing.columns, "f")
+    site.database.columns = sealing.columns
+    assert find_subject(site.config, site.database, "p", "MRN-1") == before
+    assert find_subject(site.config, site.database, "p", before.pseudonyms[0], is_pseudonym=True) == before
+    told, went = withdraw(site.config, site.database, site.spool, None, before)
+    assert (told["new"], len(went)) == (True, 1)
+    assert site.row(site.come(image())) == GONE
+    with site.database.read() as connection:
+        for number, blocked in ((before.number, True), ("0" * 20, False)):
+            assert is_withdrawn(connection, "p", f"{number}/1") is blocked
 
 
 def test_without_a_withdrawal_a_cleaner_opens_nothing_more_than_before(site: Site) -> None:

@@ -5,12 +5,30 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from node.ledger import halt
 from node.ledger.alerts import alerts
+from tests.drills.support import Site
 from tests.forwarding.support import Forwarding, ScriptedSCP, destination, small_instance
 from tests.support import wait_for
 
 LANES, COUNT = 2, 14
+
+
+def test_who_stopped_and_let_go_stands_in_the_audit_trail_without_the_reason(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert site.cli(capsys, "go") == 0
+    assert "was not stopped" in site.said
+    assert site.cli(capsys, "stop", "--reason", "ask Dr PLANTED") == 0
+    assert site.asked(capsys, "status")["stopped"]["reason"] == "ask Dr PLANTED"
+    assert site.cli(capsys, "stop") == 0
+    assert "stopped already" in site.said
+    assert site.cli(capsys, "go") == 0
+    said = site.said_in_audit()
+    assert (said.count("forwarding stopped"), said.count("forwarding goes on")) == (1, 1)
+    assert "PLANTED" not in said
 
 
 def slowly(_uid: str, _nth: int) -> int:
