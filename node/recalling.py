@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from node import __version__
+from node.audit import kinds
 from node.config import Config
 from node.errors import DrillError
 from node.ledger import impact, recalls
@@ -111,6 +112,9 @@ def recall(  # noqa: PLR0913 -- what a person says of a recall
     # In front of what is sent again under the same UIDs, which a note that came later would reject.
     went = [item for item in found if item.state in (DELIVERED, PERHAPS)]
     notes = [] if title is None else send_notes(config, database, number, went, title, folder)
+    if trail is not None and notes:
+        said = (f"recall {number}: rejection note {title} to {one['destination']}: {one['status']}" for one in notes)
+        trail.record(database, *(kinds.restricted(trail.source, trail.by, text) for text in said))
     counts = {"again": 0, "gone": 0, "in_hand": 0}
     gone: list[Item] = []
     if again:

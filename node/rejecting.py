@@ -81,10 +81,15 @@ def make_note(items: Sequence[Item], code: str, pseudonym: str) -> pydicom.Datas
     note.ContentTemplateSequence = [_dataset(MappingResource="DCMR", TemplateIdentifier="2010")]
     note.CurrentRequestedProcedureEvidenceSequence = [_evidence(items)]
     note.ContentSequence = [
-        _dataset(RelationshipType="CONTAINS", ValueType="COMPOSITE", ReferencedSOPSequence=[_reference(item)])
+        _dataset(RelationshipType="CONTAINS", ValueType=_value_type(item), ReferencedSOPSequence=[_reference(item)])
         for item in items
     ]
     return note
+
+
+def _value_type(item: Item) -> str:
+    """How a document refers to an instance (PS3.16 TID 2010): an image, or anything else."""
+    return "IMAGE" if "Image Storage" in UID(item.sop_class_uid).name else "COMPOSITE"
 
 
 def _evidence(items: Sequence[Item]) -> pydicom.Dataset:

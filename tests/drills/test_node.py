@@ -81,6 +81,7 @@ def recall(drill: Drill) -> None:
     told = drill.asks(*asked, str(folder), *note, "--send-again")
     assert (told["delivered"], told["waiting"], told["sent_again"], told["gone"]) == (3, 2, 5, 0)
     assert [one["status"] for one in told["rejection_notes"]] == ["0000H"]
+    assert "recall 2: rejection note 113001 to dest: 0000H" in node.cli("audit", "list", check=True).stdout
     node.wait_status(lambda status: status["delivered"] == 5 and not status["in_flight"], "all are sent again")
     right = [ds for ds in scp.datasets() if ds.Modality == "CT" and ds.StudyDescription != "WRONG"]
     assert len(right) == 5
@@ -100,6 +101,7 @@ def named_by(note: pydicom.Dataset) -> set[str]:
     evidence = note.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
     found = {str(one.ReferencedSOPInstanceUID) for series in evidence for one in series.ReferencedSOPSequence}
     content = [item.ReferencedSOPSequence[0] for item in note.ContentSequence]
+    assert {item.ValueType for item in note.ContentSequence} == {"IMAGE"}
     assert {str(one.ReferencedSOPInstanceUID) for one in content} == found
     return found
 
