@@ -54,6 +54,11 @@ class Gate:
             self._trying = threading.get_ident()
             return True
 
+    def look_again(self) -> None:
+        """The calling lane has found the way closed: who enters next asks the ledger."""
+        with self._guard:
+            self._looked_at = -_LOOK_SECONDS
+
     def leave(self) -> None:
         """The calling lane is done for now; where it was let through to try and nothing came of it, another may."""
         with self._guard:

@@ -118,7 +118,10 @@ class Lane:
         if self.stop.is_set() or self._fails() or not self._ready_for(batch):
             return Way.CLOSED
         try:
-            return self.ledger.way(self.owner, batch[0])
+            way = self.ledger.way(self.owner, batch[0])
+            if way is Way.CLOSED:
+                self.gate.look_again()
+            return way
         except LedgerError as error:
             event(LOGGER, "ledger-trouble", level=logging.ERROR, destination=self.name, error=str(error))
             return Way.CLOSED

@@ -272,6 +272,6 @@ _NOT_DERIVED = derivations.delete().where(derivations.c.instance == bindparam("t
 _SUBJECT = func.substr(instances.c.whose, 1, func.instr(instances.c.whose, "/") - 1)
 _DISCARDED = (
     select(instances.c.project, _SUBJECT.label("subject"), func.count().label("n"))
-    .where(instances.c.reason == WITHDRAWN, instances.c.whose.is_not(None))
+    .where(instances.c.reason == WITHDRAWN, instances.c.outcome == "discarded", instances.c.whose.is_not(None))
     .group_by(instances.c.project, _SUBJECT)
 )

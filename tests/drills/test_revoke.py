@@ -186,6 +186,7 @@ def test_what_a_lane_is_just_sending_is_told_as_delivered_and_nothing_behind_it_
     told = site.asked(capsys, *REVOKE)
     assert [one["sop_instance_uid"] for one in told["deliveries"]] == [dues[in_hand].sop_instance_uid]
     assert (site.row(in_hand)[1], site.row(behind)[1]) == ("delivered", "discarded")
+    assert site.asked(capsys, "revoke", "--list")[0]["discarded"] == 1
     assert site.files() == set()
 
 
