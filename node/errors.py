@@ -21,6 +21,7 @@
     ├── ProjectError           a project cannot be closed, or get a key
     ├── UsersError             the users of the web page cannot be read, or changed as asked
     ├── CommandFailed          a command that the web page ran in a process of its own did not do its work
+    ├── DrillError             a recall or a withdrawal of consent cannot be carried out as it was asked for
     ├── CertificateError       a certificate or a key for TLS cannot be used
     ├── HoldInstance           this instance must not go on; carries a reason of a closed list
     └── NetworkError           an association, seen from our side
@@ -206,6 +207,10 @@ class NotInstalled(NodeError):
     """A package is missing that only some installations need."""
 
 
+class DrillError(NodeError):
+    """A recall, or a withdrawal of consent, cannot be carried out as it was asked for; nothing was changed."""
+
+
 class HoldReason(StrEnum):
     """Why an instance or a delivery is held: the closed list that `docs/operation.md` explains."""
 
@@ -242,6 +247,7 @@ class HoldReason(StrEnum):
     PATIENT_CORRECTED = "patient-corrected"  # the same SOP Instance UID came before, of another patient or study
     REJECTION_NOTE = "rejection-note"  # its source says that other instances are not to be used
     COMMISSIONING = "commissioning"  # its study waits until a person has looked at it (`routes.commissioning`)
+    RECALLED = "recalled"  # it was recalled while it waited, or its route still has the recipe that was
     REBUILT = "rebuilt"  # the ledger was rebuilt: whether it was delivered is not known
 
 

@@ -34,6 +34,7 @@ from node.ledger.transactions import Transaction
 from node.opening import FINGERPRINT, create_ledger, end_rebuilding, is_new, is_rebuilding, lock_spool, make_spool
 from node.spool import Spool
 from node.sweeper import Sweeper
+from node.withdrawing import agree
 
 _BATCH = 200
 
@@ -72,6 +73,7 @@ def rebuild(
         spool.prepare()
         create_ledger(config, spool, database, may_make_secret=False, rebuilding=True)
         maps = _maps(config, database, imported_from)
+        agree(config, database)
         done = _rebuild(config, spool, database)
         done |= {"forward": "computed from the secret, as before", "way_back": _way_back(done)} | maps
         end_rebuilding(database)

@@ -242,6 +242,39 @@ class Spool:
             sync_folder(folder)
         return count
 
+    def take_back(self, name: str) -> bool:
+        """Put a delivered original back in its place, durably, to be cleaned again; say whether it was there.
+
+        Raises SpoolError. It is dated by now, so that no round of the sweeper takes it for one that is left over.
+        """
+        source, target = self.retained_file(name), self.original(name)
+        try:
+            os.utime(source)
+            source.rename(target)
+            sync_folder(target.parent)
+            sync_folder(source.parent)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise as_spool_error(error, target.parent) from None
+        return True
+
+    def remove_now(self, names: Sequence[str]) -> int:
+        """Remove every file of instances, durably; return how many there were. Raises SpoolError."""
+        folders, count = set[Path](), 0
+        try:
+            for name in names:
+                for path in (self.original(name), self.cleaned_file(name), self.retained_file(name)):
+                    with contextlib.suppress(FileNotFoundError):
+                        path.unlink()
+                        folders.add(path.parent)
+                        count += 1
+            for folder in folders:
+                sync_folder(folder)
+        except OSError as error:
+            raise as_spool_error(error, self.root) from None
+        return count
+
     def remove_soon(self, path: Path) -> None:
         """Remove a file that nothing needs any more, when it is calm; until then its row says that it is not needed."""
         self._remover.remove_soon(path)

@@ -46,6 +46,7 @@ from node.shared import Bell, Company, Numbers, Places, Stop
 from node.spool import Spool
 from node.standard import read_required
 from node.sweeper import Sweeper
+from node.withdrawing import agree
 
 LOGGER = logging.getLogger("node.supervisor")
 
@@ -459,6 +460,7 @@ def _read_what_is_shared(recipes: Mapping[str, Recipe]) -> None:
 def _open(config: Config, spool: Spool, recipes: Mapping[str, Recipe]) -> None:
     open_node(config, spool, date_modes(config, recipes))
     database = Database(config.node.ledger, columns_of(config))
+    agree(config, database)
     free_leases(database)
     Sweeper(config, spool, database).sweep(grace=0.0)
     tell_start(config, recipes, database)

@@ -40,7 +40,7 @@ GRACE_SECONDS = 3600.0
 _ASKED_AT_ONCE = 500
 _HEAD = 65536
 _PIECE = 1 << 20
-_CLEANED_NOT_NEEDED = frozenset({"cleaned", "excluded"})  # where no delivery needs it
+_CLEANED_NOT_NEEDED = frozenset({"cleaned", "excluded", "discarded"})  # where no delivery needs it
 _ORIGINAL_NOT_NEEDED = frozenset({"cleaned", "excluded", "discarded"})
 
 

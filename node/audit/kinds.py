@@ -190,6 +190,12 @@ def paused(source: Source, by: Actor, destination: str, *, is_paused: bool) -> M
     return _alert(source, by, NETWORK_CONFIGURATION, (("destination", destination),), SUCCESS, text)
 
 
+def stopped_all(source: Source, by: Actor, *, is_stopped: bool) -> Message:
+    """Somebody has stopped sending to all destinations, or let it go on (A.5.3.11)."""
+    text = "forwarding stopped" if is_stopped else "forwarding goes on"
+    return _alert(source, by, NETWORK_CONFIGURATION, (("destination", "all"),), SUCCESS, text)
+
+
 def chain_broken(source: Source) -> Message:
     """The chain's end is not as it was left; a new part of it begins here (A.5.3.11)."""
     text = "the end of the audit log is not as the node left it; `audit verify` names what is wrong"

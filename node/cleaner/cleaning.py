@@ -17,24 +17,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from node import __version__
 from node.cleaner import sorting
 from node.cleaner.plan import Plan
 from node.derived import derive
 from node.errors import DatasetError, HoldInstance, HoldReason, SealError, SpoolError
 from node.gate import Finding, described, kept_texts, through
 from node.instances import Content, InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
-from node.instances.source import SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result
+from node.instances.source import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result, Withdrawn
 from node.ledger.commissioning import viewing_of
 from node.ledger.copies import told
 from node.ledger.leases import LEASE_SECONDS
 from node.ledger.maps import DATE_MODE, KEY, Handed
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, answered_for
 from node.ledger.releases import told as both
+from node.ledger.sentseries import series_sent
+from node.ledger.withdrawals import WITHDRAWN
 from node.log import event
 from node.objects.rejection import TITLES, Rejection, rejection
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
 from node.recipe import Cleaned, EncodedDataset, Memory
+from node.recipe.dictionary import SPECIFIC_CHARACTER_SET
 from node.recipe.method import date_mode
 from node.sealing import Original, check_memory, new_memory
 from node.spool import Spool
@@ -43,6 +47,7 @@ LOGGER = logging.getLogger("node.cleaner")
 
 # Less than a lease, so that no other cleaner begins with an instance that this one still decodes.
 _DECODING_SECONDS = LEASE_SECONDS / 2
+_DEVICE = (0x00080060, 0x00080070, 0x00081090)  # Modality, Manufacturer, Manufacturer's Model Name
 
 
 class Cleaning:
@@ -57,6 +62,7 @@ class Cleaning:
         self._ae_title = ae_title
         self._derives = derives
         self._drafts: dict[str, int] = {}
+        self._withdrawn: list[str] = []
         self._memory = Memory()
 
     def clean(self, claimed: Claimed) -> Result:
@@ -71,7 +77,8 @@ class Cleaning:
         if plan is None:
             return Held(claimed, HoldReason.ROUTE_GONE, f"the configuration has no route {claimed.route}")
         earlier = sorting.stands(claimed, plan)
-        if earlier is not None:
+        # Where somebody of the project has withdrawn consent, it has to be opened to see whose it is.
+        if earlier is not None and not self._ledger.withdrawals.any_in(claimed.project):
             return Again(claimed, earlier.id)
         try:
             source = self._spool.open_original(claimed.id)
@@ -93,8 +100,11 @@ class Cleaning:
             The disk failed; none of these instances counts as cleaned.
         """
         drafts, self._drafts = self._drafts, {}
+        withdrawn, self._withdrawn = self._withdrawn, []
         try:
             self._spool.publish_cleaned(drafts)
+            if withdrawn:
+                self._spool.remove_now(withdrawn)
         except SpoolError:
             self._throw_away(drafts)
             raise
@@ -104,6 +114,7 @@ class Cleaning:
     def forget(self) -> None:
         """Throw away what was cleaned and not published."""
         drafts, self._drafts = self._drafts, {}
+        self._withdrawn = []
         self._throw_away(drafts)
 
     def _throw_away(self, drafts: Mapping[str, int]) -> None:
@@ -126,11 +137,15 @@ class Cleaning:
         check_room = check_memory if original.sealed else self._spool.check_room
         make = new_memory if original.sealed else lambda: self._scratch(claimed.id)
         with opened(original.mappable(), make, check_room, self._memory) as source:
-            plan, sole = self._plan_of(plan, source)
+            plan, sole = self._plan_of(claimed, plan, source)
             whose = None
             try:
                 identities = InstanceIdentities(plan.scope, self._ledger.maps, _as_named(claimed, source.dataset))
                 whose = identities.whose()
+                if self._ledger.withdrawals.any_in(claimed.project):
+                    early = self._sorted_early(claimed, plan, whose)
+                    if early is not None:
+                        return early
                 note = rejection(claimed.sop_class_uid, source.dataset)
                 if note is not None and claimed.decision != REJECTION:
                     return replace(self._reject(claimed, note), recipe_hash=plan.recipe.hash, whose=whose)
@@ -150,18 +165,41 @@ class Cleaning:
                 return replace(result, **changes)
             return result
 
+    def _sorted_early(self, claimed: Claimed, plan: Plan, whose: str | None) -> Withdrawn | Again | None:
+        """Sort an instance of a project in which somebody has withdrawn consent. Raises HoldInstance.
+
+        None where it is to be cleaned.
+        """
+        if whose is None:
+            raise HoldInstance(
+                HoldReason.NO_PATIENT_ID,
+                "(0010,0020) cannot be read, and a subject of the project has withdrawn consent",
+            )
+        if self._ledger.withdrawals.blocks(claimed.project, whose):
+            self._ledger.mark_withdrawn(claimed)
+            self._withdrawn.append(claimed.id)
+            return Withdrawn(claimed, whose)
+        earlier = sorting.stands(claimed, plan)
+        return None if earlier is None else Again(claimed, earlier.id)
+
     def _reject(self, claimed: Claimed, note: Rejection) -> Held:
         """Hold a rejection note, with what was delivered of the instances that it speaks of."""
         about, sent = self._ledger.spoken_of(claimed.project, note.uids)
         detail = f"{note.code} ({TITLES[note.code]}): of {len(note.uids)} instances {len(about)} came; {told(sent)}"
         return Held(claimed, HoldReason.REJECTION_NOTE, detail, about=tuple(about))
 
-    def _plan_of(self, plan: Plan, source: Source) -> tuple[Plan, bool]:
+    def _plan_of(self, claimed: Claimed, plan: Plan, source: Source) -> tuple[Plan, bool]:
         """Return the plan for an instance's study, and whether no other recipe may have begun it meanwhile.
 
-        Raises HoldInstance where the study began under a recipe that can no longer be applied.
+        Raises HoldInstance where the study began under a recipe that can no longer be applied, or was recalled and
+        would go out as it did.
         """
-        if plan.kept is None:
+        if claimed.recalled is not None and claimed.recalled[1:] == (plan.recipe.hash, __version__):
+            raise HoldInstance(
+                HoldReason.RECALLED,
+                "the route still has the recipe that it was recalled from: mend it; reload, release",
+            )
+        if plan.kept is None or claimed.recalled is not None or sorting.was_recalled(claimed):
             return plan, False
         study = source.dataset.text(STUDY_INSTANCE_UID)
         began = self._ledger.maps.stored_recipe(plan.scope.project, plan.scope.keys.uid(study)) if study else None
@@ -217,6 +255,11 @@ class Cleaning:
             both(leak, risk),
             derived,
             texts=tuple(kept_texts(cleaned, plan.recipe)) if plan.review else (),
+            sent_in=series_sent(
+                _readable(cleaned, STUDY_INSTANCE_UID),
+                _readable(cleaned, SERIES_INSTANCE_UID),
+                *original.once(_DEVICE, (SPECIFIC_CHARACTER_SET, *_DEVICE), lambda: _device(original)),
+            ),
         )
 
     def _write(self, name: str, head: bytes, source: Source, content: Content) -> tuple[int, int]:
@@ -267,6 +310,8 @@ class Cleaning:
         try:
             source = os.open(self._spool.cleaned_file(claimed.id), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
+            if claimed.decision == WITHDRAWN:  # its files went, and what said so died before it was committed
+                return Withdrawn(claimed)
             return Held(claimed, HoldReason.FILE_MISSING, "neither original nor cleaned file is in the spool")
         try:
             size = os.fstat(source).st_size
@@ -291,6 +336,18 @@ class Cleaning:
 def _study_key(plan: Plan, claimed: Claimed, source: Source) -> str:
     """Return the key's replacement of an instance's study; of one without a study, of the instance."""
     return plan.scope.keys.uid(source.dataset.text(STUDY_INSTANCE_UID) or claimed.sop_instance_uid)
+
+
+def _device(original: EncodedDataset) -> tuple[str | None, ...]:
+    """What made the images, in its own words; what cannot be read is not told."""
+    return tuple(_readable(original, tag) for tag in _DEVICE)
+
+
+def _readable(dataset: EncodedDataset | Cleaned, tag: int) -> str | None:
+    try:
+        return dataset.text(tag)
+    except DatasetError:
+        return None
 
 
 def _as_named(claimed: Claimed, original: EncodedDataset) -> EncodedDataset:

@@ -42,12 +42,17 @@ class Course:
 def stands(claimed: Claimed, plan: Plan) -> Copy | None:
     """Return the copy whose outcome stands for this one; None where there is something to be done."""
     same = [copy for copy in claimed.others if copy.same]
-    if not same or plan.same != "once":
+    if not same or plan.same != "once" or claimed.recalled is not None:
         return None
     for copy in same:
         if copy.route == claimed.route and _is_set_aside(copy):
             return copy
     return None if _left(claimed, plan) else next(copy for copy in reversed(same) if copy.sent)
+
+
+def was_recalled(claimed: Claimed) -> bool:
+    """Whether a copy was recalled, for its recipe: no study is finished under that."""
+    return any(one.reason == HoldReason.RECALLED for copy in claimed.others for one in copy.sent)
 
 
 def course(claimed: Claimed, plan: Plan, whose: str | None, is_of: Callable[[str | None], bool]) -> Course:
@@ -68,6 +73,9 @@ def course(claimed: Claimed, plan: Plan, whose: str | None, is_of: Callable[[str
     """
     left = _left(claimed, plan)
     beside = name_beside(claimed.sop_instance_uid, claimed.digest)
+    if claimed.recalled is not None:
+        # It went out before, whatever came since: under the UID that it had, to where it was recalled from.
+        return Course(left, beside=beside if claimed.recalled.uid == plan.scope.keys.uid(beside) else "")
     twin = next((copy for copy in reversed(claimed.others) if copy.same and copy.went), None)
     if twin is not None:
         # The same bytes as it, so under the same UID.
@@ -93,7 +101,7 @@ def _left(claimed: Claimed, plan: Plan) -> tuple[str, ...]:
     """Return the destinations that never had this content; all of them where it is sent again in any case."""
     if plan.same != "once":
         return plan.destinations
-    had = {one.destination for copy in claimed.others if copy.same for one in copy.sent if one.had}
+    had = {one.destination for copy in claimed.others if copy.same for one in copy.sent if one.had(plan.recipe.hash)}
     return tuple(name for name in plan.destinations if name not in had)
 
 

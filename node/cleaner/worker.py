@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from node.cleaner.cleaning import Cleaning
 from node.errors import HoldReason, LedgerError, LedgerUncertain, NodeError, SpoolError
-from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result
+from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result, Withdrawn
 from node.ledger.leases import LEASE_SECONDS
 from node.log import event
 from node.shared import Bell, Company, Numbers, Stop
@@ -169,6 +169,9 @@ class Cleaner:
                 event(LOGGER, "excluded", instance=claimed.id, route=claimed.route, rule=result.rule)
             case Again():
                 event(LOGGER, "came-again", instance=claimed.id, route=claimed.route, earlier=result.earlier)
+            case Withdrawn():
+                event(LOGGER, "consent-withdrawn", instance=claimed.id, route=claimed.route)
+                return
         # Its row says, durably, that the original is no longer needed.
         self.spool.remove_soon(self.spool.original(claimed.id))
 

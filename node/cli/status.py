@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 @config_option
 def status(as_json: bool) -> None:
     """Count what was received and what became of it."""
+    from node.log import clean_text
+
     config = quiet_config()
     with opened_ledger(config) as ledger:
         found = overview(ledger, config)
@@ -25,6 +27,10 @@ def status(as_json: bool) -> None:
         print_json(found)
         return
     screen = console()
+    if found["stopped"]:
+        why = f": {found['stopped']['reason']}" if found["stopped"]["reason"] else ""
+        said = f"FORWARDING IS STOPPED, {ago(found['stopped']['since'])}{why} (deid-node go lets it go on)"
+        screen.print(clean_text(said), soft_wrap=True, markup=False)
     screen.print(f"{equation(found)}; {found['duplicates']} repeated", soft_wrap=True)
     if found["studies_with_two_recipes"]:
         screen.print(f"{found['studies_with_two_recipes']} studies went out under more than one recipe")

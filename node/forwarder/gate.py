@@ -3,8 +3,8 @@
 Guarantees
     A destination that cannot be reached is paused as a whole, and when its time comes one lane alone tries it, until
     it answers. An outage counts once, however many lanes ran into it; deliveries are not touched by it. A pause by a
-    person holds until it is taken back. Waiting is measured on the monotonic clock, so that a stepped clock neither
-    stalls nor hurries it.
+    person, and a stop of all forwarding, hold until they are taken back. Waiting is measured on the monotonic clock, so
+    that a stepped clock neither stalls nor hurries it.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class Gate:
             self._trying = threading.get_ident()
             return True
 
+    def look_again(self) -> None:
+        """The calling lane has found the way closed: who enters next asks the ledger."""
+        with self._guard:
+            self._looked_at = -_LOOK_SECONDS
+
     def leave(self) -> None:
         """The calling lane is done for now; where it was let through to try and nothing came of it, another may."""
         with self._guard:
@@ -96,9 +101,10 @@ class Gate:
         except LedgerError:
             return  # it is looked at again
         self._looked_at = time.monotonic()
-        if state.paused != self._paused:
-            event(LOGGER, "destination-paused" if state.paused else "destination-resumed", destination=self._name)
-        self._paused = state.paused
+        paused = state.paused or state.stopped
+        if paused != self._paused:
+            event(LOGGER, "destination-paused" if paused else "destination-resumed", destination=self._name)
+        self._paused = paused
         if first:
             self._take_over(state)
         elif self._failures and state.next_try is None and self._trying is None:

@@ -2,10 +2,11 @@
 
 Guarantees
     Only what a cleaner has put into the ledger is sent: a file in `cleaned/`, or new bytes around one range of the
-    original. Each answer settles the instance that it answers, and no other: after a time-out, an abort or a wrong
-    answer the association is never used again. A failure in the middle of an instance counts for that instance, which
-    then goes behind the others; three instances in a row pause the destination, and until it answers one failure more
-    pauses it again. A file goes when a durable row says that no delivery needs it.
+    original; and nothing once forwarding is stopped, or that was recalled or revoked, but the instance in hand. Each
+    answer settles the instance that it answers, and no other: after a time-out, an abort or a wrong answer the
+    association is never used again. A failure in the middle of an instance counts for that instance, which then goes
+    behind the others; three instances in a row pause the destination, and until it answers one failure more pauses it
+    again. A file goes when a durable row says that no delivery needs it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from node.forwarder.contexts import Pair, choose, fits, propose
 from node.forwarder.gate import Gate
 from node.forwarder.outcome import DUPLICATE_SOP_INSTANCE, judge
 from node.forwarder.retry import delay
-from node.ledger.sending import Due, SendingLedger, Settlement, Verdict
+from node.ledger.sending import Due, SendingLedger, Settlement, Verdict, Way
 from node.log import event
 from node.shared import Stop
 from node.spool import Spool
@@ -101,15 +102,29 @@ class Lane:
         self._settled_at = time.monotonic()
         for place, due in enumerate(batch):
             rest = batch[place:]
-            if self.stop.is_set() or self._fails() or not self._ready_for(rest):
+            way = self._way(rest)
+            if way is Way.CLOSED:
                 settlements += [Settlement(one, Verdict.UNTOUCHED) for one in rest]
                 break
-            settlements.append(self._send_safely(due))
+            settlements.append(Settlement(due, Verdict.UNTOUCHED) if way is Way.TAKEN else self._send_safely(due))
             if time.monotonic() - self._settled_at > _SETTLE_SECONDS:
                 settlements = self._settle(settlements)
         self._settle(settlements)
         self._fails()
         self._idle_since = time.monotonic()
+
+    def _way(self, batch: list[Due]) -> Way:
+        """Whether the first of a batch may be sent now; closed where the ledger cannot say so."""
+        if self.stop.is_set() or self._fails() or not self._ready_for(batch):
+            return Way.CLOSED
+        try:
+            way = self.ledger.way(self.owner, batch[0])
+            if way is Way.CLOSED:
+                self.gate.look_again()
+            return way
+        except LedgerError as error:
+            event(LOGGER, "ledger-trouble", level=logging.ERROR, destination=self.name, error=str(error))
+            return Way.CLOSED
 
     def _fails(self) -> bool:
         """Pause the destination where instance after instance fails on the way, and say so."""

@@ -23,6 +23,7 @@ from node.syntaxes import Syntax, lookup
 SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
 STUDY_INSTANCE_UID = 0x0020000D
+SERIES_INSTANCE_UID = 0x0020000E
 _HEAD = 65536  # bytes in which the file meta information has to end
 _UID = re.compile(r"[0-9.]{1,64}")
 _STRICT_UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)

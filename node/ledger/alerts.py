@@ -19,8 +19,10 @@ from node.disk import Disk, look
 from node.ledger.canary import wrong
 from node.ledger.closed import records
 from node.ledger.database import DAMAGED, Database
+from node.ledger.halt import stopped
 from node.ledger.last_backup import trouble
 from node.ledger.notices import troubles
+from node.ledger.recalls import under_way
 from node.ledger.review import still_kept
 from node.ledger.schema import commissioned, deliveries, instances
 from node.ledger.seen import older
@@ -132,6 +134,19 @@ def _closing(database: Database, _config: Config, _now: float) -> Iterator[Alert
             yield Alert("closing", record["begun"], text)
 
 
+def _drills(database: Database, _config: Config, _now: float) -> Iterator[Alert]:
+    with database.read() as connection:
+        halted, recalls = stopped(connection), under_way(connection)
+    if halted is not None:
+        yield Alert("stopped", halted["at"], "nothing is sent, to no destination; to let it go on: deid-node go")
+    for one in recalls:
+        text = (
+            f"recall {one['recall']}: {one['delivered']} to be deleted at {', '.join(one['destinations'])}; "
+            f"when they are: deid-node recall --done {one['recall']}"
+        )
+        yield Alert("recall", one["at"], text, one["delivered"])
+
+
 def _backups(_database: Database, config: Config, now: float) -> Iterator[Alert]:
     for kind, since, text in trouble(config, now):
         yield Alert(kind, since, text)
@@ -172,6 +187,7 @@ SOURCES: tuple[Source, ...] = (
     held_long,
     _ledger,
     _damaged,
+    _drills,
     _closing,
     _backups,
     _notify,

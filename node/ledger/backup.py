@@ -1,4 +1,5 @@
-"""What a backup of the ledger, or a damaged ledger, still has and nothing else: imported pairs, forms, closed projects.
+"""What a backup of the ledger, or a damaged ledger, still has and nothing else: imported pairs, forms, closed projects,
+who has withdrawn consent.
 
 Guarantees that a pair is taken as it stands or not at all, that nothing of a closed project comes back, and that what
 could not be read is said. What a backup has in plain is sealed where the ledger is. Refuses (StartError) a file that is
@@ -25,8 +26,10 @@ _TABLES = {
     "patient_map": ("project", "epoch", "issuer", "patient_id", "pseudonym", "shift_days", "origin", "used_day"),
     "projects": ("project", "epoch", "forms"),
     "closed_projects": ("project", "begun_at", "closed_at", "record"),
+    "withdrawals": ("project", "subject", "at", "undone_at", "changes"),
 }
 _IMPORTED = ("uid_map", "patient_map")
+_OF_CLOSED = ("closed_projects", "withdrawals")  # what stays of a closed project
 
 Row = tuple[object, ...]
 
@@ -96,7 +99,7 @@ def restore(database: Database, backup: Backup, closed: Collection[str]) -> dict
     gone = {*closed, *(str(row[0]) for row in backup.rows.get("closed_projects", ()))}
     with database.write(durable=True) as connection:
         for table, rows in backup.rows.items():
-            mine = [row for row in rows if table == "closed_projects" or row[0] not in gone]
+            mine = [row for row in rows if table in _OF_CLOSED or row[0] not in gone]
             if not backup.sealed:
                 mine = [_sealed(table, row, database.columns) for row in mine]
             names, places = ", ".join(_TABLES[table]), ", ".join("?" * len(_TABLES[table]))

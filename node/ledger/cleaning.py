@@ -23,11 +23,14 @@ from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.maps import Handed, LedgerMaps
 from node.ledger.names import SOP_INSTANCE_UID
+from node.ledger.recalls import Recalled, recalled_among, send_again
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
 from node.ledger.review import note_texts
 from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.sending import finish
+from node.ledger.sentseries import SentSeries, SeriesBook
 from node.ledger.transactions import Transaction
+from node.ledger.withdrawals import WITHDRAWN, Withdrawals
 
 MAX_STRIKES = 2
 _COPY_WAITS = 0.25  # seconds; until it is known what became of the copy before
@@ -54,6 +57,7 @@ class Claimed:
     decision: str | None = None
     others: tuple[Copy, ...] = ()
     behind: bool = False
+    recalled: Recalled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Clean:
     superseded: tuple[str, ...] = ()
     viewing: Viewing | None = None
     texts: tuple[tuple[str, str], ...] = ()
+    sent_in: SentSeries | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,15 @@ class Again:
     earlier: str
 
 
-Result = Clean | Held | Excluded | Again
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """An instance of somebody who has withdrawn consent; its files are gone when it is settled."""
+
+    claimed: Claimed
+    whose: str | None = None
+
+
+Result = Clean | Held | Excluded | Again | Withdrawn
 
 _COLUMNS = (
     instances.c.seq,
@@ -137,6 +150,8 @@ class CleaningLedger:
     database: Database
     owner: str
     maps: LedgerMaps = field(init=False)
+    withdrawals: Withdrawals = field(default_factory=Withdrawals)
+    _series: SeriesBook = field(default_factory=SeriesBook)
 
     def __post_init__(self) -> None:
         self.maps = LedgerMaps(self.database)
@@ -154,6 +169,8 @@ class CleaningLedger:
         with self.database.write(durable=False) as connection:
             claimed = _alone_if_struck(self._free_ones(connection, bound))
             if claimed:
+                self.withdrawals.refresh(connection)
+                claimed = _with_recalled(connection, claimed)
                 until = time.time() + LEASE_SECONDS
                 connection.execute(
                     _CLAIM, [{"the_seq": one.seq, "lease_owner": self.owner, "lease_until": until} for one in claimed]
@@ -211,8 +228,11 @@ class CleaningLedger:
 
         An instance whose map entries collide is held instead, alone.
         """
+        self._series.committed(done=False)
         try:
             with self.database.write(durable=True) as connection:
+                # Once more, in the transaction that makes them sendable: consent may have been withdrawn meanwhile.
+                self.withdrawals.refresh(connection)
                 settled = [done for result in results if (done := self._settle(connection, result)) is not None]
         except Collision as error:
             if len(results) > 1:
@@ -221,6 +241,7 @@ class CleaningLedger:
             held = Held(results[0].claimed, *_collided(error), whose=whose)
             with self.database.write(durable=True) as connection:
                 return [held] if self._settle(connection, held) is not None else []
+        self._series.committed(done=True)
         for result in settled:
             if isinstance(result, Clean):
                 self.maps.remember(result.claimed.project, result.handed)
@@ -231,6 +252,11 @@ class CleaningLedger:
         with self.database.read() as connection:
             about = spoken_of(connection, project, uids)
             return about, sent_of(connection, about)
+
+    def mark_withdrawn(self, claimed: Claimed) -> None:
+        """Note, durably, that an instance is to be discarded, before its files go: a death in between is understood."""
+        with self.database.write(durable=True) as connection:
+            connection.execute(_MINE, {"the_seq": claimed.seq, "the_owner": self.owner, "decision": WITHDRAWN})
 
     def give_back(self, claimed: Claimed, seconds: float) -> None:
         """Let go of an instance that could not be cleaned for want of room or the like, to be taken again later."""
@@ -246,7 +272,13 @@ class CleaningLedger:
         if isinstance(result, Clean) and result.replaces and _place_of(result).is_taken(connection):
             connection.execute(_MINE, {**mine, "due_at": time.time() + _COPY_WAITS})
             return None
-        if connection.execute(_MINE, {**mine, **_written(result)}).rowcount != 1:
+        if isinstance(result, Clean | Held) and self.withdrawals.blocks(result.claimed.project, result.whose):
+            connection.execute(_MINE, {**mine, "due_at": time.time()})
+            return None
+        written = _written(result)
+        if isinstance(result, Clean) and result.sent_in is not None:
+            written["sent_series"] = self._series.number(connection, result.claimed.project, result.sent_in)
+        if connection.execute(_MINE, {**mine, **written}).rowcount != 1:
             return None
         if isinstance(result, Held):
             note(connection, result.claimed.seq, result.about)
@@ -262,13 +294,23 @@ class CleaningLedger:
             connection.execute(_DERIVED, {"instance": result.claimed.seq, **asdict(result.derived)})
         # What replaces another goes behind it: it is due since now.
         due_at = None if result.replaces else result.claimed.received_at
-        add_deliveries(connection, result.claimed.seq, result.destinations, due_at)
+        if result.claimed.recalled is not None:
+            send_again(connection, result.claimed.seq)
+        else:
+            add_deliveries(connection, result.claimed.seq, result.destinations, due_at)
         _decide_rebuilt(connection, result.claimed)
         if result.texts:
             note_texts(connection, result.claimed.project, result.claimed.seq, result.texts)
         if result.viewing is not None and not _is_rebuilt(result.claimed):
             hold_for_release(connection, result.claimed.seq, result.viewing, result.recipe_hash)
         return result
+
+
+def _with_recalled(connection: Transaction, claimed: list[Claimed]) -> list[Claimed]:
+    """Say of each what it went out as, where it was recalled and is to be sent again."""
+    seqs = [one.seq for one in claimed]
+    found = recalled_among(connection, min(seqs), max(seqs))
+    return [replace(one, recalled=found[one.seq]) if one.seq in found else one for one in claimed] if found else claimed
 
 
 def _written(result: Result) -> dict[str, object]:
@@ -285,6 +327,9 @@ def _written(result: Result) -> dict[str, object]:
         case Again():
             values |= {"state": "excluded", "outcome": "excluded", "reason": AGAIN, "repeat": ONLY_AGAIN}
             values["detail"] = f"as {result.earlier}"
+        case Withdrawn():
+            values |= {"state": "discarded", "outcome": "discarded", "reason": WITHDRAWN, "detail": None}
+            values |= {} if result.whose is None else {"whose": result.whose}
         case Clean():
             values |= {
                 "state": "cleaned",

@@ -18,7 +18,17 @@ from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, se
 from node.ledger.database import Database
 from node.ledger.erasing import BLANK
 from node.ledger.review import forget_texts
-from node.ledger.schema import closed_projects, instances, mixed_studies, patient_map, projects, study_map, uid_map
+from node.ledger.schema import (
+    closed_projects,
+    devices,
+    instances,
+    mixed_studies,
+    patient_map,
+    projects,
+    sent_series,
+    study_map,
+    uid_map,
+)
 from node.ledger.transactions import Transaction
 
 _OPEN = ("in_flight", "held")
@@ -66,7 +76,8 @@ def destroy(database: Database, project: str) -> None:
         counts["imported"] = sum(
             _entries(connection, table, project, table.c.origin == "imported") for table in (uid_map, patient_map)
         )
-        for table in (*_MAPS.values(), mixed_studies, projects):
+        connection.execute(update(sent_series).where(sent_series.c.project == project).values(device=None))
+        for table in (*_MAPS.values(), mixed_studies, projects, devices):
             connection.execute(delete(table).where(table.c.project == project))
         count(connection, project, counts)
         forget_texts(connection, project)

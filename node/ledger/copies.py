@@ -41,10 +41,15 @@ class Sent:
     reason: str | None
     uid: str
     at: float
+    recipe: str = ""
 
-    @property
-    def had(self) -> bool:
-        """Whether the destination has the copy, will have it, or is not to have it any more."""
+    def had(self, recipe: str = "") -> bool:
+        """Whether the destination has the copy, will have it, or is not to have it any more.
+
+        What was recalled, and could not be sent again from here, it has not, for another `recipe` than it was under.
+        """
+        if self.reason == HoldReason.RECALLED and self.recipe != recipe:
+            return False
         if self.state == "held":
             return self.reason != HoldReason.FILE_MISSING
         return self.state != "discarded" or self.reason == SUPERSEDED
@@ -134,7 +139,14 @@ def _is_leased(row: Row, now: float) -> bool:
 def _sent(connection: Transaction, seq: int) -> dict[int, list[Sent]]:
     found: dict[int, list[Sent]] = {}
     for row in connection.execute(_SENT, {"the_seq": seq}):
-        one = Sent(row.destination, row.state, row.reason, row.clean_sop_instance_uid or "", row.changed_at)
+        one = Sent(
+            row.destination,
+            row.state,
+            row.reason,
+            row.clean_sop_instance_uid or "",
+            row.changed_at,
+            row.recipe_hash or "",
+        )
         found.setdefault(row.instance, []).append(one)
     return found
 
@@ -286,6 +298,7 @@ _SENT = (
         deliveries.c.reason,
         deliveries.c.changed_at,
         _OTHER.c.clean_sop_instance_uid,
+        _OTHER.c.recipe_hash,
     )
     .select_from(_MINE)
     .join(_OTHER, _COPIES)

@@ -1,5 +1,6 @@
 """Which columns name a person or an object of the original, and how they are sealed (docs/encryption.md).
 
+What a device calls itself is no person's, but free text that came with an original: it is sealed with the others.
 They are looked up by equality, within a project; a row of the maps never changes.
 """
 
@@ -9,6 +10,9 @@ ISSUER = "patient_map.issuer"
 KEPT_TEXT = "kept_texts.text"
 PATIENT_ID = "patient_map.patient_id"
 SHIFT = "patient_map.shift_days"
+MODALITY = "devices.modality"
+MANUFACTURER = "devices.manufacturer"
+MODEL = "devices.model"
 
 
 def shift_scope(project: str, pseudonym: str) -> str:

@@ -25,6 +25,8 @@ from node.ledger.canary import not_the_canarys
 from node.ledger.commissioning import note_released
 from node.ledger.copies import as_entries, concerned
 from node.ledger.database import Database
+from node.ledger.halt import stopped
+from node.ledger.recalls import under_way
 from node.ledger.reception import CONTEXT
 from node.ledger.releases import BOTH, CORRECTION, LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, REPLACE
 from node.ledger.schema import (
@@ -78,16 +80,19 @@ class Ledger:
             repeats = connection.execute(select(func.sum(tallies.c.n)).where(tallies.c.repeat > 0)).scalar() or 0
             mixed = connection.execute(select(func.count()).select_from(mixed_studies)).scalar() or 0
             alerting = [one.told() for one in of_instances(connection)]
+            halted, recalled = stopped(connection), under_way(connection)
             refused = connection.execute(
                 select(refusals).where(refusals.c.n > 0).order_by(refusals.c.last_at.desc()).limit(50)
             ).all()
         total = {name: sum(route[name] for route in routes.values()) for name in _OUTCOMES}
         return {
+            "stopped": halted and {key: halted[key] for key in ("since", "reason")},
             "received": sum(total.values()),
             **total,
             "duplicates": int(repeats),
             "studies_with_two_recipes": int(mixed),
             "alerts": alerting,
+            "recalls": [{key: value for key, value in one.items() if key != "at"} for one in recalled],
             "routes": routes,
             "destinations": where,
             "refused": [
@@ -275,7 +280,7 @@ class Ledger:
             released += connection.execute(
                 update(deliveries)
                 .where(deliveries.c.instance == seq.scalar_subquery(), deliveries.c.state == "held")
-                .where(deliveries.c.reason.not_in([str(reason) for reason in _UNRELEASABLE]))
+                .where(deliveries.c.reason.not_in([str(reason) for reason in (*_UNRELEASABLE, HoldReason.RECALLED)]))
                 .values(
                     state="due",
                     due_at=now,

@@ -71,6 +71,8 @@ instances = Table(
     Column("whose", Text),
     # What a person decided about an instance whose UID came before, or about a rejection note.
     Column("decision", Text),
+    # The series that it went out in (`sent_series.seq`); null where an earlier version of the program cleaned it.
+    Column("sent_series", Integer),
     UniqueConstraint("id", name="instances_id"),
     CheckConstraint("state IN ('received', 'cleaned', 'held', 'excluded', 'discarded')", name="instances_state"),
     CheckConstraint("outcome IN ('in_flight', 'delivered', 'held', 'excluded', 'discarded')", name="instances_outcome"),
@@ -102,6 +104,75 @@ rejections = Table(
     PrimaryKeyConstraint("note", "instance", name="rejections_key"),
     sqlite_with_rowid=False,
 )
+
+# What made the images of a project: Modality, Manufacturer, Manufacturer's Model Name, as the originals have them.
+devices = Table(
+    "devices",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("modality", Text, nullable=False),
+    Column("manufacturer", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    UniqueConstraint("project", "modality", "manufacturer", "model", name="devices_names"),
+)
+
+# The series that went out: Study and Series Instance UID as they were sent; the device is forgotten with its project.
+sent_series = Table(
+    "sent_series",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("study", Text, nullable=False),
+    Column("series", Text, nullable=False),
+    Column("device", Integer, ForeignKey("devices.seq")),
+    UniqueConstraint("project", "study", "series", "device", name="sent_series_uids"),
+)
+
+# Who has withdrawn consent: the keyed number of a patient in a project (the first half of `instances.whose`). A row
+# stays for ever; `changes` grows with each withdrawal and each time that it is taken back (`undone_at`).
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("project", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("undone_at", Float),
+    Column("changes", Integer, nullable=False),
+    PrimaryKeyConstraint("project", "subject", name="withdrawals_subject"),
+    sqlite_with_rowid=False,
+)
+
+# Recalls; under way until a person says that the destinations have deleted what they were told to (`done_at`).
+recalls = Table(
+    "recalls",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("filters", Text, nullable=False),
+    Column("send_again", Integer, nullable=False),
+    Column("done_at", Float),
+)
+
+# What a recall is about, as it was delivered, or waited. `again`: 1 while it is to be cleaned again and sent, then 2; 3
+# where its original is gone, so that its sender has to send it again.
+recalled = Table(
+    "recalled",
+    metadata,
+    Column("recall", Integer, ForeignKey("recalls.seq"), nullable=False),
+    Column("instance", Integer, ForeignKey("instances.seq"), nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("uid", Text, nullable=False),
+    Column("recipe_hash", Text, nullable=False),
+    Column("engine_version", Text),
+    Column("series", Integer),
+    Column("again", Integer, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("recall", "instance", "destination", name="recalled_key"),
+    sqlite_with_rowid=False,
+)
+Index("recalled_again", recalled.c.instance, sqlite_where=text("again = 1"))
 
 # Cleaned data sets that are no files (`node.derived`), as long as a delivery needs them: what stands before and after
 # a range of the original, which stays as long.

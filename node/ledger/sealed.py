@@ -9,7 +9,18 @@ from __future__ import annotations
 from sqlalchemy import insert, select
 
 from node.ledger.database import Database
-from node.ledger.names import ISSUER, KEPT_TEXT, ORIGINAL, PATIENT_ID, SHIFT, SOP_INSTANCE_UID, shift_scope
+from node.ledger.names import (
+    ISSUER,
+    KEPT_TEXT,
+    MANUFACTURER,
+    MODALITY,
+    MODEL,
+    ORIGINAL,
+    PATIENT_ID,
+    SHIFT,
+    SOP_INSTANCE_UID,
+    shift_scope,
+)
 from node.ledger.schema import instances, meta, patient_map, uid_map
 from node.sealing import Columns
 
@@ -23,6 +34,9 @@ _SEAL = (
     ("UPDATE patient_map SET issuer = seal(?, project, issuer)", ISSUER),
     ("UPDATE patient_map SET patient_id = seal(?, project, patient_id)", PATIENT_ID),
     ("UPDATE patient_map SET shift_days = seal_shift(?, project, pseudonym, shift_days)", SHIFT),
+    ("UPDATE devices SET modality = seal(?, project, modality)", MODALITY),
+    ("UPDATE devices SET manufacturer = seal(?, project, manufacturer)", MANUFACTURER),
+    ("UPDATE devices SET model = seal(?, project, model)", MODEL),
 )
 
 

@@ -21,8 +21,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from node.derived import Derived
 from node.errors import HoldReason
 from node.ledger.database import Database
+from node.ledger.halt import STOPPED, stopped
 from node.ledger.leases import LEASE_SECONDS, LONGEST_DELAY, is_free
-from node.ledger.schema import deliveries, delivery_tallies, derivations, destinations, instances
+from node.ledger.schema import deliveries, delivery_tallies, derivations, destinations, instances, meta
 from node.ledger.transactions import Row, Transaction
 
 _SAME_CONTENT = (
@@ -53,6 +54,14 @@ class Due:
     refused: int
     offered_before: int
     derived: Derived | None = None
+
+
+class Way(StrEnum):
+    """Whether a claimed delivery may be sent now."""
+
+    OPEN = "open"
+    CLOSED = "closed"  # forwarding is stopped, for all destinations
+    TAKEN = "taken"  # somebody has recalled or revoked it since it was claimed
 
 
 class Verdict(StrEnum):
@@ -90,6 +99,7 @@ class DestinationState:
     failures: int = 0
     next_try: float | None = None
     last_error: str | None = None
+    stopped: bool = False
 
 
 @dataclass(slots=True)
@@ -142,13 +152,28 @@ class SendingLedger:
         self._behind_at = now
         return _BEHIND if connection.execute(_BEHIND, bound).first() is not None else None
 
+    def way(self, owner: str, due: Due) -> Way:
+        """Whether `owner` may send what it has claimed: asked in front of each instance, of the ledger as it is."""
+        with self.database.read() as connection:
+            row = connection.execute(_WAY, {"the_seq": due.seq, "the_owner": owner}).first()
+        if row is None:
+            return Way.TAKEN
+        return Way.OPEN if row.stopped is None else Way.CLOSED
+
     def settle(self, owner: str, settlements: Sequence[Settlement], *, durable: bool = True) -> list[Due]:
-        """Write the verdicts in one commit; return the instances that no delivery needs any more."""
+        """Write the verdicts in one commit; return the instances that no delivery needs any more.
+
+        What was recalled or revoked while it was being sent is delivered all the same, if the destination took it.
+        """
         now = time.time()
-        delivered = [settlement.due for settlement in settlements if settlement.verdict is Verdict.DELIVERED]
+        delivered = []
         with self.database.write(durable=durable) as connection:
             for settlement in settlements:
-                connection.execute(_MINE, _values(settlement, owner, now))
+                values = _values(settlement, owner, now)
+                if not connection.execute(_MINE, values).rowcount:
+                    connection.execute(_LATE, _late(settlement, values))
+                elif settlement.verdict is Verdict.DELIVERED:
+                    delivered.append(settlement.due)
             done = finish(connection, [due.instance for due in delivered])
         return [due for due in delivered if due.instance in done]
 
@@ -178,9 +203,10 @@ class SendingLedger:
         """The destination's state."""
         with self.database.read() as connection:
             row = connection.execute(select(destinations).where(destinations.c.name == self.destination)).first()
+            is_stopped = stopped(connection) is not None
         if row is None:
-            return DestinationState()
-        return DestinationState(bool(row.paused), row.failures, row.next_try, row.last_error)
+            return DestinationState(stopped=is_stopped)
+        return DestinationState(bool(row.paused), row.failures, row.next_try, row.last_error, is_stopped)
 
     def unreachable(self, failures: int, next_try: float, error: str) -> None:
         """Note that the destination could not be reached, and when it is tried again (seconds, UTC)."""
@@ -284,6 +310,17 @@ def _values(settlement: Settlement, owner: str, now: float) -> dict[str, object]
     return values
 
 
+def _late(settlement: Settlement, values: dict[str, object]) -> dict[str, object]:
+    """What is written of a delivery that is no longer due: that it was delivered, or that nobody sends it any more."""
+    late = {key: values[key] for key in ("the_seq", "the_owner", "lease_owner", "changed_at")}
+    if settlement.verdict is Verdict.DELIVERED:
+        gone = {"reason": None, "detail": None}
+        late |= {"state": "delivered", "status": settlement.status, "tries": settlement.due.tries + 1, **gone}
+    if "offered" in values:
+        late["offered"] = 1
+    return late
+
+
 _NOW: ColumnElement[Any] = bindparam("now", type_=Float)
 # What was never tried waits for nothing, whatever its time says, and nothing waits longer than it ever would: both
 # only look later than now because the clock was set back.
@@ -326,6 +363,16 @@ _OPEN = (
 )
 _NO_LONGER_DERIVED = delete(derivations).where(derivations.c.instance == bindparam("the_instance"))
 _MINE = update(deliveries).where(
+    deliveries.c.seq == bindparam("the_seq"),
+    deliveries.c.lease_owner == bindparam("the_owner"),
+    deliveries.c.state == "due",
+)
+_LATE = update(deliveries).where(
+    deliveries.c.seq == bindparam("the_seq"),
+    deliveries.c.lease_owner == bindparam("the_owner"),
+    deliveries.c.state != "due",
+)
+_WAY = select(select(meta.c.value).where(meta.c.key == STOPPED).scalar_subquery().label("stopped")).where(
     deliveries.c.seq == bindparam("the_seq"),
     deliveries.c.lease_owner == bindparam("the_owner"),
     deliveries.c.state == "due",
