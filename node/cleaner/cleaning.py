@@ -13,8 +13,9 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from node.cleaner import sorting
 from node.cleaner.plan import Plan
@@ -82,6 +83,24 @@ class Cleaning:
         with contextlib.closing(source):
             return self._cleaned_or_held(claimed, plan, source)
 
+    def again(self, claimed: Claimed, plan: Plan, original: Original, beside: str) -> Result:
+        """Clean an instance once more that went out under the plan's recipe; `beside` is what it was called then.
+
+        What its route wants to exclude since does not count. Raises as `clean`, and DatasetError.
+        """
+        make, check_room = self._scratch_of(claimed, original)
+        try:
+            with opened(original.mappable(), make, check_room, self._memory) as source:
+                identities = InstanceIdentities(plan.scope, self._ledger.maps, source.dataset, beside)
+                return self._apply(claimed, replace(plan, exclude=None), source, identities, sole=False)
+        except HoldInstance as hold:
+            return Held(claimed, hold.reason, hold.detail, plan.recipe.hash)
+
+    def drop(self, name: str) -> None:
+        """Throw away what was cleaned of one instance and not published."""
+        if name in self._drafts:
+            self._throw_away({name: self._drafts.pop(name)})
+
     def publish(self) -> None:
         """Put in place, durably, what was cleaned since the last time.
 
@@ -120,25 +139,25 @@ class Cleaning:
             return Held(claimed, HoldReason.UNPARSABLE, str(error))
 
     def _clean(self, claimed: Claimed, plan: Plan, original: Original) -> Result:
-        # What is inflated of a sealed original must not lie on the disk as it is.
-        check_room = check_memory if original.sealed else self._spool.check_room
-        make = new_memory if original.sealed else lambda: self._scratch(claimed.id)
+        make, check_room = self._scratch_of(claimed, original)
         with opened(original.mappable(), make, check_room, self._memory) as source:
-            plan, sole = self._plan_of(plan, source)
-            whose = None
+            plan, sole = self._plan_of(claimed, plan, source)
+            whose = place = None
             try:
                 identities = InstanceIdentities(plan.scope, self._ledger.maps, _as_named(claimed, source.dataset))
-                whose = identities.whose()
+                whose, place = identities.whose(), identities.place()
                 note = rejection(claimed.sop_class_uid, source.dataset)
                 if note is not None and claimed.decision != REJECTION:
-                    return replace(self._reject(claimed, note), recipe_hash=plan.recipe.hash, whose=whose)
+                    held = self._reject(claimed, note)
+                    return replace(held, recipe_hash=plan.recipe.hash, whose=whose, place=place)
                 course = sorting.course(claimed, plan, whose, identities.is_of)
                 identities.beside = course.beside
                 result = self._apply(claimed, plan, source, identities, sole=sole)
             except HoldInstance as hold:
-                return Held(claimed, hold.reason, hold.detail, plan.recipe.hash, whose)
+                return Held(claimed, hold.reason, hold.detail, plan.recipe.hash, whose, place=place)
             if isinstance(result, Clean):
-                return replace(result, destinations=course.destinations, whose=whose, replaces=course.replaces)
+                result = replace(result, whose=whose, place=place)
+                return replace(result, destinations=course.destinations, replaces=course.replaces)
             return result
 
     def _reject(self, claimed: Claimed, note: Rejection) -> Held:
@@ -147,11 +166,13 @@ class Cleaning:
         detail = f"{note.code} ({TITLES[note.code]}): of {len(note.uids)} instances {len(about)} came; {told(sent)}"
         return Held(claimed, HoldReason.REJECTION_NOTE, detail, about=tuple(about))
 
-    def _plan_of(self, plan: Plan, source: Source) -> tuple[Plan, bool]:
+    def _plan_of(self, claimed: Claimed, plan: Plan, source: Source) -> tuple[Plan, bool]:
         """Return the plan for an instance's study, and whether no other recipe may have begun it meanwhile.
 
-        Raises HoldInstance where the study began under a recipe that can no longer be applied.
+        Raises HoldInstance where the study began under a recipe that can no longer be applied, or a person chose it.
         """
+        if claimed.asked_recipe is not None and plan.recipes is not None:
+            return replace(plan, recipe=plan.recipes.asked(claimed.asked_recipe), alone=True), False
         if plan.kept is None:
             return plan, False
         study = source.dataset.text(STUDY_INSTANCE_UID)
@@ -160,6 +181,12 @@ class Cleaning:
             return plan, True
         recipe = plan.kept.recipe_of(began)
         return (plan, False) if recipe is None else (replace(plan, recipe=recipe), True)
+
+    def _scratch_of(self, claimed: Claimed, original: Original) -> tuple[Callable[[], int], Callable[[int], None]]:
+        """What makes a place for what is inflated: of a sealed original it must not lie on the disk as it is."""
+        if original.sealed:
+            return new_memory, check_memory
+        return partial(self._scratch, claimed.id), self._spool.check_room
 
     def _scratch(self, name: str) -> int:
         """A file that lives as long as it is open."""
@@ -311,4 +338,5 @@ def _handed(plan: Plan, identities: InstanceIdentities, *, sole: bool) -> Handed
         identities.study,
         plan.recipe.hash,
         sole,
+        plan.alone,
     )

@@ -14,7 +14,25 @@ from typing import NoReturn
 
 import click
 
-from node.cli import audit, check, clean, held, preview, project, prove, recipe, serve, spool, status, tools
+from node.cli import (
+    audit,
+    check,
+    clean,
+    destinations,
+    explain,
+    held,
+    lookup,
+    preview,
+    project,
+    prove,
+    recipe,
+    replay,
+    serve,
+    spool,
+    status,
+    support,
+    tools,
+)
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -33,6 +51,11 @@ for _command in (
     status.pause,
     status.resume,
     held.held,
+    explain.explain,
+    lookup.lookup,
+    replay.replay,
+    destinations.destinations,
+    support.support_bundle,
     audit.audit,
     prove.prove,
     clean.clean,

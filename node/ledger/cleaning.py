@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, insert, select, update
 from node import __version__
 from node.derived import Derived
 from node.errors import Collision, HoldReason, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
+from node.instances import Place
 from node.ledger.copies import AGAIN, ONLY_AGAIN, Copy, Replacement, Sent, has_copies, look, note, sent_of, spoken_of
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
@@ -25,6 +26,7 @@ from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
 from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.sending import finish
+from node.ledger.series import SeriesNumbers
 from node.ledger.transactions import Transaction
 
 MAX_STRIKES = 2
@@ -50,6 +52,7 @@ class Claimed:
     recipe_hash: str | None = None
     digest: bytes = b""
     decision: str | None = None
+    asked_recipe: str | None = None
     others: tuple[Copy, ...] = ()
     behind: bool = False
 
@@ -75,6 +78,7 @@ class Clean:
     derived: Derived | None = None
     whose: str | None = None
     replaces: bool = False
+    place: Place | None = None
     superseded: tuple[str, ...] = ()
 
 
@@ -88,6 +92,7 @@ class Held:
     recipe_hash: str | None = None
     whose: str | None = None
     about: tuple[int, ...] = ()
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ _COLUMNS = (
     instances.c.recipe_hash,
     instances.c.digest,
     instances.c.decision,
+    instances.c.asked_recipe,
 )
 
 
@@ -132,6 +138,7 @@ class CleaningLedger:
     database: Database
     owner: str
     maps: LedgerMaps = field(init=False)
+    series: SeriesNumbers = field(init=False, default_factory=SeriesNumbers)
 
     def __post_init__(self) -> None:
         self.maps = LedgerMaps(self.database)
@@ -207,14 +214,16 @@ class CleaningLedger:
         An instance whose map entries collide is held instead, alone.
         """
         try:
-            with self.database.write(durable=True) as connection:
+            with self.series.committed(), self.database.write(durable=True) as connection:
                 settled = [done for result in results if (done := self._settle(connection, result)) is not None]
         except Collision as error:
             if len(results) > 1:
                 return [one for result in results for one in self.settle([result])]
-            whose = results[0].whose if isinstance(results[0], Clean) else None
-            held = Held(results[0].claimed, *_collided(error), whose=whose)
-            with self.database.write(durable=True) as connection:
+            first = results[0] if isinstance(results[0], Clean) else None
+            whose = first.whose if first else None
+            place = first.place if first and not isinstance(error, ProjectClosed) else None
+            held = Held(results[0].claimed, *_collided(error), whose=whose, place=place)
+            with self.series.committed(), self.database.write(durable=True) as connection:
                 return [held] if self._settle(connection, held) is not None else []
         for result in settled:
             if isinstance(result, Clean):
@@ -241,7 +250,10 @@ class CleaningLedger:
         if isinstance(result, Clean) and result.replaces and _place_of(result).is_taken(connection):
             connection.execute(_MINE, {**mine, "due_at": time.time() + _COPY_WAITS})
             return None
-        if connection.execute(_MINE, {**mine, **_written(result)}).rowcount != 1:
+        values = _written(result)
+        if isinstance(result, Clean | Held) and result.place is not None:
+            values["series"] = self.series.number(connection, result.claimed.project, result.place)
+        if connection.execute(_MINE, {**mine, **values}).rowcount != 1:
             return None
         if isinstance(result, Held):
             note(connection, result.claimed.seq, result.about)

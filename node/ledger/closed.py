@@ -17,7 +17,16 @@ from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, se
 
 from node.ledger.database import Database
 from node.ledger.erasing import BLANK
-from node.ledger.schema import closed_projects, instances, mixed_studies, patient_map, projects, study_map, uid_map
+from node.ledger.schema import (
+    closed_projects,
+    instances,
+    mixed_studies,
+    patient_map,
+    projects,
+    series,
+    study_map,
+    uid_map,
+)
 from node.ledger.transactions import Transaction
 
 _OPEN = ("in_flight", "held")
@@ -67,6 +76,7 @@ def destroy(database: Database, project: str) -> None:
         )
         for table in (*_MAPS.values(), mixed_studies, projects):
             connection.execute(delete(table).where(table.c.project == project))
+        connection.execute(update(series).where(series.c.project == project).values(accession="", patient=""))
         count(connection, project, counts)
     _blank(database, project)
 

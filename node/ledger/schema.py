@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0008"  # the migration that makes these tables
+VERSION = "0009"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -71,6 +71,12 @@ instances = Table(
     Column("whose", Text),
     # What a person decided about an instance whose UID came before, or about a rejection note.
     Column("decision", Text),
+    # Its series; null where that could not be read, and where an earlier version of the program cleaned it.
+    Column("series", Integer, ForeignKey("series.seq")),
+    # The hash of the recipe that a person chose for this instance alone.
+    Column("asked_recipe", Text),
+    # The names in its sender's certificate; null where it showed none.
+    Column("certificate", Text),
     UniqueConstraint("id", name="instances_id"),
     CheckConstraint("state IN ('received', 'cleaned', 'held', 'excluded', 'discarded')", name="instances_state"),
     CheckConstraint("outcome IN ('in_flight', 'delivered', 'held', 'excluded', 'discarded')", name="instances_outcome"),
@@ -92,6 +98,32 @@ Index(
     instances.c.changed_at,
     sqlite_where=text("state = 'held' AND reason IN ('patient-corrected', 'rejection-note')"),
 )
+
+Index("instances_series", instances.c.series, sqlite_where=text("series IS NOT NULL"))
+# Those of an earlier version of the program.
+Index(
+    "instances_study",
+    instances.c.project,
+    instances.c.study,
+    sqlite_where=text("series IS NULL AND study IS NOT NULL"),
+)
+
+# By what instances are found, keyed: replacements of the UIDs of study and series, and keyed numbers of the accession
+# number and the patient (`node.instances.Place`); empty where an instance has none.
+series = Table(
+    "series",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("study", Text, nullable=False),
+    Column("series", Text, nullable=False),
+    Column("accession", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+)
+Index("series_study", series.c.project, series.c.study)
+Index("series_series", series.c.project, series.c.series)
+Index("series_accession", series.c.project, series.c.accession, sqlite_where=text("accession > ''"))
+Index("series_patient", series.c.project, series.c.patient, sqlite_where=text("patient > ''"))
 
 # The instances that a held rejection note speaks of.
 rejections = Table(
@@ -218,7 +250,9 @@ study_map = Table(
     sqlite_with_rowid=False,
 )
 
-# Those of which instances went out under another recipe than the first one.
+Index("study_map_pseudonym", study_map.c.project, study_map.c.pseudonym)
+
+# Those of which instances went out under another recipe than the first one, or under one chosen for them alone.
 mixed_studies = Table(
     "mixed_studies",
     metadata,
@@ -305,3 +339,4 @@ audit = Table(
     Column("message", Text, nullable=False),
     Column("mac", LargeBinary, nullable=False),
 )
+Index("audit_at", audit.c.at)

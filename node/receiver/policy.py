@@ -19,9 +19,9 @@ from node.dicomnet import InstanceWriter, Peer, StoreAnswer, StoreRequest
 from node.errors import LedgerError, NoRoom, SpoolError
 from node.ledger.database import Database
 from node.ledger.reception import CONTEXT, Refusal, count_refusals
-from node.log import clean_text, event
+from node.log import event
 from node.receiver.door import Door
-from node.receiver.origin import Origin
+from node.receiver.origin import Origin, certificate_of
 from node.receiver.writer import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, Intake, SpoolWriter
 from node.routing import Rejection, Router
 from node.shared import Full
@@ -34,7 +34,6 @@ PEER_LIMIT_REACHED = Rejection(2, 3, 2, "all associations that this peer may hav
 _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1, leniently: scanners do send components with leading zeros
 _CLASS_UID = re.compile(r"[0-9.]{0,64}")  # without one an instance can be kept: it is held, for its UIDs differ
 _MOST_KINDS_OF_REFUSAL = 1000
-_LONGEST_NAMES = 300
 _KINDS = {
     NOT_AT_THIS_LISTENER: "listener",
     LIMIT_REACHED: "node-limit",
@@ -88,7 +87,7 @@ class NodePolicy:
         rejection = self._rejection(peer, verification_only)
         if rejection is not None:
             kind = _KINDS.get(rejection, "echo" if verification_only else "association")
-            self._refusals.count(_refusal(kind, peer, _certificate(peer)))
+            self._refusals.count(_refusal(kind, peer, certificate_of(peer)))
             event(
                 LOGGER,
                 "rejected",
@@ -174,7 +173,7 @@ class NodePolicy:
         return self._not_understood(peer, "instance-size", f"larger than {most} (limits.instance_size)")
 
     def _not_understood(self, peer: Peer, kind: str, why: str) -> StoreAnswer:
-        self._refusals.count(_refusal(kind, peer, _certificate(peer)))
+        self._refusals.count(_refusal(kind, peer, certificate_of(peer)))
         event(
             LOGGER,
             "refused-instance",
@@ -216,8 +215,3 @@ class NodePolicy:
 
 def _refusal(kind: str, peer: Peer, about: str) -> Refusal:
     return Refusal(kind, peer.calling_ae_title, peer.called_ae_title, peer.address, about)
-
-
-def _certificate(peer: Peer) -> str:
-    """The names in a peer's certificate as the ledger keeps them: on one line, bounded."""
-    return clean_text(", ".join(peer.certificate_names), _LONGEST_NAMES)

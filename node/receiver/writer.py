@@ -198,4 +198,5 @@ class SpoolWriter:
             request.transfer_syntax_uid,
             self._size,
             self._digest.digest(),
+            origin.certificate,
         )
