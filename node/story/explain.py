@@ -8,6 +8,7 @@ Guarantees
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -162,8 +163,10 @@ def _names(row: Row, event: str) -> list[str]:
 def _decided_by(connection: Transaction, names: Sequence[str], at: float) -> str | None:
     """Who the audit trail says decided something about an instance, or its study, at a time."""
     window = {"the_first": at - 1.0, "the_last": at + _WRITTEN_WITHIN}
+    # As the id of what a message is about, or among its details, which are in base64.
+    needles = [*names, *(b64encode(name.encode()).decode("ascii") for name in names)]
     for message in connection.execute(_AUDITED, window).scalars():
-        if any(name in message for name in names):
+        if any(needle in message for needle in needles):
             found = _requestor(message)
             if found is not None:
                 return found

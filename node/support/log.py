@@ -66,8 +66,12 @@ def _human(line: str) -> dict[str, Any]:
     when, level, process, rest = found.groups()
     first = _PAIR.search(rest)
     event = rest if first is None else rest[: first.start()].strip()
-    pairs = {name: value.strip('"') for name, value in _PAIR.findall(rest)}
+    pairs = {name: _number(value.strip('"')) for name, value in _PAIR.findall(rest)}
     return {**pairs, "time": when, "level": level.lower(), "process": process, "event": event}
+
+
+def _number(text: str) -> str | int:
+    return int(text) if text.isdecimal() and len(text) < 16 else text
 
 
 def _safe(fields: dict[str, Any], tokens: Tokens) -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,9 @@ from typing import Any
 import pydicom
 import pytest
 
+from node.config import load_config
+from node.ledger.finding import Found, find
+from node.story.past import Past
 from tests.support import RunningNode, StoreSCP, make_ct, storescu, wait_for
 
 WEAK = """\
@@ -82,6 +85,12 @@ class Site:
     def ask(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self.run(*arguments, "--json", code=code))
 
+    def find(self, term: str, *, identity: bool = True) -> Found:
+        """Search as the commands do, in this process."""
+        with self.node.ledger() as ledger:
+            past = Past(load_config(self.node.config_path), ledger.database)
+            return find(ledger.database, term, past.scope, identity=identity)
+
     def by_uid(self) -> dict[str, list[bytes]]:
         """The files of the destination, by the SOP Instance UID in them."""
         found: dict[str, list[bytes]] = {}
@@ -109,27 +118,32 @@ def shows_identity(text: str, site: Site) -> list[str]:
 def test_every_way_of_naming_a_study_finds_its_instances(site: Site) -> None:
     original, sent = site.original, site.sent
     ways = {
-        str(original.StudyInstanceUID): "study",
-        str(sent.StudyInstanceUID): "study",
-        str(original.SeriesInstanceUID): "series",
-        str(sent.SeriesInstanceUID): "series",
+        str(original.StudyInstanceUID): ("study", True),
+        str(sent.StudyInstanceUID): ("study", False),
+        str(original.SeriesInstanceUID): ("series", True),
+        str(sent.SeriesInstanceUID): ("series", False),
     }
-    for term, kind in ways.items():
-        found = site.ask("explain", term)
-        assert found["known_as"] == [kind]
-        (study,) = found["studies"]
+    for term, (kind, is_identity) in ways.items():
+        found = site.find(term)
+        assert (found.kinds, found.by_identity) == ([kind], is_identity)
+        (study,) = found.studies
         assert (study["study"], study["pseudonym"]) == (sent.StudyInstanceUID, sent.PatientID)
         assert len(study["instances"]) == 3
     for term, kind in ((ACCESSION, "accession"), (PATIENT, "patient"), (str(sent.PatientID), "pseudonym")):
-        found = site.ask("explain", term)
-        assert found["known_as"] == [kind]
-        assert sorted(len(study["instances"]) for study in found["studies"]) == [2, 3], "what is held is found too"
+        found = site.find(term)
+        assert (found.kinds, found.by_identity) == ([kind], kind != "pseudonym")
+        assert sorted(len(study["instances"]) for study in found.studies) == [2, 3], "what is held is found too"
     for uid in (original.SOPInstanceUID, sent.SOPInstanceUID):
-        found = site.ask("explain", str(uid))
-        assert found["known_as"] == ["instance"]
-        assert len(found["stories"]) == 1
-    assert "nothing is known" in site.node.cli("explain", "1.2.3.4.5").stderr
-    assert site.node.cli("explain", "1.2.3.4.5").returncode == 1
+        found = site.find(str(uid))
+        assert (found.kinds, len(found.ids)) == (["instance"], 1)
+        assert site.find(found.ids[0]).kinds == ["id"]
+    # Who may not see identity learns nothing by asking for it.
+    for term in (str(original.StudyInstanceUID), str(original.SOPInstanceUID), ACCESSION, PATIENT):
+        assert site.find(term, identity=False).ids == []
+    shown = site.ask("explain", ACCESSION)
+    assert (shown["known_as"], len(shown["studies"]), shown["stories"]) == (["accession"], 2, [])
+    nothing = site.node.cli("explain", "1.2.3.4.5")
+    assert (nothing.returncode, "nothing is known" in nothing.stderr) == (1, True)
 
 
 def test_the_story_of_an_instance_is_whole_and_names_nobody(site: Site) -> None:
