@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ def explain(term: str, identity: bool, everything: bool, limit: int, as_json: bo
     """Tell what became of what TERM names, and why.
 
     TERM is an instance's id; a UID of a study, series or instance, the original or the replaced one; a pseudonym; a
-    Patient ID; an accession number. A search by an original is recorded.
+    Patient ID; an accession number; or - for the first line of the standard input, since a command line can be seen by
+    others. A search by an original is recorded.
     """
     config = quiet_config()
     with opened_ledger(config, readonly=False) as ledger:
@@ -52,7 +54,10 @@ def search(config: Config, ledger: Ledger, term: str, limit: int) -> Found:
     from node.ledger.finding import find
     from node.story.past import Past
 
-    found = find(ledger.database, term, Past(config, ledger.database).scope, limit=limit)
+    past = Past(config, ledger.database)
+    past.secret  # noqa: B018 -- raises, with what is wrong: else originals would seem not to be there
+    term = sys.stdin.readline() if term == "-" else term
+    found = find(ledger.database, term.strip(), past.scope, limit=limit)
     if found.by_identity and ledger.trail is not None:
         from node.audit import kinds
 
@@ -70,10 +75,11 @@ def _stories(config: Config, ledger: Ledger, ids: list[str], identity: bool) -> 
     from node.audit import kinds
     from node.story.explain import explain as tell
     from node.story.explain import pseudonyms_of
+    from node.story.past import Past
 
-    told = []
+    told, past = [], Past(config, ledger.database)
     for one in ids:
-        story = tell(config, ledger.database, one, identity=identity)
+        story = tell(config, ledger.database, one, identity=identity, past=past)
         if story is None:
             continue
         ledger.looked_at(one)

@@ -31,17 +31,19 @@ _DECIDED = frozenset({"received", "discarded", "due"})  # events that a person's
 _WRITTEN_WITHIN = 120.0  # seconds between an event's time and that of its entry in the audit trail: one transaction
 
 
-def explain(config: Config, database: Database, instance_id: str, *, identity: bool = False) -> dict[str, Any] | None:
+def explain(
+    config: Config, database: Database, instance_id: str, *, identity: bool = False, past: Past | None = None
+) -> dict[str, Any] | None:
     """Return the story of an instance as plain data; None where there is no such id.
 
-    `identity` adds the original UIDs and the patient, as far as the maps have them.
+    `identity` adds the original UIDs and the patient, as far as the maps have them. `past` serves several stories.
 
     Raises
     ------
     LedgerError
         The ledger cannot be read.
     """
-    past = Past(config, database)
+    past = past or Past(config, database)
     with database.read() as connection:
         row = connection.execute(_INSTANCE, {"the_id": instance_id}).first()
         if row is None:

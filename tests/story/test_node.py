@@ -197,13 +197,12 @@ def test_a_look_goes_both_ways_and_is_recorded(site: Site, tmp_path: Path) -> No
     assert (there["replacement"], back["original"]) == (pseudonym, PATIENT)
     assert there["shift_days"] == back["shift_days"] < 0
     assert (there["known"], there["origin"]) == (True, "computed")
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        uid, new = (str(getattr(one, keyword)) for one in (site.original, site.sent))
-        assert site.ask("lookup", "original", uid)[0]["replacement"] == new
-        assert site.ask("lookup", "replacement", new)[0]["original"] == uid
-    (unknown,) = site.ask("lookup", "original", "MRN-NEVER-SEEN")
+    keywords = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    uids, new = ([str(getattr(one, keyword)) for keyword in keywords] for one in (site.original, site.sent))
+    *forward, unknown = site.ask("lookup", "original", *uids, "MRN-NEVER-SEEN")
+    assert [pair["replacement"] for pair in forward] == new
     assert not unknown["known"], "what would be handed out is said to be that"
-    assert site.node.cli("lookup", "replacement", "MRN-NEVER-SEEN").returncode == 1
+    assert [pair["original"] for pair in site.ask("lookup", "replacement", *new)] == uids
 
     many = tmp_path / "many.txt"
     many.write_text(f"{pseudonym}\n{site.sent.StudyInstanceUID}\n\n=1+1\n")
@@ -311,6 +310,7 @@ def test_a_held_instance_is_looked_at_and_cleaned_again_with_another_recipe(site
 def test_destinations_say_how_they_are(site: Site) -> None:
     site.run("pause", "archivenorth")
     try:
+        wait_for(lambda: "destination-paused" in site.node.log(), "the lanes have seen it")
         site.run("replay", str(site.sent.SOPInstanceUID), "--to", "archivenorth")
         (paused,) = site.ask("destinations").values()
         assert (paused["state"], paused["waiting"]) == ("paused", 1)
@@ -341,7 +341,7 @@ def test_a_support_bundle_has_no_value_no_secret_and_no_name(site: Site, tmp_pat
     assert [
         name for name in (*NAMES, secret, str(site.node.folder), str(site.sent.PatientID)) if name in everything
     ] == []
-    assert told["holds.json"]["by_reason"] == {"leak": 1}
+    assert told["holds.json"]["by_reason"] == {"leak": len(site.node.held())}
     assert told["holds.json"]["newest"][0]["tags"] == ["(0008,0080)"]
     assert told["counters.json"]["received"] == 5
     assert told["spool.json"]["retained"]["files"] >= 3

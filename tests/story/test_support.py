@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+import zipfile
 from pathlib import Path
 
 from node.config import load_config
 from node.support.log import tail
 from node.support.settings import plain
 from node.support.tokens import Tokens, tags_in
+from tests.support import REPOSITORY
+from tests.zygote import run
 
 
 def test_of_the_configuration_stay_numbers_switches_and_words_of_closed_lists(tmp_path: Path) -> None:
@@ -69,3 +75,19 @@ def test_of_the_log_stay_events_ids_and_numbers(tmp_path: Path) -> None:
         "tags": ["(0010,0010)"],
     }
     assert (two["event"], two["calling_ae_title"], two["times"]) == ("refused", "<ae 1>", 3)
+
+
+def test_of_a_node_whose_configuration_is_broken_there_is_a_bundle_too(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("node: {ae_title: DRMEIER}\nroutes: meier\n", encoding="utf-8")
+    done = run(
+        [sys.executable, "-m", "node", "support-bundle", "b.zip", "--config", "config.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert "MEIER" not in "".join(texts.values()).upper()
+    assert [one["kind"] for one in json.loads(texts["check.json"])].count("fault") >= 1
+    assert "cannot be loaded" in texts["problems.json"]
