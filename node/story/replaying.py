@@ -31,6 +31,7 @@ from node.errors import DatasetError, HoldInstance
 from node.instances import name_beside
 from node.ledger import Ledger
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Held, add_deliveries
+from node.ledger.copies import SUPERSEDED
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.schema import deliveries, derivations, instances, series
 from node.ledger.transactions import Row, Transaction
@@ -146,7 +147,11 @@ class _Work:
 
     def take(self, rows: Sequence[Row], *, dry_run: bool) -> None:
         """Make some instances ready, and their deliveries due."""
-        ready = [one for row in rows if (one := self._ready(row)) is not None]
+        try:
+            ready = [one for row in rows if (one := self._ready(row)) is not None]
+        except BaseException:
+            self._cleaning.forget()
+            raise
         if dry_run:
             self._cleaning.forget()
             for one in ready:
@@ -165,8 +170,10 @@ class _Work:
     def _ready(self, row: Row) -> _Ready | None:
         """Return an instance that can be sent; None where it cannot, which is noted."""
         route = self._past.route(row.route)
+        if row.state == "excluded" or row.delivery_reason == SUPERSEDED:
+            return None  # a rule does not want it, or another copy has taken its place: that one is sent
         if row.state != "cleaned":
-            self.result.miss(row, NOT_CLEANED, f"it is {row.state}")
+            self.result.miss(row, DISCARDED if row.state == "discarded" else NOT_CLEANED, f"it is {row.state}")
         elif route is None or self._destination not in route.to:
             self.result.miss(row, NO_ROUTE, f"its route {row.route} does not go there")
         elif row.delivery_state == "due":
@@ -204,6 +211,7 @@ class _Work:
             plan = self._past.plan_of_then(row.route, row.recipe_hash)
             assert plan is not None  # its route is there
             plan = replace(plan, alone=row.asked_recipe is not None)
+            self._spool.check_room(row.size)
             with contextlib.closing(open_original(path, row.id, self._config.node.sealing)) as original:
                 claimed, beside = _claimed(self._ledger, row), _beside(self._ledger, row, plan)
                 result = self._cleaning.again(claimed, plan, original, beside)
@@ -279,13 +287,14 @@ def _rows(destination: str) -> Select[Any]:
     mine = (deliveries.c.instance == instances.c.seq) & (deliveries.c.destination == destination)
     return (
         select(
-            *(instances.c[name] for name in (*_AS_CLAIMED, "sop_instance_uid", "state", "study")),
+            *(instances.c[name] for name in (*_AS_CLAIMED, "sop_instance_uid", "state", "study", "size")),
             instances.c.clean_sop_instance_uid,
             instances.c.clean_size,
             instances.c.clean_offset,
             series.c.study.label("keyed_study"),
             deliveries.c.seq.label("delivery"),
             deliveries.c.state.label("delivery_state"),
+            deliveries.c.reason.label("delivery_reason"),
             _IS_OPEN.label("is_open"),
             _IS_DERIVED.label("is_derived"),
         )

@@ -80,6 +80,17 @@ def test_what_nobody_may_send_is_named_with_its_reason(desk: Desk, deliver: Call
     assert other["reason"] == "not-of-its-route", "it goes where its route goes, and nowhere else"
 
 
+def test_of_two_copies_the_one_that_stands_is_sent(desk: Desk) -> None:
+    desk.configure(header="replace")
+    first = keep(desk, desk.receive(instance("1.2.9", said="one")))
+    desk.clean()
+    second = keep(desk, desk.receive(instance("1.2.9", said="two")))
+    desk.clean()
+    desk.deliver()
+    result = again(desk, first, second)
+    assert (result.again, result.missing) == ([second], []), "the first was replaced before it went"
+
+
 def test_a_destination_that_came_later_gets_it_for_the_first_time(desk: Desk, deliver: Callable[..., str]) -> None:
     name = deliver("1.2.9")
     desk.settings["routes"][0]["to"] = ["a", "b"]
