@@ -102,6 +102,25 @@ def compile_routes(config: Config) -> dict[str, Recipe]:
     return recipes
 
 
+def load_for_route(config: Config, route: Route, entries: Sequence[str]) -> Recipe:
+    """Load another recipe than the route's own for what came by it, checked as the route's is.
+
+    Raises RecipeError with all that stands against it.
+    """
+    functions, faults = site_functions(config)
+    vocabulary, more = site_vocabulary(config.vocabulary)
+    if faults or more:
+        raise RecipeError([*faults, *more])
+    recipe = load_entries(entries, config.file, functions, vocabulary, trial_text(config, route.project))
+    index = config.routes.index(route)
+    others = {one.name: one for one in config.routes if one.project == route.project and one.name != route.name}
+    recipes = {name: load_entries(one.recipe, config.file, functions, vocabulary) for name, one in others.items()}
+    faults = [*_unset_variables(recipe, route, index, config), *_two_modes(config, recipes | {route.name: recipe})]
+    if faults:
+        raise RecipeError(faults)
+    return recipe
+
+
 def date_modes(config: Config, recipes: Mapping[str, Recipe]) -> dict[str, str]:
     """Return by project whether its recipes move or keep dates, `moved` or `kept`; not where they do neither."""
     from node.recipe.method import date_mode

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.audit.actor import Actor, host_name
 from node.audit.messages import (
@@ -44,6 +44,7 @@ _APPLICATION, _LAUNCHER = Code("110150", "Application"), Code("110151", "Applica
 _SOURCE, _DESTINATION = Code("110153", "Source Role ID"), Code("110152", "Destination Role ID")
 _STUDY, _NODE_ID = Code("110180", "Study Instance UID"), Code("110182", "Node ID")
 _INSTANCE_ID = Code("instance-id", "Id of an instance in the node", "99DEIDNODE")
+_REPLACEMENT = Code("replacement", "Pseudonym or replaced UID", "99DEIDNODE")
 _ROUTE = Code("route", "Route of instances whose study has no replaced UID yet", "99DEIDNODE")
 
 _PERSON, _SYSTEM = 1, 2
@@ -159,6 +160,25 @@ def identity_seen(by: Actor, pseudonym: str, project: str) -> Message:
     return Message(PATIENT_RECORD, "R", (by.participant(),), (what,))
 
 
+def identities_seen(by: Actor, replacements: Sequence[str], project: str) -> list[Message]:
+    """Somebody has looked up which originals these pseudonyms and UIDs stand for, or the other way; none was found."""
+    details = (("project", project),)
+    if not replacements:
+        return [Message(PATIENT_RECORD, "R", (by.participant(),), (_project(project),), description="nothing found")]
+    messages = []
+    for start in range(0, len(replacements), _MOST_PEERS):
+        some = [
+            Object(_REPLACEMENT, one, "replacement", _PERSON, _PATIENT, details)
+            for one in replacements[start : start + _MOST_PEERS]
+        ]
+        messages.append(Message(PATIENT_RECORD, "R", (by.participant(),), tuple(some)))
+    return messages
+
+
+def _project(name: str) -> Object:
+    return Object(_NODE_ID, name, "project", _SYSTEM, _SECURITY_RESOURCE)
+
+
 def log_used(source: Source, by: Actor) -> Message:
     """Somebody has read the audit log (A.5.3.2)."""
     what = Object(URI, f"urn:deid-node:audit:{source.id}", "Security Audit Log", _SYSTEM, _SECURITY_RESOURCE)
@@ -194,6 +214,13 @@ def stopped_all(source: Source, by: Actor, *, is_stopped: bool) -> Message:
     """Somebody has stopped sending to all destinations, or let it go on (A.5.3.11)."""
     text = "forwarding stopped" if is_stopped else "forwarding goes on"
     return _alert(source, by, NETWORK_CONFIGURATION, (("destination", "all"),), SUCCESS, text)
+
+
+def sent_again(source: Source, by: Actor, destination: str, study: str, project: str, times: int) -> Message:
+    """Somebody has let instances of a study be sent to a destination once more (A.5.3.11)."""
+    details = (("destination", destination), ("project", project))
+    told = _alert(source, by, RESTRICTED_FUNCTION, details, SUCCESS, f"{times} instances are sent again")
+    return replace(told, objects=(*told.objects, Object(_STUDY, study, "study", _SYSTEM, _REPORT)))
 
 
 def chain_broken(source: Source) -> Message:

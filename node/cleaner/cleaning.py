@@ -13,8 +13,9 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from node import __version__
@@ -91,6 +92,24 @@ class Cleaning:
         with contextlib.closing(source):
             return self._cleaned_or_held(claimed, plan, source)
 
+    def again(self, claimed: Claimed, plan: Plan, original: Original, beside: str) -> Result:
+        """Clean an instance once more that went out under the plan's recipe; `beside` is what it was called then.
+
+        What its route wants to exclude since does not count. Raises as `clean`, and DatasetError.
+        """
+        make, check_room = self._scratch_of(claimed, original)
+        try:
+            with opened(original.mappable(), make, check_room, self._memory) as source:
+                identities = InstanceIdentities(plan.scope, self._ledger.maps, source.dataset, beside)
+                return self._apply(claimed, replace(plan, exclude=None), source, identities, sole=False)
+        except HoldInstance as hold:
+            return Held(claimed, hold.reason, hold.detail, plan.recipe.hash)
+
+    def drop(self, name: str) -> None:
+        """Throw away what was cleaned of one instance and not published."""
+        if name in self._drafts:
+            self._throw_away({name: self._drafts.pop(name)})
+
     def publish(self) -> None:
         """Put in place, durably, what was cleaned since the last time.
 
@@ -133,31 +152,31 @@ class Cleaning:
             return Held(claimed, HoldReason.UNPARSABLE, str(error))
 
     def _clean(self, claimed: Claimed, plan: Plan, original: Original) -> Result:
-        # What is inflated of a sealed original must not lie on the disk as it is.
-        check_room = check_memory if original.sealed else self._spool.check_room
-        make = new_memory if original.sealed else lambda: self._scratch(claimed.id)
+        make, check_room = self._scratch_of(claimed, original)
         with opened(original.mappable(), make, check_room, self._memory) as source:
             plan, sole = self._plan_of(claimed, plan, source)
-            whose = None
+            whose = place = None
             try:
                 identities = InstanceIdentities(plan.scope, self._ledger.maps, _as_named(claimed, source.dataset))
-                whose = identities.whose()
+                whose, place = identities.whose(), identities.place()
                 if self._ledger.withdrawals.any_in(claimed.project):
                     early = self._sorted_early(claimed, plan, whose)
                     if early is not None:
                         return early
                 note = rejection(claimed.sop_class_uid, source.dataset)
                 if note is not None and claimed.decision != REJECTION:
-                    return replace(self._reject(claimed, note), recipe_hash=plan.recipe.hash, whose=whose)
+                    held = self._reject(claimed, note)
+                    return replace(held, recipe_hash=plan.recipe.hash, whose=whose, place=place)
                 course = sorting.course(claimed, plan, whose, identities.is_of)
                 identities.beside = course.beside
                 result = self._apply(claimed, plan, source, identities, sole=sole)
             except HoldInstance as hold:
-                return Held(claimed, hold.reason, hold.detail, plan.recipe.hash, whose)
+                return Held(claimed, hold.reason, hold.detail, plan.recipe.hash, whose, place=place)
             if isinstance(result, Clean):
                 changes: dict[str, Any] = {
                     "destinations": course.destinations,
                     "whose": whose,
+                    "place": place,
                     "replaces": course.replaces,
                 }
                 if plan.viewed is not None:
@@ -191,9 +210,11 @@ class Cleaning:
     def _plan_of(self, claimed: Claimed, plan: Plan, source: Source) -> tuple[Plan, bool]:
         """Return the plan for an instance's study, and whether no other recipe may have begun it meanwhile.
 
-        Raises HoldInstance where the study began under a recipe that can no longer be applied, or was recalled and
-        would go out as it did.
+        Raises HoldInstance where the study began under a recipe that can no longer be applied, where a person chose one
+        that cannot, or where it was recalled and would go out as it did.
         """
+        if claimed.asked_recipe is not None and plan.recipes is not None:
+            return replace(plan, recipe=plan.recipes.asked(claimed.asked_recipe), alone=True), False
         if claimed.recalled is not None and claimed.recalled[1:] == (plan.recipe.hash, __version__):
             raise HoldInstance(
                 HoldReason.RECALLED,
@@ -207,6 +228,12 @@ class Cleaning:
             return plan, True
         recipe = plan.kept.recipe_of(began)
         return (plan, False) if recipe is None else (replace(plan, recipe=recipe), True)
+
+    def _scratch_of(self, claimed: Claimed, original: Original) -> tuple[Callable[[], int], Callable[[int], None]]:
+        """What makes a place for what is inflated: of a sealed original it must not lie on the disk as it is."""
+        if original.sealed:
+            return new_memory, check_memory
+        return partial(self._scratch, claimed.id), self._spool.check_room
 
     def _scratch(self, name: str) -> int:
         """A file that lives as long as it is open."""
@@ -383,4 +410,5 @@ def _handed(plan: Plan, identities: InstanceIdentities, *, sole: bool) -> Handed
         identities.study,
         plan.recipe.hash,
         sole,
+        plan.alone,
     )

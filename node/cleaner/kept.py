@@ -19,7 +19,8 @@ from node.recipe import Recipe, RecipeText
 from node.spool import sync_folder
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_WAYS = "go back to what it was, or set recipe_change: now; reload, release"
+_BEGAN = "the study began under", "set recipe_change: now; reload, release"
+_ASKED = "a person chose", "release it with a recipe of now"
 
 
 @dataclass(slots=True)
@@ -52,6 +53,20 @@ class KeptRecipes:
         except OSError as error:
             raise SpoolError(f"the recipe cannot be kept in {self.folder} ({error.strerror})") from None
 
+    def asked(self, wanted: str) -> Recipe:
+        """Return the recipe that a person chose for an instance of the route. Raises HoldInstance as `recipe_of`."""
+        found = self._loaded.get(wanted)
+        if found is None:
+            found = self._loaded[wanted] = self._load(wanted, _ASKED)
+        return found
+
+    def past(self, wanted: str) -> Recipe:
+        """Return the recipe of a hash, of whichever route it was kept for. Raises HoldInstance as `recipe_of`."""
+        if not self._file(wanted).exists():
+            for other in self._elsewhere(wanted):
+                return KeptRecipes(other.parent, self.now).past(wanted)
+        return self.now if wanted == self.now.hash else self.asked(wanted)
+
     def recipe_of(self, wanted: str) -> Recipe | None:
         """Return the recipe of a hash, or None where it is one of another route.
 
@@ -64,23 +79,21 @@ class KeptRecipes:
         if found is None:
             if not self._file(wanted).exists() and any(self._elsewhere(wanted)):
                 return None
-            found = self._loaded[wanted] = self._load(wanted)
+            found = self._loaded[wanted] = self._load(wanted, _BEGAN)
         return found
 
-    def _load(self, wanted: str) -> Recipe:
+    def _load(self, wanted: str, words: tuple[str, str]) -> Recipe:
+        said, ways = words
         try:
             kept = json.loads(self._file(wanted).read_text(encoding="utf-8"))
             found = self.now.with_texts([RecipeText(str(one["name"]), str(one["text"])) for one in kept["texts"]])
         except (OSError, ValueError, LookupError, TypeError):
-            raise _hold(
-                f"the study began under the recipe {wanted[:12]}, which is not kept: set recipe_change: now; "
-                "reload, release"
-            ) from None
+            raise _hold(f"{said} the recipe {wanted[:12]}, which is not kept: {ways}") from None
         except RecipeError:
             found = None
         if found is None or found.hash != wanted:
             what = "the site's functions or words have changed since, or the program's"
-            raise _hold(f"the study began under the recipe {wanted[:12]}, and {what}: {_WAYS}")
+            raise _hold(f"{said} the recipe {wanted[:12]}, and {what}: go back to what it was, or {ways}")
         return found
 
     def _elsewhere(self, wanted: str) -> Iterator[Path]:
@@ -88,7 +101,7 @@ class KeptRecipes:
 
     def _file(self, wanted: str) -> Path:
         if _HASH.fullmatch(wanted) is None:
-            raise _hold(f"the study's recipe is not known: {_WAYS}")
+            raise _hold("its recipe is not known: set recipe_change: now; reload, release")
         return self.folder / f"{wanted}.json"
 
 

@@ -43,19 +43,10 @@ class Finding:
 @config_option
 def check(strict: bool, as_json: bool) -> int:
     """Check the configuration, the recipes, the folders and the destinations."""
-    from node.cli.faults import load_all
     from node.log import setup_logging
 
     setup_logging("human", "error", "deid-node")
-    config, faults = load_all(config_path())
-    findings = [
-        Finding("note", "SQLite", f"version {sqlite3.sqlite_version}"),
-        *sqlite_findings(sqlite3.sqlite_version),
-    ]
-    if config is not None:
-        findings += _of_node(config)
-        if not faults:
-            findings += _of_recipes(config)
+    _, faults, findings = look(config_path())
     failed = bool(faults) or any(
         one.kind == "fault" or (strict and one.strict and one.kind == "warning") for one in findings
     )
@@ -64,6 +55,22 @@ def check(strict: bool, as_json: bool) -> int:
     else:
         _print(faults, findings)
     return WRONG if failed else 0
+
+
+def look(path: Path) -> tuple[Config | None, list[Fault], list[Finding]]:
+    """Return the configuration (None where it has faults), all faults, and what else there is to say."""
+    from node.cli.faults import load_all
+
+    config, faults = load_all(path)
+    findings = [
+        Finding("note", "SQLite", f"version {sqlite3.sqlite_version}"),
+        *sqlite_findings(sqlite3.sqlite_version),
+    ]
+    if config is not None:
+        findings += _of_node(config)
+        if not faults:
+            findings += _of_recipes(config)
+    return config, faults, findings
 
 
 def _plain(faults: list[Fault]) -> list[dict[str, Any]]:

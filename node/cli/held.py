@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,9 @@ from node.cli.common import WRONG, add_row, ago, config_option, console, opened_
 from node.errors import HoldReason
 
 if TYPE_CHECKING:
+    from node.config import Config
     from node.ledger import Ledger
+    from node.story.views import View
 
 ALL = 1_000_000_000
 _LEAK = (
@@ -33,7 +36,7 @@ _KEPT = {
 @click.group()
 @config_option
 def held() -> None:
-    """List, show, release or discard what is held."""
+    """List, show, preview, release or discard what is held."""
 
 
 @held.command("list")
@@ -117,7 +120,61 @@ def _choice(command: Any) -> Any:
 
 
 @held.command()
+@click.argument("instance")
+@click.option("--recipe", "recipes", metavar="RECIPE", multiple=True, help="Beside the recipe of now; repeatable.")
+@click.option("--values", is_flag=True, help="With values, before and after: whose it is; this is recorded.")
+@click.option("--all", "everything", is_flag=True, help="Also elements that stay as they are.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@config_option
+def preview(instance: str, recipes: tuple[str, ...], values: bool, everything: bool, as_json: bool) -> int:
+    """Show what its route's recipe of now does to a held instance, or what another would do otherwise."""
+    from dataclasses import replace
+
+    from node.cli.preview import show, show_differences
+    from node.story.recleaning import look_at
+    from node.story.views import masked
+
+    config = quiet_config()
+    with opened_ledger(config, readonly=False) as ledger:
+        looked = look_at(config, ledger.database, instance, _entries(recipes))
+        if looked is None:
+            return _unknown(instance)
+        ledger.looked_at(instance)
+        if values:
+            _identity_shown(ledger, instance)
+    if looked.other is not None:
+        show_differences(looked.now, looked.other, mask=not values, note="", as_json=as_json)
+        return WRONG if _stays(looked.other, looked.gate) else 0
+    rows = [row for row in looked.now.rows if everything or row.what != "kept" or row.before != row.after]
+    show(replace(looked.now, rows=rows if values else [masked(row) for row in rows]), "", as_json)
+    return WRONG if _stays(looked.now, looked.gate) else 0
+
+
+def _entries(recipes: tuple[str, ...]) -> list[str]:
+    """Recipes as the configuration has them: a path counts from the folder where the command runs."""
+    from node.config.model import is_recipe_path
+
+    return [str(Path(one).resolve()) if is_recipe_path(one) else one for one in recipes]
+
+
+def _stays(view: View, gate: str) -> bool:
+    """Whether the instance would be held again."""
+    return view.held is not None or (bool(view.leaks) and gate != "report")
+
+
+def _identity_shown(ledger: Ledger, instance: str) -> None:
+    from node.audit import kinds
+    from node.ledger.finding import find
+
+    assert ledger.trail is not None, "opened for writing"
+    study = find(ledger.database, instance, lambda _project: None, identity=False).studies[0]
+    shown = study["pseudonym"] or study["study"] or instance
+    ledger.record(*kinds.identities_seen(ledger.trail.by, [shown], study["project"]))
+
+
+@held.command()
 @_choice
+@click.option("--recipe", "recipes", metavar="RECIPE", multiple=True, help="Clean it with another recipe; recorded.")
 @click.option("--despite-leak", is_flag=True, help="Let go what shows identity, as it was found; this is recorded.")
 @click.option(
     "--despite-pixel-risk", is_flag=True, help="Let go images that show nobody: you looked at them; this is recorded."
@@ -136,6 +193,7 @@ def release(
     reason: str | None,
     way: str | None,
     study: str | None,
+    recipes: tuple[str, ...],
     **despite: bool,
 ) -> int:
     """Run the step again that held them; nothing uncleaned is ever sent."""
@@ -146,11 +204,16 @@ def release(
         raise click.UsageError("an instance is held for one reason: say --as or one --despite.")
     if chosen_flag and everything:
         raise click.UsageError(f"--despite-{chosen_flag} takes ids: each instance has to be looked at.")
-    with opened_ledger(quiet_config(), readonly=False) as ledger:
-        let_go = _letting_go(ledger, chosen_flag, way)
+    if recipes and (chosen_flag or way):
+        raise click.UsageError("--recipe cleans it again: say nothing else of it.")
+    config = quiet_config()
+    with opened_ledger(config, readonly=False) as ledger:
+        let_go = _with_recipe(config, ledger, recipes) if recipes else _letting_go(ledger, chosen_flag, way)
         chosen = _chosen(ledger, instances, everything, reason)
         failed = [one for one in chosen if not let_go(one)]
-        kept = {} if chosen_flag or way else {one: text for one in failed if (text := _why_kept(ledger, one))}
+        kept = (
+            {} if chosen_flag or way or recipes else {one: text for one in failed if (text := _why_kept(ledger, one))}
+        )
     for instance, text in kept.items():
         click.echo(text.format(instance), err=True)
     return _report("released", chosen, failed, said=kept)
@@ -180,6 +243,12 @@ def _letting_go(ledger: Ledger, despite: str, way: str | None) -> Callable[[str]
     if despite in (HoldReason.LEAK, HoldReason.PIXEL_RISK):
         return partial(ledger.release_despite, HoldReason(despite))
     return partial(ledger.release_as, way or despite) if way or despite else ledger.release
+
+
+def _with_recipe(config: Config, ledger: Ledger, recipes: tuple[str, ...]) -> Callable[[str], bool]:
+    from node.story.recleaning import Recleaner
+
+    return Recleaner(config, ledger, _entries(recipes)).release
 
 
 def _why_kept(ledger: Ledger, instance: str) -> str:

@@ -87,6 +87,18 @@ class ProjectKeys:
         who = _fields() if patient is None else _patient_message(patient)
         return f"{_keyed_hex(self._whose, who)}/{_keyed_hex(self._whose, _fields('study', study.strip(PADDING), ''))}"
 
+    def whose_patient(self, patient: PatientKey) -> str:
+        """Return the patient's part of `whose`."""
+        return _keyed_hex(self._whose, _patient_message(patient))
+
+    def accession(self, number: str) -> str:
+        """Return a keyed number for an Accession Number, by which it is found; it never leaves the ledger.
+
+        Empty stays empty.
+        """
+        trimmed = cleaned(number)
+        return _keyed_hex(self._whose, _fields("accession", trimmed, "", "")) if trimmed else ""
+
     def shift_days(self, patient: PatientKey) -> int:
         """Return by how many days a patient's dates move: negative, so never into the future. Raises ValueError."""
         return self.forms.shift.days(_keyed_number(self._shift, _patient_message(patient)))

@@ -9,7 +9,7 @@ identities  replacements for one instance, by map and by key
 """
 
 from node.instances.content import Content, masked
-from node.instances.identities import InstanceIdentities, Maps, NoMaps, name_beside
+from node.instances.identities import InstanceIdentities, Maps, NoMaps, Place, name_beside
 from node.instances.output import expected_bytes, pieces, write_cleaned, write_deflated, write_segments
 from node.instances.scope import Scope, make_scope
 from node.instances.scratch import Scratch
@@ -20,6 +20,7 @@ __all__ = [
     "InstanceIdentities",
     "Maps",
     "NoMaps",
+    "Place",
     "Scope",
     "Scratch",
     "Source",

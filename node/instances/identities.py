@@ -9,7 +9,7 @@ Guarantees
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from node.errors import DatasetError, HoldInstance, HoldReason
 from node.identity import PatientKey
@@ -21,10 +21,26 @@ _STUDY_AS_PATIENT = "urn:study-instance-uid"  # the issuer of a patient who is k
 _PATIENT_ID = 0x00100020
 _ISSUER_OF_PATIENT_ID = 0x00100021
 _STUDY_INSTANCE_UID = 0x0020000D
+_SERIES_INSTANCE_UID = 0x0020000E
+_ACCESSION_NUMBER = 0x00080050
 
 
 _WHOSE = (SPECIFIC_CHARACTER_SET, _PATIENT_ID, _ISSUER_OF_PATIENT_ID, _STUDY_INSTANCE_UID)
+_PLACED = (*_WHOSE, _SERIES_INSTANCE_UID, _ACCESSION_NUMBER)
 _BESIDE = "#"  # in no UID
+
+
+class Place(NamedTuple):
+    """By what an instance is found again, keyed: what the original has none of is empty.
+
+    The replacements that the keys alone give the UIDs of its study and series, and keyed numbers of its accession
+    number and patient, which never leave the ledger.
+    """
+
+    study: str
+    series: str
+    accession: str
+    patient: str
 
 
 def name_beside(sop_instance_uid: str, digest: bytes) -> str:
@@ -147,6 +163,21 @@ class InstanceIdentities:
 
     def _whose(self) -> str:
         return self.scope.keys.whose(self._find(), self.original.text(_STUDY_INSTANCE_UID) or "")
+
+    def place(self) -> Place | None:
+        """By what the instance is found; None where that cannot be read."""
+        try:
+            return self.original.once(("place", self.scope), _PLACED, self._place)
+        except DatasetError:
+            return None
+
+    def _place(self) -> Place:
+        keys, key = self.scope.keys, self._find()
+        study, series, number = (
+            self.original.text(tag) or "" for tag in (_STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID, _ACCESSION_NUMBER)
+        )
+        patient = "" if key is None else keys.whose_patient(key)
+        return Place(keys.uid(study), keys.uid(series), keys.accession(number), patient)
 
     def is_of(self, study: str | None) -> bool:
         """Whether the maps say that a study, by its keyed replacement, is this instance's and its patient's."""

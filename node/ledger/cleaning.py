@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, insert, select, update
 from node import __version__
 from node.derived import Derived
 from node.errors import Collision, HoldReason, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
+from node.instances import Place
 from node.ledger.commissioning import Viewing, hold_for_release
 from node.ledger.copies import AGAIN, ONLY_AGAIN, Copy, Replacement, Sent, has_copies, look, note, sent_of, spoken_of
 from node.ledger.database import Database
@@ -29,6 +30,7 @@ from node.ledger.review import note_texts
 from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.sending import finish
 from node.ledger.sentseries import SentSeries, SeriesBook
+from node.ledger.series import SeriesNumbers
 from node.ledger.transactions import Transaction
 from node.ledger.withdrawals import WITHDRAWN, Withdrawals
 
@@ -55,6 +57,7 @@ class Claimed:
     recipe_hash: str | None = None
     digest: bytes = b""
     decision: str | None = None
+    asked_recipe: str | None = None
     others: tuple[Copy, ...] = ()
     behind: bool = False
     recalled: Recalled | None = None
@@ -82,6 +85,7 @@ class Clean:
     derived: Derived | None = None
     whose: str | None = None
     replaces: bool = False
+    place: Place | None = None
     superseded: tuple[str, ...] = ()
     viewing: Viewing | None = None
     texts: tuple[tuple[str, str], ...] = ()
@@ -98,6 +102,7 @@ class Held:
     recipe_hash: str | None = None
     whose: str | None = None
     about: tuple[int, ...] = ()
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,7 @@ _COLUMNS = (
     instances.c.recipe_hash,
     instances.c.digest,
     instances.c.decision,
+    instances.c.asked_recipe,
 )
 
 
@@ -151,7 +157,8 @@ class CleaningLedger:
     owner: str
     maps: LedgerMaps = field(init=False)
     withdrawals: Withdrawals = field(default_factory=Withdrawals)
-    _series: SeriesBook = field(default_factory=SeriesBook)
+    series: SeriesNumbers = field(init=False, default_factory=SeriesNumbers)
+    _sent: SeriesBook = field(default_factory=SeriesBook)
 
     def __post_init__(self) -> None:
         self.maps = LedgerMaps(self.database)
@@ -228,20 +235,22 @@ class CleaningLedger:
 
         An instance whose map entries collide is held instead, alone.
         """
-        self._series.committed(done=False)
+        self._sent.committed(done=False)
         try:
-            with self.database.write(durable=True) as connection:
+            with self.series.committed(), self.database.write(durable=True) as connection:
                 # Once more, in the transaction that makes them sendable: consent may have been withdrawn meanwhile.
                 self.withdrawals.refresh(connection)
                 settled = [done for result in results if (done := self._settle(connection, result)) is not None]
         except Collision as error:
             if len(results) > 1:
                 return [one for result in results for one in self.settle([result])]
-            whose = results[0].whose if isinstance(results[0], Clean) else None
-            held = Held(results[0].claimed, *_collided(error), whose=whose)
-            with self.database.write(durable=True) as connection:
+            first = results[0] if isinstance(results[0], Clean) else None
+            whose = first.whose if first else None
+            place = first.place if first and not isinstance(error, ProjectClosed) else None
+            held = Held(results[0].claimed, *_collided(error), whose=whose, place=place)
+            with self.series.committed(), self.database.write(durable=True) as connection:
                 return [held] if self._settle(connection, held) is not None else []
-        self._series.committed(done=True)
+        self._sent.committed(done=True)
         for result in settled:
             if isinstance(result, Clean):
                 self.maps.remember(result.claimed.project, result.handed)
@@ -266,6 +275,16 @@ class CleaningLedger:
                 {"the_seq": claimed.seq, "the_owner": self.owner, "due_at": time.time() + seconds, "lease_owner": None},
             )
 
+    def _placed(self, connection: Transaction, result: Result) -> dict[str, object]:
+        """Return the numbers of an instance's series: by which it is found, and in which it went out."""
+        found: dict[str, object] = {}
+        project = result.claimed.project
+        if isinstance(result, Clean | Held) and result.place is not None:
+            found["series"] = self.series.number(connection, project, result.place)
+        if isinstance(result, Clean) and result.sent_in is not None:
+            found["sent_series"] = self._sent.number(connection, project, result.sent_in)
+        return found
+
     def _settle(self, connection: Transaction, result: Result) -> Result | None:
         """Write one result; None where it is not ours to write, or not yet."""
         mine = {"the_seq": result.claimed.seq, "the_owner": self.owner, "lease_owner": None}
@@ -275,10 +294,8 @@ class CleaningLedger:
         if isinstance(result, Clean | Held) and self.withdrawals.blocks(result.claimed.project, result.whose):
             connection.execute(_MINE, {**mine, "due_at": time.time()})
             return None
-        written = _written(result)
-        if isinstance(result, Clean) and result.sent_in is not None:
-            written["sent_series"] = self._series.number(connection, result.claimed.project, result.sent_in)
-        if connection.execute(_MINE, {**mine, **written}).rowcount != 1:
+        values = _written(result) | self._placed(connection, result)
+        if connection.execute(_MINE, {**mine, **values}).rowcount != 1:
             return None
         if isinstance(result, Held):
             note(connection, result.claimed.seq, result.about)

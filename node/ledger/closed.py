@@ -26,6 +26,7 @@ from node.ledger.schema import (
     patient_map,
     projects,
     sent_series,
+    series,
     study_map,
     uid_map,
 )
@@ -79,6 +80,7 @@ def destroy(database: Database, project: str) -> None:
         connection.execute(update(sent_series).where(sent_series.c.project == project).values(device=None))
         for table in (*_MAPS.values(), mixed_studies, projects, devices):
             connection.execute(delete(table).where(table.c.project == project))
+        connection.execute(update(series).where(series.c.project == project).values(accession="", patient=""))
         count(connection, project, counts)
         forget_texts(connection, project)
     _blank(database, project)

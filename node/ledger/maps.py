@@ -55,6 +55,8 @@ class Handed:
         The hash of the recipe; empty where it is not known.
     sole
         Whether the study must not have begun under another recipe.
+    alone
+        Whether the recipe was chosen for this instance: then the study does not begin under it, and has another one.
     """
 
     epoch: int = 1
@@ -64,6 +66,7 @@ class Handed:
     study: tuple[str, str] | None = None
     recipe: str = ""
     sole: bool = False
+    alone: bool = False
 
 
 @dataclass(slots=True)
@@ -130,6 +133,9 @@ class LedgerMaps:
         self._write_patients(connection, project, handed)
         if handed.study is not None:
             self._write_study(connection, project, *handed.study)
+            if handed.alone:
+                connection.execute(_MIXED, {"project": project, "study": handed.study[0]})
+                return
             self._write_recipe(connection, (project, handed.study[0], handed.recipe), sole=handed.sole)
 
     def remember(self, project: str, handed: Handed) -> None:
@@ -144,7 +150,8 @@ class LedgerMaps:
             _cache(self._patients_today, (project, handed.epoch, issuer, patient_id), (pseudonym, shift))
         if handed.study is not None:
             _cache(self._studies, (project, handed.study[0]), handed.study[1])
-            _cache(self._recipes, (project, handed.study[0], handed.recipe), True)
+            if not handed.alone:
+                _cache(self._recipes, (project, handed.study[0], handed.recipe), True)
 
     def _write_study(self, connection: Transaction, project: str, study: str, pseudonym: str) -> None:
         if self._studies.get((project, study)) == pseudonym:

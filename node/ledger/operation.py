@@ -76,7 +76,7 @@ class Ledger:
         """Counts of the whole, per route and per destination, as `deid-node status --json` prints them."""
         with self.database.read() as connection:
             routes = self._routes(connection)
-            where = self._destinations(connection)
+            where = self.destinations_in(connection)
             repeats = connection.execute(select(func.sum(tallies.c.n)).where(tallies.c.repeat > 0)).scalar() or 0
             mixed = connection.execute(select(func.count()).select_from(mixed_studies)).scalar() or 0
             alerting = [one.told() for one in of_instances(connection)]
@@ -252,6 +252,10 @@ class Ledger:
                     lease_owner=None,
                 )
             ).rowcount
+            if released and self.trail is not None:
+                self.trail.append(
+                    connection, kinds.restricted(self.trail.source, self.trail.by, f"released: {decision}", instance_id)
+                )
         return released > 0
 
     def release(self, instance_id: str) -> bool:
@@ -270,6 +274,7 @@ class Ledger:
                     outcome="in_flight",
                     reason=None,
                     detail="released",
+                    asked_recipe=None,
                     strikes=0,
                     due_at=now,
                     changed_at=now,
@@ -292,7 +297,10 @@ class Ledger:
                     lease_owner=None,
                 )
             ).rowcount
-            note_released(connection, instance_id, self.trail)
+            if released:
+                note_released(connection, instance_id, self.trail)
+            if released and self.trail is not None:
+                self.trail.append(connection, kinds.accessed(self.trail.by, instance_id, "U", "released"))
         return released > 0
 
     def discard(self, instance_id: str, spool: Spool) -> bool:
@@ -384,23 +392,26 @@ class Ledger:
         return routes
 
     @staticmethod
-    def _destinations(connection: Transaction) -> dict[str, dict[str, Any]]:
+    def no_deliveries() -> dict[str, Any]:
+        """A destination for which nothing has come yet."""
+        return {
+            "delivered": 0,
+            "waiting": 0,
+            "held": 0,
+            "discarded": 0,
+            "next_try": None,
+            "last_error": None,
+            "paused": False,
+            "last_success": None,
+        }
+
+    @classmethod
+    def destinations_in(cls, connection: Transaction) -> dict[str, dict[str, Any]]:
+        """The destinations that the ledger knows, as `status` has them."""
         found: dict[str, dict[str, Any]] = {}
 
         def entry(name: str) -> dict[str, Any]:
-            return found.setdefault(
-                name,
-                {
-                    "delivered": 0,
-                    "waiting": 0,
-                    "held": 0,
-                    "discarded": 0,
-                    "next_try": None,
-                    "last_error": None,
-                    "paused": False,
-                    "last_success": None,
-                },
-            )
+            return found.setdefault(name, cls.no_deliveries())
 
         counted = select(delivery_tallies).where(delivery_tallies.c.n > 0)
         for row in connection.execute(counted.where(*not_the_canarys(delivery_tallies.c.destination))):

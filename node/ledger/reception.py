@@ -29,7 +29,10 @@ _MOST_REFUSALS = 5000
 
 
 class Received(NamedTuple):
-    """One instance as it came: who sent it, what the command said, how many bytes, and their digest."""
+    """One instance as it came: who sent it, what the command said, how many bytes, and their digest.
+
+    `certificate` are the names in the sender's; None where it showed none.
+    """
 
     id: str
     received_at: float
@@ -43,6 +46,7 @@ class Received(NamedTuple):
     transfer_syntax_uid: str
     size: int
     digest: bytes
+    certificate: str | None = None
 
     def row(self, columns: Columns) -> dict[str, object]:
         """The row's values, as they stand in its columns; a new instance is received and at once due."""

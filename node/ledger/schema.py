@@ -73,6 +73,12 @@ instances = Table(
     Column("decision", Text),
     # The series that it went out in (`sent_series.seq`); null where an earlier version of the program cleaned it.
     Column("sent_series", Integer),
+    # Its series; null where that could not be read, and where an earlier version of the program cleaned it.
+    Column("series", Integer, ForeignKey("series.seq")),
+    # The hash of the recipe that a person chose for this instance alone.
+    Column("asked_recipe", Text),
+    # The names in its sender's certificate; null where it showed none.
+    Column("certificate", Text),
     UniqueConstraint("id", name="instances_id"),
     CheckConstraint("state IN ('received', 'cleaned', 'held', 'excluded', 'discarded')", name="instances_state"),
     CheckConstraint("outcome IN ('in_flight', 'delivered', 'held', 'excluded', 'discarded')", name="instances_outcome"),
@@ -94,6 +100,32 @@ Index(
     instances.c.changed_at,
     sqlite_where=text("state = 'held' AND reason IN ('patient-corrected', 'rejection-note')"),
 )
+
+Index("instances_series", instances.c.series, sqlite_where=text("series IS NOT NULL"))
+# Those of an earlier version of the program.
+Index(
+    "instances_study",
+    instances.c.project,
+    instances.c.study,
+    sqlite_where=text("series IS NULL AND study IS NOT NULL"),
+)
+
+# By what instances are found, keyed: replacements of the UIDs of study and series, and keyed numbers of the accession
+# number and the patient (`node.instances.Place`); empty where an instance has none.
+series = Table(
+    "series",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("study", Text, nullable=False),
+    Column("series", Text, nullable=False),
+    Column("accession", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+)
+Index("series_study", series.c.project, series.c.study)
+Index("series_series", series.c.project, series.c.series)
+Index("series_accession", series.c.project, series.c.accession, sqlite_where=text("accession > ''"))
+Index("series_patient", series.c.project, series.c.patient, sqlite_where=text("patient > ''"))
 
 # The instances that a held rejection note speaks of.
 rejections = Table(
@@ -290,7 +322,9 @@ study_map = Table(
     sqlite_with_rowid=False,
 )
 
-# Those of which instances went out under another recipe than the first one.
+Index("study_map_pseudonym", study_map.c.project, study_map.c.pseudonym)
+
+# Those of which instances went out under another recipe than the first one, or under one chosen for them alone.
 mixed_studies = Table(
     "mixed_studies",
     metadata,
@@ -380,6 +414,7 @@ audit = Table(
     Column("message", Text, nullable=False),
     Column("mac", LargeBinary, nullable=False),
 )
+Index("audit_at", audit.c.at)
 
 # What was done since the ledger began, in numbers that only grow (`node.ledger.meters`).
 meters = Table(

@@ -175,6 +175,8 @@ class SendingLedger:
                 elif settlement.verdict is Verdict.DELIVERED:
                     delivered.append(settlement.due)
             done = finish(connection, [due.instance for due in delivered])
+            if delivered:
+                connection.execute(_SUCCESS, {"name": self.destination, "last_success_at": now})
         return [due for due in delivered if due.instance in done]
 
     def harden(self) -> None:
@@ -321,6 +323,10 @@ def _late(settlement: Settlement, values: dict[str, object]) -> dict[str, object
     return late
 
 
+_ANSWERED = upsert(destinations)
+_SUCCESS = _ANSWERED.on_conflict_do_update(
+    index_elements=[destinations.c.name], set_={"last_success_at": _ANSWERED.excluded.last_success_at}
+)
 _NOW: ColumnElement[Any] = bindparam("now", type_=Float)
 # What was never tried waits for nothing, whatever its time says, and nothing waits longer than it ever would: both
 # only look later than now because the clock was set back.

@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 
 from node.dicomnet import Peer, StoreRequest
+from node.log import clean_text
 from node.part10 import FileMeta, MetaTemplate
+
+_LONGEST_NAMES = 300
 
 
 class Origin:
@@ -26,6 +29,7 @@ class Origin:
         self.peer = peer
         self.route = route
         self.project = project
+        self.certificate = certificate_of(peer) or None
         self.instances = 0  # begun so far
         self._sender = f"dicom://{_host(peer.address)}:{peer.port}"
         self._receiver = f"dicom://{listening}"
@@ -60,6 +64,11 @@ class Origin:
                 receiving_address=self._receiver,
             )
         )
+
+
+def certificate_of(peer: Peer) -> str:
+    """The names in a peer's certificate as the ledger keeps them: on one line, bounded."""
+    return clean_text(", ".join(peer.certificate_names), _LONGEST_NAMES)
 
 
 def _host(address: str) -> str:

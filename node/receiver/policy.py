@@ -22,12 +22,13 @@ from node.ledger.meters import REFUSED, UNAVAILABLE
 from node.ledger.reception import CONTEXT, Refusal, count_refusals
 from node.log import clean_text, event
 from node.receiver.door import Door
-from node.receiver.origin import Origin
+from node.receiver.origin import Origin, certificate_of
 from node.receiver.writer import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, Intake, SpoolWriter
 from node.routing import Rejection, Router
 from node.shared import Full
 
 LOGGER = logging.getLogger("node.receiver")
+_LONGEST_SYNTAXES = 300
 
 NOT_AT_THIS_LISTENER = Rejection(1, 1, 7, "this listener does not have the called AE title (called_ae)")
 LIMIT_REACHED = Rejection(2, 3, 2, "all associations of the node are taken (node.max_associations)")
@@ -35,7 +36,6 @@ PEER_LIMIT_REACHED = Rejection(2, 3, 2, "all associations that this peer may hav
 _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1, leniently: scanners do send components with leading zeros
 _CLASS_UID = re.compile(r"[0-9.]{0,64}")  # without one an instance can be kept: it is held, for its UIDs differ
 _MOST_KINDS_OF_REFUSAL = 1000
-_LONGEST_NAMES = 300
 _KINDS = {
     NOT_AT_THIS_LISTENER: "listener",
     LIMIT_REACHED: "node-limit",
@@ -89,7 +89,7 @@ class NodePolicy:
         rejection = self._rejection(peer, verification_only)
         if rejection is not None:
             kind = _KINDS.get(rejection, "echo" if verification_only else "association")
-            self._refusals.count(_refusal(kind, peer, _certificate(peer)))
+            self._refusals.count(_refusal(kind, peer, certificate_of(peer)))
             event(
                 LOGGER,
                 "rejected",
@@ -176,7 +176,7 @@ class NodePolicy:
         return self._not_understood(peer, "instance-size", f"larger than {most} (limits.instance_size)")
 
     def _not_understood(self, peer: Peer, kind: str, why: str) -> StoreAnswer:
-        self._refusals.count(_refusal(kind, peer, _certificate(peer)))
+        self._refusals.count(_refusal(kind, peer, certificate_of(peer)))
         event(
             LOGGER,
             "refused-instance",
@@ -191,7 +191,7 @@ class NodePolicy:
     def refused_contexts(self, peer: Peer, refused: list[tuple[str, list[str]]]) -> None:
         """Count what the sender proposed and could not have: those instances never come."""
         for abstract_syntax, syntaxes in refused:
-            proposed = clean_text(" ".join(sorted(syntaxes)), _LONGEST_NAMES)
+            proposed = clean_text(" ".join(sorted(syntaxes)), _LONGEST_SYNTAXES)
             self._refusals.count(replace(_refusal(CONTEXT, peer, abstract_syntax), syntaxes=proposed))
             event(
                 LOGGER,
@@ -219,8 +219,3 @@ class NodePolicy:
 
 def _refusal(kind: str, peer: Peer, about: str) -> Refusal:
     return Refusal(kind, peer.calling_ae_title, peer.called_ae_title, peer.address, about)
-
-
-def _certificate(peer: Peer) -> str:
-    """The names in a peer's certificate as the ledger keeps them: on one line, bounded."""
-    return clean_text(", ".join(peer.certificate_names), _LONGEST_NAMES)

@@ -202,4 +202,5 @@ class SpoolWriter:
             request.transfer_syntax_uid,
             self._size,
             self._digest.digest(),
+            origin.certificate,
         )

@@ -77,6 +77,9 @@ def test_from_tls_to_tls_every_byte_that_no_rule_touches_is_the_same(
     assert done.returncode == 0, done.stdout
     node.wait_delivered(4)
     assert '"certificate": "scanner"' in node.log()
+    with node.ledger() as ledger, ledger.database.read() as connection:
+        shown = connection.driver.execute("SELECT DISTINCT certificate FROM instances").fetchall()
+    assert shown == [("scanner, archive.example",)], "an instance's story says whose certificate its sender showed"
 
     # Without TLS, and without a certificate, nothing gets in; and it is told who tried.
     assert not echo(node.port)
