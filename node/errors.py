@@ -19,6 +19,7 @@
     ├── FilesError             some of many files failed; the others are done
     ├── NotInstalled           a package is missing that only some installations need
     ├── ProjectError           a project cannot be closed, or get a key
+    ├── MergeRefused           two ids cannot be made one person
     ├── CertificateError       a certificate or a key for TLS cannot be used
     ├── HoldInstance           this instance must not go on; carries a reason of a closed list
     └── NetworkError           an association, seen from our side
@@ -188,6 +189,10 @@ class ProjectError(NodeError):
     """A project cannot be closed, or get a key; the text says why and what to do."""
 
 
+class MergeRefused(NodeError):
+    """Two ids cannot be made one person; the text says why, with what was delivered, and what to do."""
+
+
 class CertificateError(NodeError):
     """A certificate or a key for TLS cannot be used; the text names the file and what to do."""
 
@@ -211,6 +216,7 @@ class HoldReason(StrEnum):
     PIXEL_RISK = "pixel-risk"  # the image may show who the patient is, and no filter masks it
     MASK_FAILED = "mask-failed"  # a filter of the recipe masks the image, which cannot be done right
     NO_PATIENT_ID = "no-patient-id"  # a pseudonym or date shift needs a Patient ID, and there is none that is one's own
+    NO_MAPPING = "no-mapping"  # the route demands a pair from outside, and there is none for the patient
     STUDY_OF_TWO_PATIENTS = "study-of-two-patients"  # the study came before, under another patient
     PROJECT_CHANGED = "project-changed"  # the project's first instances went out in other forms
     PROJECT_CLOSED = "project-closed"  # the project was closed, and its name is never used again

@@ -32,7 +32,7 @@ LAYERS = (
     ("sweeper",),
     ("privacy",),
     ("housekeeping", "opening"),
-    ("closing",),
+    ("closing", "crosswalk"),
     ("rebuild", "encrypting", "proof"),
     ("children", "listeners"),
     ("supervisor",),

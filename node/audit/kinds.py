@@ -43,6 +43,7 @@ _APPLICATION, _LAUNCHER = Code("110150", "Application"), Code("110151", "Applica
 _SOURCE, _DESTINATION = Code("110153", "Source Role ID"), Code("110152", "Destination Role ID")
 _STUDY, _NODE_ID = Code("110180", "Study Instance UID"), Code("110182", "Node ID")
 _INSTANCE_ID = Code("instance-id", "Id of an instance in the node", "99DEIDNODE")
+_PROJECT = Code("project", "Project whose maps it is about", "99DEIDNODE")
 _ROUTE = Code("route", "Route of instances whose study has no replaced UID yet", "99DEIDNODE")
 
 _PERSON, _SYSTEM = 1, 2
@@ -156,6 +157,17 @@ def identity_seen(by: Actor, pseudonym: str, project: str) -> Message:
     """Somebody has looked up whose pseudonym this is (Patient Record, 110110, which the standard leaves open)."""
     what = Object(PATIENT_NUMBER, pseudonym, "pseudonym", _PERSON, _PATIENT, (("project", project),))
     return Message(PATIENT_RECORD, "R", (by.participant(),), (what,))
+
+
+def maps_read(by: Actor, project: str, text: str) -> Message:
+    """Somebody has read which patients or UIDs stand behind many replacements (Patient Record, as `identity_seen`)."""
+    what = Object(_PROJECT, project, "maps of a project", _SYSTEM, _SECURITY_RESOURCE)
+    return Message(PATIENT_RECORD, "R", (by.participant(),), (what,), description=text)
+
+
+def crosswalk_changed(source: Source, by: Actor, project: str, text: str) -> Message:
+    """Somebody has imported pairs, or made two ids one person (A.5.3.11); counts only."""
+    return _alert(source, by, RESTRICTED_FUNCTION, (("project", project),), SUCCESS, f"crosswalk: {text}")
 
 
 def log_used(source: Source, by: Actor) -> Message:

@@ -179,6 +179,9 @@ class Cleaning:
         verdict = plan.policy.judge(plan.recipe, original, released.get(PIXEL_RISK_RELEASED))
         if verdict.excluded:
             return Excluded(claimed, verdict.excluded)
+        waits = identities.unmapped()
+        if waits:
+            return _awaiting(claimed, plan, identities, waits)
         cleaned = plan.recipe.apply(original, identities, plan.variables, masks=verdict.judgement)
         cleaned = verdict.finished(cleaned)
         if plan.recipe.keyed is not None:
@@ -286,6 +289,16 @@ def _as_named(claimed: Claimed, original: EncodedDataset) -> EncodedDataset:
     ):
         raise HoldInstance(HoldReason.UID_MISMATCH, "command and data set name different SOP Class or Instance UIDs")
     return original
+
+
+def _awaiting(claimed: Claimed, plan: Plan, identities: InstanceIdentities, detail: str) -> Held:
+    """Hold an instance until its patient's pair is imported; one without an id is nobody's, and never found by it."""
+    key, scope = identities.patient(), plan.scope
+    held = Held(claimed, HoldReason.NO_MAPPING, detail, plan.recipe.hash)
+    if key is None:
+        return held
+    place = (scope.project, scope.keys.epoch, key.issuer, key.patient_id)
+    return replace(held, whose=identities.whose(), awaits=place)
 
 
 def _tell(claimed: Claimed, findings: list[Finding]) -> None:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from node.cli import audit, check, clean, held, preview, project, prove, recipe, serve, spool, status, tools
+from node.cli import audit, check, clean, crosswalk, held, preview, project, prove, recipe, serve, spool, status, tools
 from node.cli.common import CANNOT_START, INTERRUPTED, NOT_REACHABLE, WRONG, config_option
 from node.errors import FaultsError, LedgerError, NodeError, NotReachable, StartError
 
@@ -38,6 +38,7 @@ for _command in (
     clean.clean,
     preview.preview,
     project.project,
+    crosswalk.crosswalk,
     recipe.recipe,
     tools.echo,
     tools.rebuild,

@@ -94,6 +94,7 @@ def _code(settings: Settings, view: View) -> int:
 def look(settings: Settings, path: Path) -> View:
     """Return what becomes of a file. Raises NodeError where it cannot be read as DICOM at all."""
     from node.files.one import identities
+    from node.instances import InstanceIdentities
     from node.recipe.trace import trace
 
     try:
@@ -107,6 +108,8 @@ def look(settings: Settings, path: Path) -> View:
             if verdict.excluded:
                 return View([], excluded=verdict.excluded)
             known = identities(settings, settings.make_maps(), source.dataset)
+            if isinstance(known, InstanceIdentities):
+                known.require_mapping()
             traced = trace(settings.recipe, source.dataset, known, settings.variables, verdict.judgement)
             return _view(traced, settings, verdict)
     except HoldInstance as hold:

@@ -17,7 +17,16 @@ from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, se
 
 from node.ledger.database import Database
 from node.ledger.erasing import BLANK
-from node.ledger.schema import closed_projects, instances, mixed_studies, patient_map, projects, study_map, uid_map
+from node.ledger.schema import (
+    closed_projects,
+    instances,
+    mixed_studies,
+    patient_aliases,
+    patient_map,
+    projects,
+    study_map,
+    uid_map,
+)
 from node.ledger.transactions import Transaction
 
 _OPEN = ("in_flight", "held")
@@ -65,7 +74,9 @@ def destroy(database: Database, project: str) -> None:
         counts["imported"] = sum(
             _entries(connection, table, project, table.c.origin == "imported") for table in (uid_map, patient_map)
         )
-        for table in (*_MAPS.values(), mixed_studies, projects):
+        if merged := _entries(connection, patient_aliases, project):
+            counts["merged"] = merged
+        for table in (*_MAPS.values(), patient_aliases, mixed_studies, projects):
             connection.execute(delete(table).where(table.c.project == project))
         count(connection, project, counts)
     _blank(database, project)

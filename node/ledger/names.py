@@ -8,6 +8,10 @@ ORIGINAL = "uid_map.original"
 ISSUER = "patient_map.issuer"
 PATIENT_ID = "patient_map.patient_id"
 SHIFT = "patient_map.shift_days"
+ALIAS_ISSUER = "patient_aliases.issuer"
+ALIAS_PATIENT_ID = "patient_aliases.patient_id"
+SAME_ISSUER = "patient_aliases.same_issuer"
+SAME_PATIENT_ID = "patient_aliases.same_patient_id"
 
 
 def shift_scope(project: str, pseudonym: str) -> str:

@@ -9,8 +9,19 @@ from __future__ import annotations
 from sqlalchemy import insert, select
 
 from node.ledger.database import Database
-from node.ledger.names import ISSUER, ORIGINAL, PATIENT_ID, SHIFT, SOP_INSTANCE_UID, shift_scope
-from node.ledger.schema import instances, meta, patient_map, uid_map
+from node.ledger.names import (
+    ALIAS_ISSUER,
+    ALIAS_PATIENT_ID,
+    ISSUER,
+    ORIGINAL,
+    PATIENT_ID,
+    SAME_ISSUER,
+    SAME_PATIENT_ID,
+    SHIFT,
+    SOP_INSTANCE_UID,
+    shift_scope,
+)
+from node.ledger.schema import instances, meta, patient_aliases, patient_map, uid_map
 from node.sealing import Columns
 
 KEY_FINGERPRINT = "encryption_fingerprint"
@@ -22,6 +33,10 @@ _SEAL = (
     ("UPDATE patient_map SET issuer = seal(?, project, issuer)", ISSUER),
     ("UPDATE patient_map SET patient_id = seal(?, project, patient_id)", PATIENT_ID),
     ("UPDATE patient_map SET shift_days = seal_shift(?, project, pseudonym, shift_days)", SHIFT),
+    ("UPDATE patient_aliases SET issuer = seal(?, project, issuer)", ALIAS_ISSUER),
+    ("UPDATE patient_aliases SET patient_id = seal(?, project, patient_id)", ALIAS_PATIENT_ID),
+    ("UPDATE patient_aliases SET same_issuer = seal(?, project, same_issuer)", SAME_ISSUER),
+    ("UPDATE patient_aliases SET same_patient_id = seal(?, project, same_patient_id)", SAME_PATIENT_ID),
 )
 
 
@@ -30,7 +45,7 @@ def holds_names(database: Database) -> bool:
     with database.read() as connection:
         return any(
             connection.execute(select(table.c.project).limit(1)).first() is not None
-            for table in (instances, uid_map, patient_map)
+            for table in (instances, uid_map, patient_map, patient_aliases)
         )
 
 
