@@ -111,10 +111,11 @@ def import_file(  # noqa: PLR0913 - keywords of one request
 
 def _check(database: Database, scope: Scope, pairs: Pairs) -> None:
     """Raise PairsRefused with everything that is wrong, in the order of lines."""
-    with database.read() as connection:
-        known = list(ids(connection, scope.project, scope.keys.epoch))
-        waiting_ones = who_waits(connection, scope.project)
-    pairs.check_zeros(known, _waits(scope, waiting_ones) if waiting_ones else None)
+    if pairs.numbers:
+        with database.read() as connection:
+            found = who_waits(connection, scope.project, 10 * pairs.numbers)
+            waits = None if found is None else _waits(scope, found)
+            pairs.check_zeros(ids(connection, scope.project, scope.keys.epoch), waits)
     faults = pairs.faults
     if faults:
         faults = [*faults, *_more(database, scope, pairs)]
@@ -130,11 +131,8 @@ def _more(database: Database, scope: Scope, pairs: Pairs) -> list[Fault]:
     return []
 
 
-def _waits(scope: Scope, waiting_ones: set[str]) -> Callable[[str, str], bool]:
-    def waits(issuer: str, patient_id: str) -> bool:
-        return scope.keys.whose(PatientKey(issuer, patient_id), "").partition("/")[0] in waiting_ones
-
-    return waits
+def _waits(scope: Scope, found: Callable[[str], bool]) -> Callable[[str, str], bool]:
+    return lambda issuer, patient_id: found(scope.keys.whose(PatientKey(issuer, patient_id), ""))
 
 
 def _scope(config: Config, database: Database, project: str, issuer: str | None) -> tuple[Scope, bool]:

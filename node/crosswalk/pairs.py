@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from node.crosswalk.headings import Column
@@ -41,6 +41,7 @@ class Pairs:
     faults: list[Fault] = field(default_factory=list)
     open: int = 0
     _patients: dict[PatientKey, int] = field(default_factory=dict)
+    _numbers: list[Written] = field(default_factory=list)
     _uids: dict[str, int] = field(default_factory=dict)
 
     def read(self, table: Table) -> None:
@@ -54,16 +55,13 @@ class Pairs:
 
     def check_zeros(self, known: Iterable[tuple[str, str]], waits: Callable[[str, str], bool] | None) -> None:
         """Find ids that lost leading zeros; `known` and `waits` as for `without_zeros`."""
-        if self.as_written:
-            return
-        written = []
-        for pair in self.found:
-            if not isinstance(pair, UidPair):
-                key = self.key_of(pair.issuer, pair.patient_id)
-                written.append(Written(pair.line, key.issuer if key else "", pair.patient_id))
-        if any(one.text.isdecimal() for one in written):
-            for line, problem in without_zeros(written, known, waits):
-                self._fault(line, problem, HINT)
+        for line, problem in without_zeros(self._numbers, known, waits):
+            self._fault(line, problem, HINT)
+
+    @property
+    def numbers(self) -> int:
+        """How many ids may have lost zeros: they are of digits only, and nobody takes them as they stand."""
+        return len(self._numbers)
 
     def _fault(self, line: int, problem: str, hint: str) -> None:
         self.faults.append(Fault(self.file, line, problem, hint))
@@ -112,6 +110,8 @@ class Pairs:
         if place is None:
             if key is not None:
                 self._patients[key] = len(self.found)
+                if key.patient_id.isdecimal() and not self.as_written:
+                    self._numbers.append(Written(line, key.issuer, key.patient_id))
             self.found.append(pair)
             return
         first = self.found[place]
@@ -130,8 +130,3 @@ class Pairs:
             return
         self._uids[original] = row.line
         self.found.append(UidPair(row.line, original, row[Column.REPLACEMENT_UID]))
-
-
-def patients_of(pairs: Sequence[Pair]) -> int:
-    """How many pairs are of patients."""
-    return sum(isinstance(pair, PatientPair) for pair in pairs)

@@ -185,14 +185,13 @@ class _Import:
         return Imported(self.new, self._known, released + self._release())
 
     def _release(self) -> int:
-        waiting = who_waits(self.connection, self.scope.project)
-        if not waiting:
+        places = (*self._patients, *self._there)
+        waits = who_waits(self.connection, self.scope.project, len(places))
+        if waits is None:
             return 0
         whose = self.scope.keys.whose
-        places = (*self._patients, *self._there)
         keyed = (whose(PatientKey(issuer, patient_id), "") for _, _, issuer, patient_id in places)
-        mine = [one for one in keyed if one.partition("/")[0] in waiting]
-        return release_of(self.connection, self.scope.project, mine)
+        return release_of(self.connection, self.scope.project, filter(waits, keyed))
 
     def _check(self, pair: Pair) -> _Problem:
         match pair:
