@@ -15,7 +15,7 @@ from node.cli import run
 from node.crosswalk import export_pairs, list_waiting, waiting_list
 from node.errors import FileError, NodeError
 from node.identity import PatientKey, ProjectKeys
-from tests.copies.support import SECRET
+from tests.copies.support import SECRET, WITHOUT_KEYS
 from tests.crosswalk.support import HEADING, Counter, ct
 
 KEYS = ProjectKeys(SECRET, "p")
@@ -46,6 +46,23 @@ def test_an_unknown_patient_waits_and_only_those_who_came_go_in_the_order_of_rec
     assert desk.row(desk.come(ct("MRN-7", "1.2.10")))[0] == "cleaned", "known from now on"
     assert "MRN-7" not in "".join(desk.told())
     assert "crosswalk: 1 pairs imported, 0 known; 2 instances that waited go on" in desk.told()[-1]
+
+
+def test_commands_for_files_hold_an_unknown_patient_as_the_node_does(
+    desk: Counter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (desk.folder / "r.dicom").write_text(WITHOUT_KEYS)
+    desk.configure()
+    name = desk.come(ct("MRN-7"))
+    assert desk.row(name)[2] == "no-mapping", "also by a recipe that asks for no patient"
+    path = desk.spool.original(name)
+    common = (str(path), "--config", str(desk.folder / "config.yaml"), "--route", "r")
+    assert run(["preview", *common]) == 1
+    assert "no-mapping" in capsys.readouterr().out
+    assert run(["clean", *common, "--out", str(tmp_path / "out")]) == 1
+    desk.bring(HEADING + "MRN-7;S-7;\r\n")
+    assert run(["clean", *common, "--out", str(tmp_path / "out"), "--gate", "report"]) == 0
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 1
 
 
 def test_releasing_by_hand_lets_nobody_out_who_has_no_pair(desk: Counter) -> None:
