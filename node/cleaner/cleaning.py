@@ -27,7 +27,7 @@ from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded
 from node.ledger.copies import told
 from node.ledger.leases import LEASE_SECONDS
 from node.ledger.maps import DATE_MODE, KEY, Handed
-from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, answered_for
+from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, answered_for, rebuilt
 from node.ledger.releases import told as both
 from node.log import event
 from node.objects.rejection import TITLES, Rejection, rejection
@@ -294,6 +294,7 @@ def _as_named(claimed: Claimed, original: EncodedDataset) -> EncodedDataset:
 def _awaiting(claimed: Claimed, plan: Plan, identities: InstanceIdentities, detail: str) -> Held:
     """Hold an instance until its patient's pair is imported; one without an id is nobody's, and never found by it."""
     key, scope = identities.patient(), plan.scope
+    detail = both(detail, rebuilt(claimed.detail)) or detail
     held = Held(claimed, HoldReason.NO_MAPPING, detail, plan.recipe.hash)
     if key is None:
         return held

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.ledger.database import Database
+from node.ledger.releases import REBUILT
 from node.ledger.times import iso
 from node.ledger.transactions import Transaction
 
@@ -125,7 +126,9 @@ _FIRST = (
     f"SELECT id, route FROM instances WHERE {_MINE} AND project = ? AND whose > ? AND whose < ? ORDER BY seq LIMIT 1"  # noqa: S608
 )
 _RELEASE = f"""
-    UPDATE instances SET state = 'received', outcome = 'in_flight', reason = NULL, detail = 'a pair was imported',
+    UPDATE instances SET state = 'received', outcome = 'in_flight', reason = NULL,
+        detail = CASE WHEN detail LIKE '%{REBUILT}%' THEN substr(detail, instr(detail, '{REBUILT}'))
+            ELSE 'a pair was imported' END,
         strikes = 0, due_at = ?, changed_at = ?, lease_owner = NULL
     WHERE {_MINE} AND project = ? AND whose > ? AND whose < ?
 """  # noqa: S608

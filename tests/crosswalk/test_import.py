@@ -15,6 +15,7 @@ from node.cli import run
 from node.crosswalk import export_pairs, list_waiting, waiting_list
 from node.errors import FileError, NodeError
 from node.identity import PatientKey, ProjectKeys
+from node.ledger.releases import REBUILT_WAITS
 from tests.copies.support import SECRET, WITHOUT_KEYS
 from tests.crosswalk.support import HEADING, Counter, ct
 
@@ -95,6 +96,16 @@ def test_a_patient_without_id_waits_and_is_told_what_to_do(desk: Counter, patien
     corrected = ct("MRN-7")
     corrected.SOPInstanceUID = uid
     assert desk.row(desk.come(corrected))[0] == "cleaned", "corrected at its source, it goes"
+
+
+def test_what_a_rebuild_left_undecided_stays_so_while_it_waits(desk: Counter) -> None:
+    one = desk.receive(ct("MRN-7"))
+    desk.sql("UPDATE instances SET detail = ?", REBUILT_WAITS)
+    desk.clean()
+    assert desk.row(one)[2] == "no-mapping"
+    desk.bring(HEADING + "MRN-7;S-7;\r\n")
+    desk.clean()
+    assert desk.sql("SELECT state, reason FROM deliveries") == [("held", "rebuilt")]
 
 
 def test_a_pair_that_comes_while_it_is_found_missing_wakes_the_instance(desk: Counter) -> None:

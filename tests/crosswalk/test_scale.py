@@ -23,11 +23,16 @@ def let_wait(desk: Counter, count: int) -> None:
     fill(desk.database.path, count, unsettled=0)
     with sqlite3.connect(desk.database.path) as connection:
         connection.execute("PRAGMA synchronous=OFF")
+        triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in triggers:  # `fill` counts for itself; what is counted here is not looked at
+            connection.execute(f"DROP TRIGGER {name}")
         whose = ((KEYS.whose(PatientKey("", f"MRN{n // 2:06d}"), "1.2"), n) for n in range(1, count + 1))
         connection.executemany(
             "UPDATE instances SET state = 'held', outcome = 'held', reason = 'no-mapping', whose = ? WHERE seq = ?",
             whose,
         )
+        for _, statement in triggers:
+            connection.execute(statement)
     connection.close()
 
 
@@ -57,6 +62,7 @@ def test_to_let_one_patient_go_reads_no_others(make_desk: Callable[[str], Counte
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_hundred_thousand_wait_and_go_in_one_commit(desk: Counter) -> None:
     count = 100_000
     let_wait(desk, count)
