@@ -22,6 +22,7 @@
     ├── UsersError             the users of the web page cannot be read, or changed as asked
     ├── CommandFailed          a command that the web page ran in a process of its own did not do its work
     ├── DrillError             a recall or a withdrawal of consent cannot be carried out as it was asked for
+    ├── MergeRefused           two ids cannot be made one person
     ├── CertificateError       a certificate or a key for TLS cannot be used
     ├── HoldInstance           this instance must not go on; carries a reason of a closed list
     └── NetworkError           an association, seen from our side
@@ -199,6 +200,10 @@ class CommandFailed(NodeError):
     """A command that was run in a process of its own failed, or took more than it may have."""
 
 
+class MergeRefused(NodeError):
+    """Two ids cannot be made one person; the text says why, with what was delivered, and what to do."""
+
+
 class CertificateError(NodeError):
     """A certificate or a key for TLS cannot be used; the text names the file and what to do."""
 
@@ -226,6 +231,7 @@ class HoldReason(StrEnum):
     PIXEL_RISK = "pixel-risk"  # the image may show who the patient is, and no filter masks it
     MASK_FAILED = "mask-failed"  # a filter of the recipe masks the image, which cannot be done right
     NO_PATIENT_ID = "no-patient-id"  # a pseudonym or date shift needs a Patient ID, and there is none that is one's own
+    NO_MAPPING = "no-mapping"  # the route demands a pair from outside, and there is none for the patient
     STUDY_OF_TWO_PATIENTS = "study-of-two-patients"  # the study came before, under another patient
     PROJECT_CHANGED = "project-changed"  # the project's first instances went out in other forms
     PROJECT_CLOSED = "project-closed"  # the project was closed, and its name is never used again

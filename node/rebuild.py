@@ -97,6 +97,8 @@ def _maps(config: Config, database: Database, imported_from: Path | None) -> dic
     found = backup.read(imported_from, str(database.get(FINGERPRINT)), database.get(KEY_FINGERPRINT) or "")
     counts = backup.restore(database, found, records)
     text = f"{counts['uid_map']} UIDs and {counts['patient_map']} patients came back"
+    if counts["patient_aliases"]:
+        text += f", and {counts['patient_aliases']} merged ids"
     if not found.complete:
         text += "; the file is damaged, and others may be lost"
     return {"closed_projects": told["closed_projects"] + counts["closed_projects"], "imported": text}

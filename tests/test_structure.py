@@ -34,7 +34,7 @@ LAYERS = (
     ("backups", "privacy"),
     ("upgrading",),
     ("housekeeping", "opening", "canary"),
-    ("closing", "health", "withdrawing", "rejecting"),
+    ("closing", "crosswalk", "health", "withdrawing", "rejecting"),
     ("metrics", "recalling"),
     ("rebuild", "encrypting", "proof", "restored", "story"),
     ("restore", "support"),

@@ -45,6 +45,7 @@ _SOURCE, _DESTINATION = Code("110153", "Source Role ID"), Code("110152", "Destin
 _STUDY, _NODE_ID = Code("110180", "Study Instance UID"), Code("110182", "Node ID")
 _INSTANCE_ID = Code("instance-id", "Id of an instance in the node", "99DEIDNODE")
 _REPLACEMENT = Code("replacement", "Pseudonym or replaced UID", "99DEIDNODE")
+_PROJECT = Code("project", "Project whose maps it is about", "99DEIDNODE")
 _ROUTE = Code("route", "Route of instances whose study has no replaced UID yet", "99DEIDNODE")
 
 _PERSON, _SYSTEM = 1, 2
@@ -177,6 +178,17 @@ def identities_seen(by: Actor, replacements: Sequence[str], project: str) -> lis
 
 def _project(name: str) -> Object:
     return Object(_NODE_ID, name, "project", _SYSTEM, _SECURITY_RESOURCE)
+
+
+def maps_read(by: Actor, project: str, text: str) -> Message:
+    """Somebody has read which patients or UIDs stand behind many replacements (Patient Record, as `identity_seen`)."""
+    what = Object(_PROJECT, project, "maps of a project", _SYSTEM, _SECURITY_RESOURCE)
+    return Message(PATIENT_RECORD, "R", (by.participant(),), (what,), description=text)
+
+
+def crosswalk_changed(source: Source, by: Actor, project: str, text: str) -> Message:
+    """Somebody has imported pairs, or made two ids one person (A.5.3.11); counts only."""
+    return _alert(source, by, RESTRICTED_FUNCTION, (("project", project),), SUCCESS, f"crosswalk: {text}")
 
 
 def log_used(source: Source, by: Actor) -> Message:

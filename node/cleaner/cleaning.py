@@ -31,7 +31,7 @@ from node.ledger.commissioning import viewing_of
 from node.ledger.copies import told
 from node.ledger.leases import LEASE_SECONDS
 from node.ledger.maps import DATE_MODE, KEY, Handed
-from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, answered_for
+from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, answered_for, rebuilt
 from node.ledger.releases import told as both
 from node.ledger.sentseries import series_sent
 from node.ledger.withdrawals import WITHDRAWN
@@ -253,6 +253,9 @@ class Cleaning:
         verdict = plan.policy.judge(plan.recipe, original, released.get(PIXEL_RISK_RELEASED))
         if verdict.excluded:
             return Excluded(claimed, verdict.excluded)
+        waits = identities.unmapped()
+        if waits:
+            return _awaiting(claimed, plan, identities, waits)
         cleaned = plan.recipe.apply(original, identities, plan.variables, masks=verdict.judgement)
         cleaned = verdict.finished(cleaned)
         if plan.recipe.keyed is not None:
@@ -385,6 +388,17 @@ def _as_named(claimed: Claimed, original: EncodedDataset) -> EncodedDataset:
     ):
         raise HoldInstance(HoldReason.UID_MISMATCH, "command and data set name different SOP Class or Instance UIDs")
     return original
+
+
+def _awaiting(claimed: Claimed, plan: Plan, identities: InstanceIdentities, detail: str) -> Held:
+    """Hold an instance until its patient's pair is imported; one without an id is nobody's, and never found by it."""
+    key, scope = identities.patient(), plan.scope
+    detail = both(detail, rebuilt(claimed.detail)) or detail
+    held = Held(claimed, HoldReason.NO_MAPPING, detail, plan.recipe.hash)
+    if key is None:
+        return held
+    place = (scope.project, scope.keys.epoch, key.issuer, key.patient_id)
+    return replace(held, whose=identities.whose(), awaits=place)
 
 
 def _tell(claimed: Claimed, findings: list[Finding]) -> None:

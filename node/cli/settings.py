@@ -251,12 +251,13 @@ def _identity(
 
     project = asked.project or (route.project if route else "")
     rule = recipe.keyed
-    if rule is None:
+    needs_mapping = route is not None and route.mapping == "required"
+    if rule is None and not needs_mapping:
         return None, None
     if asked.secret is not None:
         if not project:
             raise click.UsageError("--secret needs --project NAME: every project has pseudonyms of its own.")
-        return Scope(project, ProjectKeys(_load(asked.secret), project)), None
+        return Scope(project, ProjectKeys(_load(asked.secret), project), needs_mapping=needs_mapping), None
     if config is not None and project:
         secret = _load(config.node.secret_file)
         return make_scope(config, project, route, secret), _maps(
@@ -266,9 +267,8 @@ def _identity(
         asked.example = True
         project = project or EXAMPLE
         return Scope(project, ProjectKeys(_EXAMPLE_SECRET, project)), None
-    raise click.UsageError(
-        f"the recipe calls a function that needs a secret and a project ({rule.where}). {_WHAT_TO_DO}"
-    )
+    where = "the route demands a mapping" if rule is None else rule.where
+    raise click.UsageError(f"the recipe calls a function that needs a secret and a project ({where}). {_WHAT_TO_DO}")
 
 
 def _load(path: Path) -> bytes:

@@ -147,6 +147,9 @@ def _routes(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
         if open_listener and route.from_.called_ae is None and _is_anybody(route.from_):
             problem = "this route takes instances from anyone, and the node listens beyond this machine."
             yield ("routes", index), problem, "Say under `from` who may send."
+        if route.mapping == "required" and route.missing_patient_id == "study":
+            problem = "no crosswalk can name a patient who is known by a study alone."
+            yield ("routes", index, "missing_patient_id"), problem, "Remove it, or `mapping: required`."
 
 
 def _covers(earlier: Route, later: Route, own_title: str) -> bool:

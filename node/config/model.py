@@ -199,9 +199,10 @@ class Route(Section):
     `project` is the scope of pseudonyms, UIDs and date shifts; `issuer` the Issuer of Patient ID where an instance has
     none. A path in `recipe` is absolute once loaded. `unknown_sop_class`, `documents` and `pixel_risk` say what happens
     to objects that no recipe looks into (`node.objects`); `pixel_risk` None is `hold` where the recipe has a profile.
-    `gate` says what happens to a result that still shows whose it is, `recipe_change` whether a study that is under way
-    is finished under the recipe that it began with. Of studies the first `commissioning`, and the share `sample` of the
-    later ones, wait until a person has looked at them; `commissioning_after_change` counts anew for each recipe.
+    `mapping: required` lets instances wait whose patient is in no crosswalk. `gate` says what happens to a result that
+    still shows whose it is, `recipe_change` whether a study that is under way is finished under the recipe that it
+    began with. Of studies the first `commissioning`, and the share `sample` of the later ones, wait until a person has
+    looked at them; `commissioning_after_change` counts anew for each recipe.
     """
 
     name: Name
@@ -213,6 +214,7 @@ class Route(Section):
     variables: dict[str, str] = {}
     issuer: str = ""
     missing_patient_id: Literal["hold", "study"] = "hold"
+    mapping: Literal["computed", "required"] = "computed"
     unknown_sop_class: Annotated[str, PlainValidator(_unknown_sop_class)] = "hold"
     documents: Literal["hold", "pass", "stub", "exclude"] = "hold"
     pixel_risk: Literal["hold", "pass"] | None = None

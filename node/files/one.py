@@ -165,6 +165,8 @@ class FileCleaner:
             if self._maps is None:
                 self._maps = settings.make_maps()
             found_out = identities(settings, self._maps, source.dataset)
+            if isinstance(found_out, InstanceIdentities):
+                found_out.require_mapping()
             cleaned = settings.recipe.apply(source.dataset, found_out, settings.variables, masks=verdict.judgement)
             cleaned = verdict.finished(cleaned)
             # Without a route the issuer may be missing: then who the patient is counts only where it was asked for.

@@ -27,6 +27,10 @@ _ACCESSION_NUMBER = 0x00080050
 
 _WHOSE = (SPECIFIC_CHARACTER_SET, _PATIENT_ID, _ISSUER_OF_PATIENT_ID, _STUDY_INSTANCE_UID)
 _PLACED = (*_WHOSE, _SERIES_INSTANCE_UID, _ACCESSION_NUMBER)
+_ASK = "import the patient's pair: deid-node crosswalk waiting, crosswalk import"
+_NOBODY = (
+    "(0010,0020) is {}: no pair can name the patient. Correct it at its source, send it again, and discard this one"
+)
 _BESIDE = "#"  # in no UID
 
 
@@ -63,6 +67,18 @@ class Maps(Protocol):
         """Return the pseudonym that a study came under, by the keyed replacement of its UID; None for a new one."""
         ...
 
+    def stored_person(self, project: str, epoch: int, issuer: str, patient_id: str) -> tuple[str, str] | None:
+        """Return issuer and id of whom an id stands for, or None where it stands for itself."""
+        ...
+
+    def last_merge(self) -> int:
+        """Return the number of the last merge of ids that `stored_person` knows."""
+        ...
+
+    def is_imported(self, project: str, epoch: int, issuer: str, patient_id: str) -> bool:
+        """Return whether somebody else has chosen the patient's pair."""
+        ...
+
 
 class NoMaps:
     """No ledger: everything is computed."""
@@ -75,6 +91,17 @@ class NoMaps:
 
     def stored_study(self, _project: str, _study: str) -> None:
         """Return None."""
+
+    def stored_person(self, _project: str, _epoch: int, _issuer: str, _patient_id: str) -> None:
+        """Return None."""
+
+    def last_merge(self) -> int:
+        """Return 0."""
+        return 0
+
+    def is_imported(self, _project: str, _epoch: int, _issuer: str, _patient_id: str) -> bool:
+        """Return False."""
+        return False
 
 
 @dataclass(slots=True)
@@ -130,11 +157,31 @@ class InstanceIdentities:
         Empty for an id of no one.
         """
         key = self.scope.patients.key(issuer or self.original.text(_ISSUER_OF_PATIENT_ID), patient_id)
-        return self._handed(key)[0] if key is not None else ""
+        return self._handed(self._person(key))[0] if key is not None else ""
 
     def empties_invalid_dates(self) -> bool:
         """Whether a date that is none is emptied; else it holds the instance."""
         return self.scope.invalid_dates == "empty"
+
+    def patient(self) -> PatientKey | None:
+        """Whose the instance is; None where its id is no one's."""
+        return self._find()
+
+    def unmapped(self) -> str:
+        """Why the instance has to wait for a pair from outside, as its route demands; empty where it need not."""
+        if not self.scope.needs_mapping:
+            return ""
+        key = self._find()
+        if key is None:
+            return _NOBODY.format(self._what_is_wrong())
+        epoch = self.scope.keys.epoch
+        return "" if self.maps.is_imported(self.scope.project, epoch, key.issuer, key.patient_id) else _ASK
+
+    def require_mapping(self) -> None:
+        """Raise HoldInstance where the instance has to wait for a pair from outside."""
+        waits = self.unmapped()
+        if waits:
+            raise HoldInstance(HoldReason.NO_MAPPING, waits)
 
     def bind_study(self) -> None:
         """Note which patient the study belongs to, where there is a study and someone in particular.
@@ -157,7 +204,7 @@ class InstanceIdentities:
     def whose(self) -> str | None:
         """Whose the instance is, keyed: equal for two of one patient and study. None where that cannot be read."""
         try:
-            return self.original.once(("whose", self.scope), _WHOSE, self._whose)
+            return self.original.once(("whose", self.scope, self.maps.last_merge()), _WHOSE, self._whose)
         except DatasetError:
             return None
 
@@ -201,15 +248,23 @@ class InstanceIdentities:
     def _patient(self) -> PatientKey:
         key = self._find()
         if key is None:
-            problem = "absent or empty" if not self.original.text(_PATIENT_ID) else "a placeholder"
-            raise HoldInstance(HoldReason.NO_PATIENT_ID, f"(0010,0020) is {problem}")
+            raise HoldInstance(HoldReason.NO_PATIENT_ID, f"(0010,0020) is {self._what_is_wrong()}")
         return key
+
+    def _what_is_wrong(self) -> str:
+        return "absent or empty" if not self.original.text(_PATIENT_ID) else "a placeholder"
 
     def _find(self) -> PatientKey | None:
         if self._key is None:
             issuer, patient_id = self.original.text(_ISSUER_OF_PATIENT_ID), self.original.text(_PATIENT_ID)
-            self._key = self.scope.patients.key(issuer, patient_id) or self._study_as_patient()
+            key = self.scope.patients.key(issuer, patient_id)
+            self._key = self._study_as_patient() if key is None else self._person(key)
         return self._key
+
+    def _person(self, key: PatientKey) -> PatientKey:
+        """Return whom an id stands for: itself, or one that it was made one with."""
+        same = self.maps.stored_person(self.scope.project, self.scope.keys.epoch, key.issuer, key.patient_id)
+        return key if same is None else PatientKey(*same)
 
     def _study_as_patient(self) -> PatientKey | None:
         study = self.original.text(_STUDY_INSTANCE_UID) if self.scope.without_patient_id == "study" else None

@@ -27,6 +27,8 @@ class Scope:
         Whether a date that is none holds the instance or is emptied.
     key
         The fingerprint of the project's own key; empty where it has none.
+    needs_mapping
+        Whether instances wait whose patient has no pair that somebody else has chosen.
     """
 
     project: str
@@ -35,6 +37,7 @@ class Scope:
     without_patient_id: Literal["hold", "study"] = "hold"
     invalid_dates: Literal["hold", "empty"] = "hold"
     key: str = ""
+    needs_mapping: bool = False
 
 
 def make_scope(config: Config, name: str, route: Route | None, secret: bytes) -> Scope:
@@ -52,4 +55,5 @@ def make_scope(config: Config, name: str, route: Route | None, secret: bytes) ->
         without_patient_id=route.missing_patient_id if route else "hold",
         invalid_dates=project.dates.invalid,
         key="" if key is None else fingerprint(key),
+        needs_mapping=route is not None and route.mapping == "required",
     )

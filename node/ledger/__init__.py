@@ -8,6 +8,11 @@ leases      what a claim is
 reception   rows for what was received
 cleaning    claims and results of cleaning, the maps
 copies      the other copies of an instance, and what a rejection note speaks of
+crosswalk   pairs from outside
+merging     ids that are one person
+waiting     who waits for a pair
+pairs       what the maps hold, to be taken elsewhere
+delivered   what went out under a pseudonym
 sending     claims and settlements of deliveries, the state of destinations
 operation   what people ask and change
 audit       the audit trail

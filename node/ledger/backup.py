@@ -1,5 +1,6 @@
-"""What a backup of the ledger, or a damaged ledger, still has and nothing else: imported pairs, forms, closed projects,
-who has withdrawn consent.
+"""What a backup of the ledger, or a damaged ledger, still has and nothing else.
+
+That are imported pairs, merged ids, forms, closed projects, and who has withdrawn consent.
 
 Guarantees that a pair is taken as it stands or not at all, that nothing of a closed project comes back, and that what
 could not be read is said. What a backup has in plain is sealed where the ledger is. Refuses (StartError) a file that is
@@ -17,19 +18,41 @@ from urllib.parse import quote
 
 from node.errors import StartError
 from node.ledger.database import Database
-from node.ledger.names import ISSUER, ORIGINAL, PATIENT_ID, SHIFT, shift_scope
+from node.ledger.names import (
+    ALIAS_ISSUER,
+    ALIAS_PATIENT_ID,
+    ISSUER,
+    ORIGINAL,
+    PATIENT_ID,
+    SAME_ISSUER,
+    SAME_PATIENT_ID,
+    SHIFT,
+    shift_scope,
+)
 from node.ledger.sealed import KEY_FINGERPRINT
 from node.sealing import Columns
 
 _TABLES = {
     "uid_map": ("project", "epoch", "original", "replacement", "origin", "used_day"),
     "patient_map": ("project", "epoch", "issuer", "patient_id", "pseudonym", "shift_days", "origin", "used_day"),
+    "patient_aliases": ("project", "epoch", "at", "issuer", "patient_id", "same_issuer", "same_patient_id"),
     "projects": ("project", "epoch", "forms"),
     "closed_projects": ("project", "begun_at", "closed_at", "record"),
     "withdrawals": ("project", "subject", "at", "undone_at", "changes"),
 }
 _IMPORTED = ("uid_map", "patient_map")
 _OF_CLOSED = ("closed_projects", "withdrawals")  # what stays of a closed project
+# What names a person, and is sealed by itself; a shift is bound to its pseudonym too.
+_SEALED = {
+    "uid_map": {"original": ORIGINAL},
+    "patient_map": {"issuer": ISSUER, "patient_id": PATIENT_ID},
+    "patient_aliases": {
+        "issuer": ALIAS_ISSUER,
+        "patient_id": ALIAS_PATIENT_ID,
+        "same_issuer": SAME_ISSUER,
+        "same_patient_id": SAME_PATIENT_ID,
+    },
+}
 
 Row = tuple[object, ...]
 
@@ -112,15 +135,13 @@ def restore(database: Database, backup: Backup, closed: Collection[str]) -> dict
 
 def _sealed(table: str, row: Row, columns: Columns) -> Row:
     """A row that came in plain, as the ledger has it."""
-    if not columns.active or table not in _IMPORTED:
+    if not columns.active or table not in _SEALED:
         return row
     value = dict(zip(_TABLES[table], row, strict=True))
     project = str(value["project"])
-    if table == "uid_map":
-        value["original"] = columns.seal(ORIGINAL, project, str(value["original"]))
-    else:
+    for name, column in _SEALED[table].items():
+        value[name] = columns.seal(column, project, str(value[name]))
+    if table == "patient_map":
         scope = shift_scope(project, str(value["pseudonym"]))
         value["shift_days"] = columns.seal(SHIFT, scope, str(value["shift_days"]))
-        value["issuer"] = columns.seal(ISSUER, project, str(value["issuer"]))
-        value["patient_id"] = columns.seal(PATIENT_ID, project, str(value["patient_id"]))
     return tuple(value.values())

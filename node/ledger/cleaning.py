@@ -18,11 +18,12 @@ from node import __version__
 from node.derived import Derived
 from node.errors import Collision, HoldReason, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
 from node.instances import Place
+from node.ledger.aliases import PersonPlace
 from node.ledger.commissioning import Viewing, hold_for_release
 from node.ledger.copies import AGAIN, ONLY_AGAIN, Copy, Replacement, Sent, has_copies, look, note, sent_of, spoken_of
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
-from node.ledger.maps import Handed, LedgerMaps
+from node.ledger.maps import Handed, LedgerMaps, is_imported
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.recalls import Recalled, recalled_among, send_again
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
@@ -94,7 +95,10 @@ class Clean:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An instance that a person has to look at; `about` are the numbers of those that a rejection note speaks of."""
+    """An instance that a person has to look at; `about` are the numbers of those that a rejection note speaks of.
+
+    `awaits` is the patient, in the maps, whose pair has to be imported first.
+    """
 
     claimed: Claimed
     reason: HoldReason
@@ -103,6 +107,7 @@ class Held:
     whose: str | None = None
     about: tuple[int, ...] = ()
     place: Place | None = None
+    awaits: PersonPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,7 @@ class CleaningLedger:
         with self.database.read() as connection:
             if connection.execute(_RECEIVED, bound | {"the_limit": 1}).first() is None:
                 return []
+            self.maps.refresh(connection)
         with self.database.write(durable=False) as connection:
             claimed = _alone_if_struck(self._free_ones(connection, bound))
             if claimed:
@@ -233,11 +239,16 @@ class CleaningLedger:
     def settle(self, results: Sequence[Result]) -> list[Result]:
         """Write what became of claimed instances, durably, in one commit; return the results that are ours to act on.
 
-        An instance whose map entries collide is held instead, alone.
+        An instance whose map entries collide is held instead, alone. Where ids were made one since they were claimed,
+        nothing is ours to act on: whose they are may have changed, and they are cleaned again.
         """
         self._sent.committed(done=False)
         try:
             with self.series.committed(), self.database.write(durable=True) as connection:
+                if self.maps.is_stale(connection):
+                    for result in results:
+                        connection.execute(_MINE, self._again(result.claimed, 0.0))
+                    return []
                 # Once more, in the transaction that makes them sendable: consent may have been withdrawn meanwhile.
                 self.withdrawals.refresh(connection)
                 settled = [done for result in results if (done := self._settle(connection, result)) is not None]
@@ -270,10 +281,12 @@ class CleaningLedger:
     def give_back(self, claimed: Claimed, seconds: float) -> None:
         """Let go of an instance that could not be cleaned for want of room or the like, to be taken again later."""
         with self.database.write(durable=False) as connection:
-            connection.execute(
-                _MINE,
-                {"the_seq": claimed.seq, "the_owner": self.owner, "due_at": time.time() + seconds, "lease_owner": None},
-            )
+            connection.execute(_MINE, self._again(claimed, seconds))
+
+    def _again(self, claimed: Claimed, seconds: float) -> dict[str, object]:
+        """What the row of a claimed instance becomes that is to be taken again later."""
+        due_at = time.time() + seconds
+        return {"the_seq": claimed.seq, "the_owner": self.owner, "due_at": due_at, "lease_owner": None}
 
     def _placed(self, connection: Transaction, result: Result) -> dict[str, object]:
         """Return the numbers of an instance's series: by which it is found, and in which it went out."""
@@ -287,13 +300,13 @@ class CleaningLedger:
 
     def _settle(self, connection: Transaction, result: Result) -> Result | None:
         """Write one result; None where it is not ours to write, or not yet."""
-        mine = {"the_seq": result.claimed.seq, "the_owner": self.owner, "lease_owner": None}
-        if isinstance(result, Clean) and result.replaces and _place_of(result).is_taken(connection):
-            connection.execute(_MINE, {**mine, "due_at": time.time() + _COPY_WAITS})
+        if _has_to_wait(connection, result):
+            connection.execute(_MINE, self._again(result.claimed, _COPY_WAITS))
             return None
         if isinstance(result, Clean | Held) and self.withdrawals.blocks(result.claimed.project, result.whose):
-            connection.execute(_MINE, {**mine, "due_at": time.time()})
+            connection.execute(_MINE, self._again(result.claimed, 0.0))
             return None
+        mine = {"the_seq": result.claimed.seq, "the_owner": self.owner, "lease_owner": None}
         values = _written(result) | self._placed(connection, result)
         if connection.execute(_MINE, {**mine, **values}).rowcount != 1:
             return None
@@ -328,6 +341,16 @@ def _with_recalled(connection: Transaction, claimed: list[Claimed]) -> list[Clai
     seqs = [one.seq for one in claimed]
     found = recalled_among(connection, min(seqs), max(seqs))
     return [replace(one, recalled=found[one.seq]) if one.seq in found else one for one in claimed] if found else claimed
+
+
+def _has_to_wait(connection: Transaction, result: Result) -> bool:
+    """Whether another copy is just being sent; or a patient's pair came while it was found out that there is none."""
+    match result:
+        case Clean(replaces=True):
+            return _place_of(result).is_taken(connection)
+        case Held(awaits=(_, _, _, _) as place):
+            return is_imported(connection, place)
+    return False
 
 
 def _written(result: Result) -> dict[str, object]:

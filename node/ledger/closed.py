@@ -23,6 +23,7 @@ from node.ledger.schema import (
     devices,
     instances,
     mixed_studies,
+    patient_aliases,
     patient_map,
     projects,
     sent_series,
@@ -77,8 +78,10 @@ def destroy(database: Database, project: str) -> None:
         counts["imported"] = sum(
             _entries(connection, table, project, table.c.origin == "imported") for table in (uid_map, patient_map)
         )
+        if merged := _entries(connection, patient_aliases, project):
+            counts["merged"] = merged
         connection.execute(update(sent_series).where(sent_series.c.project == project).values(device=None))
-        for table in (*_MAPS.values(), mixed_studies, projects, devices):
+        for table in (*_MAPS.values(), patient_aliases, mixed_studies, projects, devices):
             connection.execute(delete(table).where(table.c.project == project))
         connection.execute(update(series).where(series.c.project == project).values(accession="", patient=""))
         count(connection, project, counts)

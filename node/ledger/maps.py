@@ -19,6 +19,7 @@ from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import Collision, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
+from node.ledger.aliases import PersonPlace, generation, read_aliases
 from node.ledger.database import Database
 from node.ledger.names import ISSUER, ORIGINAL, PATIENT_ID, SHIFT, shift_scope
 from node.ledger.schema import closed_projects, mixed_studies, patient_map, projects, study_map, uid_map
@@ -87,6 +88,9 @@ class LedgerMaps:
     _day: int = 0
     _uids_today: dict[tuple[str, int, str], str] = field(default_factory=dict)
     _patients_today: dict[tuple[str, int, str, str], tuple[str, int]] = field(default_factory=dict)
+    _imported: dict[PersonPlace, bool] = field(default_factory=dict)
+    _aliases: dict[PersonPlace, tuple[str, str]] = field(default_factory=dict)
+    _generation: int | None = None
 
     def stored_uid(self, project: str, epoch: int, original: str) -> str | None:
         """The replacement that the map holds, so that imported pairs win and a known one stays."""
@@ -103,6 +107,31 @@ class LedgerMaps:
     def stored_recipe(self, project: str, study: str) -> str | None:
         """The hash of the recipe that a study began under, by the keyed replacement of its UID."""
         return self._stored(self._began, (project, study), _first_recipe)
+
+    def stored_person(self, project: str, epoch: int, issuer: str, patient_id: str) -> tuple[str, str] | None:
+        """Issuer and id of whom an id stands for; None where it stands for itself."""
+        if self._generation is None:
+            with self.database.read() as connection:
+                self.refresh(connection)
+        return self._aliases.get((project, epoch, issuer, patient_id))
+
+    def last_merge(self) -> int:
+        """The number of the last merge that `stored_person` knows."""
+        return self._generation or 0
+
+    def is_imported(self, project: str, epoch: int, issuer: str, patient_id: str) -> bool:
+        """Whether somebody else has chosen the patient's pair."""
+        return self._stored(self._imported, (project, epoch, issuer, patient_id), _imported) is not None
+
+    def refresh(self, connection: Transaction) -> None:
+        """Read which ids stand for others, where there is something new."""
+        now = generation(connection)
+        if now != self._generation:
+            self._aliases, self._generation = read_aliases(connection), now
+
+    def is_stale(self, connection: Transaction) -> bool:
+        """Whether ids were made one since `refresh`, so that what was found out since then may not hold."""
+        return self._generation is not None and self._generation != generation(connection)
 
     def _stored(
         self, cache: dict[_Key, _Value], key: _Key, find: Callable[[Transaction, _Key], _Value | None]
@@ -238,15 +267,36 @@ def known_uid(connection: Transaction, key: tuple[str, int, str]) -> str | None:
     return found
 
 
-def known_patient(connection: Transaction, key: tuple[str, int, str, str]) -> tuple[str, int] | None:
+def known_patient(connection: Transaction, key: PersonPlace) -> tuple[str, int] | None:
     """Return pseudonym and shift of a patient: project, epoch, issuer, Patient ID."""
+    row = row_of(connection, key)
+    return None if row is None else row[:2]
+
+
+def row_of(connection: Transaction, key: PersonPlace) -> tuple[str, int, str] | None:
+    """Return pseudonym, shift and origin (computed or imported) of a patient: project, epoch, issuer, Patient ID."""
     project, epoch, *patient = key
-    issuer, patient_id = _patient(connection, project, *patient)
+    issuer, patient_id = sealed_patient(connection, project, *patient)
     place = {"the_project": project, "the_epoch": epoch, "the_issuer": issuer, "the_patient": patient_id}
     row = connection.execute(_PATIENT, place).first()
     if row is None:
         return None
-    return row.pseudonym, int(connection.columns.open(SHIFT, shift_scope(project, row.pseudonym), str(row.shift_days)))
+    shift = int(connection.columns.open(SHIFT, shift_scope(project, row.pseudonym), str(row.shift_days)))
+    return row.pseudonym, shift, row.origin
+
+
+def is_imported(connection: Transaction, key: PersonPlace) -> bool:
+    """Whether somebody else has chosen the pair of a patient: project, epoch, issuer, Patient ID."""
+    row = row_of(connection, key)
+    return row is not None and row[2] == "imported"
+
+
+def mark_imported(connection: Transaction, key: PersonPlace) -> None:
+    """Note of a patient's pair that somebody else has chosen it too."""
+    project, epoch, *patient = key
+    issuer, patient_id = sealed_patient(connection, project, *patient)
+    place = {"the_project": project, "the_epoch": epoch, "the_issuer": issuer, "the_patient": patient_id}
+    connection.execute(_CONFIRMED, place)
 
 
 def new_uid(connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str) -> None:
@@ -258,7 +308,7 @@ def new_patient(connection: Transaction, key: tuple[str, int, str, str], given: 
     """Write a patient's pseudonym and shift where there are none; `origin` is computed or imported."""
     project, epoch, *patient = key
     pseudonym, shift = given
-    issuer, patient_id = _patient(connection, project, *patient)
+    issuer, patient_id = sealed_patient(connection, project, *patient)
     row = {"project": project, "epoch": epoch, "issuer": issuer, "patient_id": patient_id, "origin": origin}
     sealed = connection.columns.seal(SHIFT, shift_scope(project, pseudonym), str(shift))  # digits alone become a number
     connection.execute(_NEW_PATIENT, {**row, "pseudonym": pseudonym, "shift_days": sealed, "used_day": today()})
@@ -277,10 +327,14 @@ def _original(connection: Transaction, project: str, uid: str) -> str:
     return connection.columns.seal(ORIGINAL, project, uid)
 
 
-def _patient(connection: Transaction, project: str, issuer: str, patient_id: str) -> tuple[str, str]:
-    """Issuer and Patient ID as they stand in the map."""
+def sealed_patient(connection: Transaction, project: str, issuer: str, patient_id: str) -> tuple[str, str]:
+    """Return issuer and Patient ID as they stand in the map."""
     seal = connection.columns.seal
     return seal(ISSUER, project, issuer), seal(PATIENT_ID, project, patient_id)
+
+
+def _imported(connection: Transaction, key: PersonPlace) -> bool | None:
+    return True if is_imported(connection, key) else None
 
 
 def _study(connection: Transaction, key: tuple[str, str]) -> str | None:
@@ -305,11 +359,21 @@ _UID_BY_ORIGINAL = select(uid_map.c.replacement).where(
     uid_map.c.epoch == bindparam("the_epoch"),
     uid_map.c.original == bindparam("the_original"),
 )
-_PATIENT = select(patient_map.c.pseudonym, patient_map.c.shift_days).where(
+_PATIENT = select(patient_map.c.pseudonym, patient_map.c.shift_days, patient_map.c.origin).where(
     patient_map.c.project == bindparam("the_project"),
     patient_map.c.epoch == bindparam("the_epoch"),
     patient_map.c.issuer == bindparam("the_issuer"),
     patient_map.c.patient_id == bindparam("the_patient"),
+)
+_CONFIRMED = (
+    update(patient_map)
+    .where(
+        patient_map.c.project == bindparam("the_project"),
+        patient_map.c.epoch == bindparam("the_epoch"),
+        patient_map.c.issuer == bindparam("the_issuer"),
+        patient_map.c.patient_id == bindparam("the_patient"),
+    )
+    .values(origin="imported")
 )
 _STUDY = select(study_map.c.pseudonym).where(
     study_map.c.project == bindparam("the_project"), study_map.c.study == bindparam("the_study")

@@ -13,6 +13,10 @@ SHIFT = "patient_map.shift_days"
 MODALITY = "devices.modality"
 MANUFACTURER = "devices.manufacturer"
 MODEL = "devices.model"
+ALIAS_ISSUER = "patient_aliases.issuer"
+ALIAS_PATIENT_ID = "patient_aliases.patient_id"
+SAME_ISSUER = "patient_aliases.same_issuer"
+SAME_PATIENT_ID = "patient_aliases.same_patient_id"
 
 
 def shift_scope(project: str, pseudonym: str) -> str:

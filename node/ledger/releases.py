@@ -10,8 +10,9 @@ LEAK_RELEASED = "released despite leak: "
 PIXEL_RISK_RELEASED = "released despite pixel risk: "
 """In front of the findings, in the detail of an instance that was released."""
 
-REBUILT_WAITS = "rebuilt: whether it was delivered is not known"
-REBUILT_DELIVERED = "rebuilt: taken as delivered"
+REBUILT = "rebuilt: "
+REBUILT_WAITS = REBUILT + "whether it was delivered is not known"
+REBUILT_DELIVERED = REBUILT + "taken as delivered"
 """The detail of an original that was cleaned before the ledger was lost."""
 
 REPLACE = "replace"
@@ -27,6 +28,11 @@ _BETWEEN = " | "
 def told(*parts: str | None) -> str | None:
     """Return the detail of a row that says several things; None where it says nothing."""
     return _BETWEEN.join(filter(None, parts)) or None
+
+
+def rebuilt(detail: str | None) -> str | None:
+    """Return what a detail says of a rebuild, which has to be known until the instance goes out; None for nothing."""
+    return detail if detail in (REBUILT_WAITS, REBUILT_DELIVERED) else None
 
 
 def answered_for(detail: str | None, held_under: str | None, recipe_hash: str) -> dict[str, str]:

@@ -100,6 +100,14 @@ Index(
     instances.c.changed_at,
     sqlite_where=text("state = 'held' AND reason IN ('patient-corrected', 'rejection-note')"),
 )
+# Those whose patient waits for a pair from outside, by whose they are.
+Index(
+    "instances_unmapped",
+    instances.c.project,
+    instances.c.whose,
+    instances.c.changed_at,
+    sqlite_where=text("state = 'held' AND reason = 'no-mapping'"),
+)
 
 Index("instances_series", instances.c.series, sqlite_where=text("series IS NOT NULL"))
 # Those of an earlier version of the program.
@@ -309,6 +317,23 @@ patient_map = Table(
     sqlite_with_rowid=False,
 )
 
+# Ids that a person has made one with another, whose pair they have from then on; an id stands for itself or for one
+# that stands for itself. Numbers are never used twice.
+patient_aliases = Table(
+    "patient_aliases",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("patient_id", Text, nullable=False),
+    Column("same_issuer", Text, nullable=False),
+    Column("same_patient_id", Text, nullable=False),
+    UniqueConstraint("project", "epoch", "issuer", "patient_id", name="patient_aliases_original"),
+    sqlite_autoincrement=True,
+)
+
 # Both are replacements, so that the table tells nothing that did not go out: the key's for the study, the pseudonym.
 # The recipe is the one of its first instance.
 study_map = Table(
@@ -321,7 +346,6 @@ study_map = Table(
     PrimaryKeyConstraint("project", "study", name="study_map_study"),
     sqlite_with_rowid=False,
 )
-
 Index("study_map_pseudonym", study_map.c.project, study_map.c.pseudonym)
 
 # Those of which instances went out under another recipe than the first one, or under one chosen for them alone.

@@ -10,6 +10,8 @@ from sqlalchemy import insert, select
 
 from node.ledger.database import Database
 from node.ledger.names import (
+    ALIAS_ISSUER,
+    ALIAS_PATIENT_ID,
     ISSUER,
     KEPT_TEXT,
     MANUFACTURER,
@@ -17,11 +19,13 @@ from node.ledger.names import (
     MODEL,
     ORIGINAL,
     PATIENT_ID,
+    SAME_ISSUER,
+    SAME_PATIENT_ID,
     SHIFT,
     SOP_INSTANCE_UID,
     shift_scope,
 )
-from node.ledger.schema import instances, meta, patient_map, uid_map
+from node.ledger.schema import instances, meta, patient_aliases, patient_map, uid_map
 from node.sealing import Columns
 
 KEY_FINGERPRINT = "encryption_fingerprint"
@@ -37,6 +41,10 @@ _SEAL = (
     ("UPDATE devices SET modality = seal(?, project, modality)", MODALITY),
     ("UPDATE devices SET manufacturer = seal(?, project, manufacturer)", MANUFACTURER),
     ("UPDATE devices SET model = seal(?, project, model)", MODEL),
+    ("UPDATE patient_aliases SET issuer = seal(?, project, issuer)", ALIAS_ISSUER),
+    ("UPDATE patient_aliases SET patient_id = seal(?, project, patient_id)", ALIAS_PATIENT_ID),
+    ("UPDATE patient_aliases SET same_issuer = seal(?, project, same_issuer)", SAME_ISSUER),
+    ("UPDATE patient_aliases SET same_patient_id = seal(?, project, same_patient_id)", SAME_PATIENT_ID),
 )
 
 
@@ -45,7 +53,7 @@ def holds_names(database: Database) -> bool:
     with database.read() as connection:
         return any(
             connection.execute(select(table.c.project).limit(1)).first() is not None
-            for table in (instances, uid_map, patient_map)
+            for table in (instances, uid_map, patient_map, patient_aliases)
         )
 
 

@@ -17,7 +17,7 @@ from node.errors import DatasetError, HoldInstance, HoldReason, NodeError, SealE
 from node.files import Settings
 from node.files.one import identities
 from node.gate import described, through
-from node.instances import Scratch, Source, opened
+from node.instances import InstanceIdentities, Scratch, Source, opened
 from node.objects import Verdict
 from node.recipe import Recipe, Region
 from node.recipe.amend import Change
@@ -81,6 +81,8 @@ def look(
             if verdict.excluded:
                 return View([], excluded=verdict.excluded)
             known = identities(settings, settings.make_maps(), source.dataset)
+            if isinstance(known, InstanceIdentities):
+                known.require_mapping()
             traced = trace(settings.recipe, source.dataset, known, settings.variables, verdict.judgement)
             return _view(traced, settings, verdict)
     except HoldInstance as hold:

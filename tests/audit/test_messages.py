@@ -24,6 +24,8 @@ MESSAGES: dict[str, tuple[Message, str, str]] = {
     "shown": (kinds.accessed(BY, "a" * 32, "R"), "110103", ""),
     "discarded": (kinds.accessed(BY, "a" * 32, "D"), "110103", ""),
     "identity": (kinds.identity_seen(BY, "PSEUDO1", "demo"), "110110", ""),
+    "maps read": (kinds.maps_read(BY, "demo", "exported: 3 patients"), "110110", ""),
+    "crosswalk": (kinds.crosswalk_changed(SOURCE, BY, "demo", "1 pairs imported"), "110113", "110132"),
     "log used": (kinds.log_used(SOURCE, BY), "110101", ""),
     "configured": (kinds.configured(SOURCE, BY, "0" * 64, {"research": "1" * 64}), "110113", "110129"),
     "refused configuration": (kinds.configured(SOURCE, BY, "0" * 64, {}, 2), "110113", "110129"),

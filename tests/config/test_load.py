@@ -203,7 +203,14 @@ def test_options_of_a_route_that_are_built_are_kept(tmp_path):
     )
     route = load(tmp_path, text).routes[0]
     assert (route.variables, route.exclude) == ({"site": "12"}, ("equals Modality SR",))
-    assert (route.issuer, route.missing_patient_id) == ("HOSPITAL", "study")
+    assert (route.issuer, route.missing_patient_id, route.mapping) == ("HOSPITAL", "study", "computed")
+
+
+def test_no_mapping_can_be_demanded_of_patients_who_are_known_by_a_study(tmp_path):
+    assert load(tmp_path, with_route("mapping: required")).routes[0].mapping == "required"
+    both = with_route("mapping: required\n    missing_patient_id: study")
+    assert [fault.key for fault in faults(tmp_path, both)] == ["routes.0.missing_patient_id"]
+    assert [fault.key for fault in faults(tmp_path, with_route("mapping: demanded"))] == ["routes.0.mapping"]
 
 
 @pytest.mark.parametrize(

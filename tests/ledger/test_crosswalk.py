@@ -88,8 +88,8 @@ def test_a_replacement_for_two_originals_is_refused_as_a_collision(database: Dat
     twice = PatientPair(2, "", "2", "SUBJECT-1"), UidPair(4, "1.2.4", "2.25.33")
     faults = refused(database, *PAIRS[::2], *twice)
     assert [fault.partition(". ")[0] for fault in faults] == [
-        "crosswalk.csv:2: another patient has this pseudonym",
-        "crosswalk.csv:4: another UID has this replacement",
+        "crosswalk.csv:2: another patient has this pseudonym, in line 1",
+        "crosswalk.csv:4: another UID has this replacement, in line 3",
     ]
     import_pairs(database, SCOPE, PAIRS)
     assert len(refused(database, PatientPair(9, "", "9", "SUBJECT-2"), twice[1])) == 2
