@@ -141,6 +141,7 @@ def test_the_configuration_of_the_manifests_is_one_that_the_program_takes(tmp_pa
     assert any(config.node.data.is_relative_to(one["mountPath"]) for one in pod["containers"][0]["volumeMounts"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_kubectl_puts_the_manifests_together() -> None:
     done = subprocess.run(["kubectl", "kustomize", DOCKER / "kubernetes"], capture_output=True, timeout=60, check=True)

@@ -40,6 +40,7 @@ def _children(process: int) -> list[str]:
     return Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _may_unshare(), reason="namespaces of processes are not permitted here")
 def test_process_one_reaps_orphans_and_ends_in_order_on_sigterm(node: Deadly) -> None:
     command = [*_UNSHARE, sys.executable, "-m", "node", "serve", "--config", str(node.config_path)]
