@@ -35,6 +35,7 @@ def kinds(site: Site, monkeypatch: pytest.MonkeyPatch, later: float = 0.0) -> li
     return found
 
 
+@pytest.mark.slow
 def test_a_backup_is_made_when_it_is_due_by_a_process_of_its_own_and_old_ones_go(site: Site) -> None:
     folder = scheduled(site)
     for day in (1, 2, 3):

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from node.config import Config, load_config
-from node.routing import compile_routes
+from node.config import load_config
 from scripts.container_check import instructions, lets_through
 from tests.support import REPOSITORY
 
@@ -35,12 +34,6 @@ def manifests() -> dict[str, dict[str, Any]]:
     names = documents(DOCKER / "kubernetes/kustomization.yaml")[0]["resources"]
     found = [one for name in names for one in documents(DOCKER / "kubernetes" / name)]
     return {f"{one['kind']}/{one['metadata']['name']}": one for one in found}
-
-
-def loads(path: Path) -> Config:
-    config = load_config(path)
-    compile_routes(config)
-    return config
 
 
 def test_the_image_is_built_in_stages_from_pinned_bases_with_hashes() -> None:
@@ -79,7 +72,7 @@ def test_the_builder_gets_what_it_copies_and_nothing_else() -> None:
 def test_the_composed_services_fit_one_another() -> None:
     (compose,) = documents(DOCKER / "compose.yaml")
     node, archive = compose["services"]["node"], compose["services"]["archive"]
-    config = loads(DOCKER / "config.yaml")
+    config = load_config(DOCKER / "config.yaml")
     assert node["read_only"] is True
     assert node["user"] == of("USER")[0]
     assert node["cap_drop"] == ["ALL"]
@@ -135,12 +128,13 @@ def test_the_manifests_fit_one_another_and_hold_the_node_to_little() -> None:
 def test_the_configuration_of_the_manifests_is_one_that_the_program_takes(tmp_path: Path) -> None:
     found = manifests()
     (tmp_path / "config.yaml").write_text(found["ConfigMap/deid-node"]["data"]["config.yaml"])
-    config = loads(tmp_path / "config.yaml")
+    config = load_config(tmp_path / "config.yaml")
     pod = found["StatefulSet/deid-node"]["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > config.node.drain + LAST
     assert any(config.node.data.is_relative_to(one["mountPath"]) for one in pod["containers"][0]["volumeMounts"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_kubectl_puts_the_manifests_together() -> None:
     done = subprocess.run(["kubectl", "kustomize", DOCKER / "kubernetes"], capture_output=True, timeout=60, check=True)

