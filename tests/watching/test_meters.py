@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, select
 
 from node.errors import HoldReason, LedgerError
 from node.ledger import Database, Ledger
@@ -28,10 +31,11 @@ from node.ledger.meters import (
     last,
     read,
 )
+from node.ledger.migrate import MIGRATIONS
 from node.ledger.reception import Refusal, count_refusals
 from node.ledger.schema import refusals
 from node.ledger.sending import SendingLedger, Settlement, Verdict
-from tests.ledger.support import clean, receive, receive_cleaned, sql
+from tests.ledger.support import clean, fill, receive, receive_cleaned, sql
 from tests.watching.support import ledger_of
 
 
@@ -160,3 +164,22 @@ def test_refusals_are_counted_by_kind_and_since_when_with_the_syntaxes_of_the_la
         row = connection.execute(select(refusals).where(refusals.c.kind == "presentation-context")).one()
     assert (row.n, row.syntaxes) == (5, "1.2.840.10008.1.2")
     assert 999 < row.last_at - row.first_at < 1060
+
+
+def test_an_older_ledger_is_counted_from_its_migration_on(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    alembic = AlembicConfig()
+    alembic.set_main_option("script_location", str(MIGRATIONS))
+    before = ScriptDirectory(str(MIGRATIONS)).get_revision("0013").down_revision
+    with create_engine(f"sqlite:///{database.path}").connect() as connection:
+        alembic.attributes["connection"] = connection
+        command.upgrade(alembic, str(before))
+        connection.commit()
+    fill(database.path, 20, names="p r d")
+    database.migrate()
+    assert not fold(database)
+    assert not numbers(database)
+    receive_cleaned(database, uid="1.2.77777")
+    fold(database)
+    assert (of(database, "received").n, of(database, CLEANED).n) == (1, 1)
+    database.close()
