@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
 
 
-def overview(ledger: Ledger, config: Config) -> dict[str, Any]:
-    """Return all that `deid-node status --json` prints. Raises LedgerError."""
+def overview(ledger: Ledger, config: Config, *, advice: bool = True) -> dict[str, Any]:
+    """Return all that `deid-node status --json` prints, on refusals without `advice` too. Raises LedgerError."""
     found = with_configured(ledger.status(), config) | with_certificates(config)
     found |= with_audit(ledger, config) | with_upkeep(ledger, config)
-    found["refused"] = with_advice(found["refused"], config)
+    if advice:
+        found["refused"] = with_advice(found["refused"], config)
     return found
 
 

@@ -8,6 +8,8 @@ Guarantees
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 from collections.abc import MutableMapping
 from typing import Any
@@ -19,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.config import Config
 
+_UPLOADS_AT_ONCE = 4
 MOST_BYTES = 1 << 20  # of a request, but for uploads
 UPLOADS = ("/recipes", "/crosswalk", "/api/v1/preview", "/api/v1/crosswalk")
 
@@ -39,11 +42,12 @@ _KEPT = "/static/"
 
 
 class Guard:
-    """ASGI middleware, the outermost."""
+    """ASGI middleware, the outermost; it lets few uploads in at once, since each is held in memory."""
 
     def __init__(self, app: ASGIApp, config: Config) -> None:
         self._app = app
         self._upload = config.web.upload.bytes + MOST_BYTES
+        self._uploading = asyncio.Semaphore(_UPLOADS_AT_ONCE)
         self._hosts = {"localhost", *config.web.hosts, config.web.listen.host.lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,11 +61,13 @@ class Guard:
             problem = "this node is not reached by this name: web.hosts lists its names"
             await PlainTextResponse(problem, 421)(scope, receive, sending)
             return
-        most = self._upload if scope["path"].startswith(UPLOADS) else MOST_BYTES
+        may_upload = scope["method"] == "POST" and scope["path"].startswith(UPLOADS)
+        most = self._upload if may_upload else MOST_BYTES
         if _is_longer(headers.get("content-length", "0"), most):
             await PlainTextResponse("too long", 413, {"Connection": "close"})(scope, receive, sending)
             return
-        await self._app(scope, _bounded(receive, most), sending)
+        async with self._uploading if may_upload else contextlib.nullcontext():
+            await self._app(scope, _bounded(receive, most), sending)
 
     def _is_own(self, hosts: list[str]) -> bool:
         """Whether a name is the node's own; a name is needed for rebinding, so an address always is."""

@@ -73,8 +73,9 @@ def address_of(request: Request, site: Site) -> str:
 
 async def identify(request: Request, site: Site) -> Person:
     """Return who asks. Raises HTTPException 401, or 403 where a change was not asked for by a page of this node."""
-    if request.headers.get("authorization"):
-        return _by_token(request, site)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":  # of any other a reverse proxy in front may know
+        return _by_token(request, site, token.strip())
     person = _by_proxy(request, site) if site.config.web.proxy_header else None
     person = person or _by_session(request, site)
     if person is None:
@@ -89,9 +90,8 @@ def cookie_of(request: Request) -> str:
     return request.cookies.get(COOKIE, "")
 
 
-def _by_token(request: Request, site: Site) -> Person:
-    scheme, _, token = request.headers["authorization"].partition(" ")
-    user = site.users.of_token(token.strip()) if scheme.lower() == "bearer" else None
+def _by_token(request: Request, site: Site, token: str) -> Person:
+    user = site.users.of_token(token)
     if user is None:
         raise HTTPException(401, "no such token", {"WWW-Authenticate": "Bearer"})
     return Person(user, address_of(request, site), Way.TOKEN)

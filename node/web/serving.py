@@ -1,8 +1,8 @@
 """The process of the web page: an HTTP server on a socket that the supervisor has bound.
 
 Guarantees
-    It asks for less of the machine than the way of an instance does, and goes first where memory runs out. The secret
-    never comes into it: a child that ends at once makes the key of the audit trail of it, which cannot be turned back.
+    It goes first where memory runs out, so that the way of an instance does not. The secret never comes into it: a
+    child that ends at once makes the key of the audit trail of it, which cannot be turned back.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from node.web.site import Site
 
 LOGGER = logging.getLogger("node.web")
 
-_NICER = 5
 _GOES_FIRST = "500"  # of 1000, for the kernel that looks for memory
 _LOOK_SECONDS = 0.25
 _LAST_SECONDS = 5
@@ -39,7 +38,6 @@ _HEADER_BYTES = 32 << 10
 def serve_web(config: Config, listener: socket.socket, stop: Stop) -> None:
     """Serve until `stop` is set. Raises StartError where the key of the audit trail cannot be had."""
     with contextlib.suppress(OSError):
-        os.nice(_NICER)
         Path("/proc/self/oom_score_adj").write_text(_GOES_FIRST, encoding="ascii")
     site = Site(config, _trail(config))
     settings = uvicorn.Config(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pydicom
-import pytest
 
 from tests.support import make_ct, storescu, wait_for
 from tests.web.support import Place
@@ -49,7 +48,6 @@ def test_a_file_is_tried_by_the_api_without_the_nodes_own_key(place: Place) -> N
     assert by_path["(0010,0020)"]["after"] != str(place.scp.datasets()[0].PatientID)
     assert by_path["(0010,0020)"]["lines"]
     assert place.ask("POST", "/api/v1/preview?recipe=recipe:none", "otto", content=content).status_code == 409
-    assert place.ask("POST", "/api/v1/preview?recipe=route:research", "otto", content=b"no DICOM").status_code == 409
 
 
 def test_the_description_of_the_api_needs_nothing_from_outside(place: Place) -> None:
@@ -90,12 +88,8 @@ def _answers(place: Place) -> bool:
     return False
 
 
-@pytest.mark.parametrize("kind", ["memory", "process title"])
-def test_neither_the_secret_nor_a_data_set_is_in_the_process_of_the_page(place: Place, kind: str) -> None:
+def test_neither_the_secret_nor_a_data_set_is_in_the_process_of_the_page(place: Place) -> None:
     page = _process(place)
-    if kind == "process title":
-        assert b"PLANTED" not in Path(f"/proc/{page}/cmdline").read_bytes()
-        return
     secret = (place.node.data / "secret.key").read_bytes().strip()
     name = str(pydicom.dcmread(place.files[0]).PatientName).encode()
     place.ask("POST", "/api/v1/destinations/archive/echo", "otto")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support import wait_for
-from tests.web.support import PASSWORD, TOKENS, Place
+from tests.web.support import PASSWORD, TOKENS, Place, a_place
 
 CHROMIUM = Path("/usr/bin/chromium")
 PICTURES = os.environ.get("DEID_NODE_SCREENSHOTS", "")
@@ -24,6 +24,13 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no chromium: apt-get install chromium"),
 ]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A node of its own, since much is changed in it."""
+    with a_place(tmp_path_factory.mktemp("own")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.web.support import Place
+from tests.web.support import Place, a_place
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A node of its own, since much is changed in it."""
+    with a_place(tmp_path_factory.mktemp("own")) as made:
+        yield made
 
 
 @pytest.mark.timeout(500)
@@ -43,4 +52,7 @@ def test_no_request_gets_an_answer_that_is_not_described(place: Place, user: str
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout[-6000:]
+    tested = re.search(r"Tested: (\d+)", done.stdout)
+    assert tested is not None, done.stdout[-3000:]
+    assert int(tested[1]) >= 8
     assert place.ask("GET", "/health/live").status_code == 200

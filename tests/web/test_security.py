@@ -172,6 +172,7 @@ def test_a_reverse_proxy_says_who_it_is_only_from_where_it_is_trusted_and_only_o
         said = {"X-Remote-User": "otto", "X-Forwarded-For": "203.0.113.5, 203.0.113.6"}
         assert proxy.get("/destinations", **said).status_code == 200
         assert elsewhere.get("/destinations", **said).status_code == 303
+        assert proxy.get("/destinations", **said | {"Authorization": "Basic b3R0bzp4"}).status_code == 200
         assert proxy.get("/destinations", **said | {"X-Remote-User": "nobody"}).status_code == 303
         twice = [("X-Remote-User", "otto"), ("X-Remote-User", "ruth")]
         assert proxy.client.get("/destinations", headers=twice).status_code == 303

@@ -29,7 +29,7 @@ def live(request: Request, desk: Looking) -> Response:
 
 def facts(desk: Desk) -> dict[str, Any]:
     """Return what the overview shows. Raises LedgerError."""
-    found = overview(desk.ledger("overview"), desk.config)
+    found = overview(desk.ledger("overview"), desk.config, advice=False)
     history: History = desk.site.history
     moments = history.moments()
     latest = history.latest() or history.take()
