@@ -131,22 +131,17 @@ class Canary:
 
     def run(self) -> None:
         """Send a study by each route now and then, until told to stop."""
-        canary = self.config.canary
-        if canary is None:
-            while not self.stop.wait(60):
-                continue
-            return
-        routes = [route.name for route in canary_routes(self.config)]
+        canary = self.config.canary  # None where a reload took it away: then only what it left is removed
         next_round, next_look, began = time.monotonic() + _FIRST_SECONDS, 0.0, time.time()
         while not self.stop.wait(_LOOK_SECONDS):
             try:
-                if time.monotonic() >= next_round or asked_since(self.database, began):
+                if canary is not None and (time.monotonic() >= next_round or asked_since(self.database, began)):
                     began, next_round = time.time(), time.monotonic() + canary.every
                     self._round(canary.within, began)
                     next_look = 0.0
                 if time.monotonic() >= next_look:
                     next_look = time.monotonic() + _TIDY_SECONDS
-                    tidy(self.database, self.spool, routes)
+                    tidy(self.database, self.spool)
             except (NodeError, OSError) as error:
                 # The boundary of one round: what it could not do shows as a round that did not come.
                 text = str(error) if isinstance(error, NodeError) else "the disk refused"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, not_, select, update
@@ -109,20 +109,20 @@ def _put(database: Database, key: str, value: str) -> None:
         connection.execute(insert(meta), [{"key": key, "value": value}])
 
 
-def tidy(database: Database, spool: Spool, routes: Sequence[str]) -> int:
-    """Remove what came by the canary's routes, and what was handed out for it; return how many instances stay.
+def tidy(database: Database, spool: Spool) -> int:
+    """Remove what came by routes of the canary, and what was handed out for it; return how many instances stay.
 
     Raises
     ------
-    ValueError
-        A route is none of the canary's.
     LedgerError, OSError
         The ledger or the disk refused; what is left is removed the next time.
     """
-    if not all(route.startswith(PREFIX) for route in routes):
-        raise ValueError("only what came by a route of the canary is removed")
-    mine = instances.c.route.in_(list(routes))
     with database.read() as connection:
+        counted = select(tallies.c.route).where(tallies.c.route.startswith(PREFIX, autoescape=True), tallies.c.n > 0)
+        routes = sorted(set(connection.execute(counted).scalars()))
+        if not routes:
+            return 0
+        mine = instances.c.route.in_(routes)
         rows = connection.execute(select(instances.c.seq, instances.c.id, instances.c.outcome).where(mine)).all()
     if not rows or any(row.outcome == "in_flight" for row in rows):
         return len(rows)
@@ -132,7 +132,7 @@ def tidy(database: Database, spool: Spool, routes: Sequence[str]) -> int:
     with database.write(durable=True) as connection:
         removed = _remove(connection, [row.seq for row in rows])
         for table in _MAPS:
-            connection.execute(delete(table).where(table.c.project.in_(list(routes))))
+            connection.execute(delete(table).where(table.c.project.in_(routes)))
     return len(rows) - removed
 
 
