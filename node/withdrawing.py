@@ -31,6 +31,7 @@ from node.identity.patients import cleaned
 from node.instances import InstanceIdentities, Scope, make_scope, opened
 from node.instances.identities import NoMaps
 from node.ledger import impact, withdrawals
+from node.ledger.aliases import read_aliases
 from node.ledger.audit import Trail
 from node.ledger.database import Database
 from node.ledger.impact import Item
@@ -46,11 +47,17 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A patient of a project: the keyed number, and the pseudonyms that the patient goes by."""
+    """A patient of a project: the keyed number, the pseudonyms that the patient goes by, the numbers of merged ids."""
 
     project: str
     number: str
     pseudonyms: tuple[str, ...]
+    merged: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """All keyed numbers, the patient's own first: an id stays withdrawn where its merge is forgotten."""
+        return (self.number, *self.merged)
 
 
 def find_subject(  # noqa: PLR0913 -- what a person says of a subject
@@ -82,18 +89,22 @@ def find_subject(  # noqa: PLR0913 -- what a person says of a subject
     scopes = _scopes(config, database, project)
     with database.read() as connection:
         rows = connection.execute(select(patient_map).where(patient_map.c.project == project)).all()
-        columns = connection.columns
+        columns, aliases = connection.columns, read_aliases(connection)
         wanted = columns.seal(PATIENT_ID, project, cleaned(text))
         known = {
             PatientKey(columns.open(ISSUER, project, row.issuer), columns.open(PATIENT_ID, project, row.patient_id))
             for row in rows
             if (row.pseudonym == text if is_pseudonym else row.patient_id == wanted)
         }
+    same = {PatientKey(*place[2:]): PatientKey(*one) for place, one in aliases.items() if place[0] == project}
+    known |= set() if is_pseudonym else {one for one in same if one.patient_id == cleaned(text)}
     key = _one_of(known, project) if is_pseudonym else _key(known, scopes, project, (issuer, text), even_unknown)
+    key = same.get(key, key)
     keys = scopes[0].keys
     names = {row.pseudonym for row in rows if _is(key, columns.seal, project, row)}
     number = withdrawals.subject_of(keys.whose(key, ""))
-    return Subject(project, number, tuple(sorted(names | {keys.pseudonym(key)})))
+    merged = {withdrawals.subject_of(keys.whose(one, "")) for one, person in same.items() if person == key}
+    return Subject(project, number, tuple(sorted(names | {keys.pseudonym(key)})), tuple(sorted(merged)))
 
 
 def _is(key: PatientKey, seal: Any, project: str, row: Any) -> bool:
@@ -148,7 +159,7 @@ def _key(
 
 def foretell(database: Database, subject: Subject) -> tuple[dict[str, Any], list[Item]]:
     """Return what `withdraw` would find, and change nothing; `not_looked_at` wait, and may be the subject's."""
-    every = list(withdrawals.instances_of(database, subject.project, subject.number, subject.pseudonyms))
+    every = list(withdrawals.instances_of(database, subject.project, subject.numbers, subject.pseudonyms))
     found = [one.seq for one in every if one.whose is not None]
     items = list(impact.of_instances(database, found, waiting=True))
     held = sum(one.whose is not None and one.state in ("received", "held") for one in every)
@@ -176,8 +187,8 @@ def withdraw(
     LedgerError, SpoolError
         The ledger or the disk refused; the same command goes on where it ended.
     """
-    change = withdrawals.next_change(database, subject.project, subject.number, undo=False)
-    if change is not None:
+    changes = _changes(database, subject, undo=False)
+    for change in changes:
         _write(config, database, trail, subject, change)
     found, unread = _mine(config, database, spool, subject)
     counts = withdrawals.discard(database, spool, found)
@@ -188,7 +199,7 @@ def withdraw(
         "project": subject.project,
         "subject": subject.number,
         "pseudonyms": list(subject.pseudonyms),
-        "new": change is not None,
+        "new": bool(changes),
         "discarded": counts["discarded"] + again["discarded"],
         "files_removed": counts["removed"] + again["removed"],
         "in_hand": again["in_hand"],
@@ -206,10 +217,16 @@ def undo(config: Config, database: Database, trail: Trail | None, subject: Subje
     DrillError
         The subject has not withdrawn.
     """
-    change = withdrawals.next_change(database, subject.project, subject.number, undo=True)
-    if change is None:
+    changes = _changes(database, subject, undo=True)
+    if not changes:
         raise DrillError("this subject has not withdrawn: deid-node revoke --list")
-    _write(config, database, trail, subject, change)
+    for change in changes:
+        _write(config, database, trail, subject, change)
+
+
+def _changes(database: Database, subject: Subject, *, undo: bool) -> list[Change]:
+    found = [withdrawals.next_change(database, subject.project, number, undo=undo) for number in subject.numbers]
+    return [one for one in found if one is not None]
 
 
 def _wait(database: Database, seqs: Sequence[int]) -> set[int]:
@@ -232,14 +249,14 @@ def _mine(config: Config, database: Database, spool: Spool, subject: Subject) ->
     }
     other = make_scope(config, subject.project, None, secret)
     mine, unread = list[Found](), list[str]()
-    for one in withdrawals.instances_of(database, subject.project, subject.number, subject.pseudonyms):
+    for one in withdrawals.instances_of(database, subject.project, subject.numbers, subject.pseudonyms):
         if one.whose is not None:
             mine.append(one)
             continue
         whose = _whose(spool, by_route.get(one.route, other), one.id)
         if whose is None:
             unread.append(one.id)
-        elif withdrawals.subject_of(whose) == subject.number:
+        elif withdrawals.subject_of(whose) in subject.numbers:
             mine.append(replace(one, whose=whose))
     return mine, unread
 

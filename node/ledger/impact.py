@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
+from node.ledger.canary import not_the_canarys
 from node.ledger.database import Database
 from node.ledger.names import MANUFACTURER, MODALITY, MODEL
 from node.ledger.schema import deliveries, devices, instances, sent_series
@@ -198,7 +199,7 @@ def _query(filters: Filters, made_by: set[int] | None, *, waiting: bool) -> Sele
                 *([] if filters.until is None else [at < filters.until]),
             )
         )
-    query = query.where(or_(*chosen))
+    query = query.where(or_(*chosen), *not_the_canarys(instances.c.route))
     for column, value in (
         (instances.c.project, filters.project),
         (instances.c.route, filters.route),

@@ -6,8 +6,8 @@ Guarantees
     shift of an id that something went out under.
 
 Refuses
-    (MergeRefused) an id of no one, an id that stands for another one already, and one that something went out under,
-    with what was delivered.
+    (MergeRefused) an id of no one, one that has withdrawn consent, one that stands for another one already, and one that
+    something went out under, with what was delivered.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from node.ledger.names import ALIAS_ISSUER, ALIAS_PATIENT_ID, SAME_ISSUER, SAME_
 from node.ledger.schema import patient_aliases, patient_map
 from node.ledger.transactions import Transaction
 from node.ledger.waiting import release_of
+from node.ledger.withdrawals import is_withdrawn
 
 _NEW_EPOCH = "begin a new epoch of the project's key"
 
@@ -95,6 +96,11 @@ def check_join(
     person = person_of(aliases, scope, old)
     if person == person_of(aliases, scope, new):
         return None
+    if any(is_withdrawn(connection, scope.project, scope.keys.whose(one, "")) for one in (person, new)):
+        raise MergeRefused(
+            "one of the ids has withdrawn consent; nothing was changed. Revoke the consent of the other too, or take the "
+            "withdrawal back (deid-node revoke)"
+        )
     if person_of(aliases, scope, new) != new:
         raise MergeRefused("the second id was made one with another id already; nothing was changed")
     mine, others = _handed(connection, scope, new), _handed(connection, scope, person)

@@ -117,8 +117,12 @@ class Found:
     route: str
 
 
-def instances_of(database: Database, project: str, subject: str, pseudonyms: Sequence[str]) -> Iterator[Found]:
+def instances_of(
+    database: Database, project: str, subjects: Sequence[str], pseudonyms: Sequence[str]
+) -> Iterator[Found]:
     """Give every instance of a project that is the subject's, and those that wait and may be.
+
+    `subjects` are the keyed numbers of the subject's ids.
 
     Instances that an earlier version of the program cleaned do not say whose they are; they are found by the studies
     that came under the subject's pseudonyms.
@@ -131,9 +135,9 @@ def instances_of(database: Database, project: str, subject: str, pseudonyms: Seq
         with database.read() as connection:
             rows = connection.execute(_IN_PROJECT, {"the_project": project, "the_seq": last}).all()
         for row in rows:
-            whose = row.whose or (f"{subject}/" if row.study in studies else None)
+            whose = row.whose or (f"{subjects[0]}/" if row.study in studies else None)
             waits = whose is None and row.state in ("received", "held")
-            if waits or (whose is not None and subject_of(whose) == subject):
+            if waits or (whose is not None and subject_of(whose) in subjects):
                 yield Found(row.seq, row.id, row.state, whose, row.route)
         if len(rows) < _PAGE:
             return

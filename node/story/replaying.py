@@ -33,8 +33,9 @@ from node.ledger import Ledger
 from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Held, add_deliveries
 from node.ledger.copies import SUPERSEDED
 from node.ledger.names import SOP_INSTANCE_UID
-from node.ledger.schema import deliveries, derivations, instances, series
+from node.ledger.schema import deliveries, derivations, instances, recalled, series
 from node.ledger.transactions import Row, Transaction
+from node.ledger.withdrawals import is_withdrawn
 from node.opening import make_spool
 from node.sealing import open_original
 from node.story.past import Past
@@ -44,6 +45,7 @@ GONE = "original-gone"
 """Why an instance cannot be sent again, of a closed list: its original is gone, and no cleaned file is there."""
 NOT_CLEANED, DISCARDED, NO_ROUTE, HELD, DIFFERS = "not-cleaned", "discarded", "not-of-its-route", "held", "differs"
 NO_RECIPE, BUSY = "recipe-of-then", "just-delivered"
+TAKEN_BACK = "recalled", "consent-withdrawn"
 
 
 @dataclass(slots=True)
@@ -148,7 +150,8 @@ class _Work:
     def take(self, rows: Sequence[Row], *, dry_run: bool) -> None:
         """Make some instances ready, and their deliveries due."""
         try:
-            ready = [one for row in rows if (one := self._ready(row)) is not None]
+            free = [row for row in rows if not self._is_taken_back(row)]
+            ready = [one for row in free if (one := self._ready(row)) is not None]
         except BaseException:
             self._cleaning.forget()
             raise
@@ -166,6 +169,16 @@ class _Work:
 
     def _note(self, row: Row) -> None:
         (self.result.again if row.delivery_state == "delivered" else self.result.first).append(row.id)
+
+    def _is_taken_back(self, row: Row) -> bool:
+        """Whether an instance was recalled as it is, or its subject has withdrawn consent; which is noted."""
+        with self._ledger.database.read() as connection:
+            withdrawn = is_withdrawn(connection, row.project, row.whose)
+        if row.is_recalled:
+            self.result.miss(row, TAKEN_BACK[0], "mend the recipe: deid-node recall --send-again")
+        elif withdrawn:
+            self.result.miss(row, TAKEN_BACK[1])
+        return withdrawn or bool(row.is_recalled)
 
     def _ready(self, row: Row) -> _Ready | None:
         """Return an instance that can be sent; None where it cannot, which is noted."""
@@ -242,6 +255,9 @@ class _Work:
     def _make_due(self, connection: Transaction, ready: _Ready) -> bool:
         """Make the delivery due where all is as it was; say whether it is."""
         row, now = ready.row, time.time()
+        if is_withdrawn(connection, row.project, row.whose):
+            self.result.miss(row, TAKEN_BACK[1])
+            return False
         if ready.made is None and connection.execute(_OPEN, {"the_seq": row.seq}).first() is None:
             self.result.miss(row, BUSY, "it was delivered elsewhere just now: again in a minute")
             return False
@@ -287,7 +303,7 @@ def _rows(destination: str) -> Select[Any]:
     mine = (deliveries.c.instance == instances.c.seq) & (deliveries.c.destination == destination)
     return (
         select(
-            *(instances.c[name] for name in (*_AS_CLAIMED, "sop_instance_uid", "state", "study", "size")),
+            *(instances.c[name] for name in (*_AS_CLAIMED, "sop_instance_uid", "state", "study", "size", "whose")),
             instances.c.clean_sop_instance_uid,
             instances.c.clean_size,
             instances.c.clean_offset,
@@ -297,6 +313,13 @@ def _rows(destination: str) -> Select[Any]:
             deliveries.c.reason.label("delivery_reason"),
             _IS_OPEN.label("is_open"),
             _IS_DERIVED.label("is_derived"),
+            exists()
+            .where(
+                recalled.c.instance == instances.c.seq,
+                recalled.c.destination == destination,
+                recalled.c.recipe_hash == instances.c.recipe_hash,
+            )
+            .label("is_recalled"),
         )
         .select_from(instances)
         .join(series, series.c.seq == instances.c.series, isouter=True)
