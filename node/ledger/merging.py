@@ -6,8 +6,8 @@ Guarantees
     shift of an id that something went out under.
 
 Refuses
-    (MergeRefused) an id of no one, one that has withdrawn consent, one that stands for another one already, and one that
-    something went out under, with what was delivered.
+    (MergeRefused) an id of no one, one that has withdrawn consent, one that stands for another one already, and one
+    that something went out under, with what was delivered.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def check_join(
         return None
     if any(is_withdrawn(connection, scope.project, scope.keys.whose(one, "")) for one in (person, new)):
         raise MergeRefused(
-            "one of the ids has withdrawn consent; nothing was changed. Revoke the consent of the other too, or take the "
+            "one of the ids has withdrawn consent; nothing was changed. Withdraw that of the other too, or take the "
             "withdrawal back (deid-node revoke)"
         )
     if person_of(aliases, scope, new) != new:
