@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pydicom
+import pytest
 
 from tests.support import make_ct, storescu, wait_for
 from tests.web.support import Place
@@ -40,6 +41,7 @@ def test_an_answer_says_what_is_wrong_and_never_what_was_sent(place: Place) -> N
     assert "PLANTED" not in place.node.log()
 
 
+@pytest.mark.slow
 def test_a_file_is_tried_by_the_api_without_the_nodes_own_key(place: Place) -> None:
     content = place.files[0].read_bytes()
     found = place.ask("POST", "/api/v1/preview?recipe=route:research", "otto", content=content).json()

@@ -44,6 +44,9 @@ def test_no_request_gets_an_answer_that_is_not_described(place: Place, user: str
             "--seed",
             "1",
             "--no-color",
+            # How long making up requests takes says nothing of the node.
+            "--suppress-health-check",
+            "too_slow",
         ],
         capture_output=True,
         text=True,
@@ -52,7 +55,7 @@ def test_no_request_gets_an_answer_that_is_not_described(place: Place, user: str
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout[-6000:]
-    tested = re.search(r"Tested: (\d+)", done.stdout)
+    tested = re.search(r"(\d+) selected", done.stdout)
     assert tested is not None, done.stdout[-3000:]
-    assert int(tested[1]) >= 8
+    assert int(tested[1]) >= 12
     assert place.ask("GET", "/health/live").status_code == 200
