@@ -233,3 +233,15 @@ def test_the_page_works_without_script(window: Any, place: Place) -> None:
     page.get_by_role("button", name="Pause").wait_for()
     page.goto("/held")
     assert page.get_by_role("link", name=place.held()[0]).count() == 1
+
+
+def test_a_conflict_in_a_crosswalk_is_told_by_line(window: Any, place: Place, tmp_path: Path) -> None:
+    page = sign_in(window(), "ruth")
+    page.goto("/crosswalk")
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_bytes(b"Patient ID;Pseudonym\r\nNEW-1;SUBJECT-1\r\nNEW-2;SUBJECT-1\r\n")
+    page.get_by_label("File").set_input_files(pairs)
+    page.get_by_role("button", name="Import").click()
+    page.get_by_text("nothing was imported").wait_for()
+    page.get_by_text("the file:3").wait_for()
+    picture(page, "crosswalk")
