@@ -6,17 +6,14 @@ is known here is told by the answer. The command writes that to the audit trail 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from node.errors import CommandFailed
 from node.ledger import Database
+from node.ledger.finding import find as find_in_ledger
 from node.web.commands import Commands
-
-_ID = re.compile(r"[0-9a-f]{32}\Z")
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -39,9 +36,10 @@ def search_plain(commands: Commands, database: Database, term: str, on_behalf: s
     return _explained(commands, ["--", ids[0]], on_behalf)
 
 
-def find(_database: Database, term: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the studies that a term names which is no original, and the ids of their instances."""
-    return [], [term] if _ID.match(term) else []
+def find(database: Database, term: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the studies that a term names which is no original, and the ids of their instances. No key is needed."""
+    found = find_in_ledger(database, term, lambda _project: None, identity=False)
+    return found.studies, found.ids
 
 
 def _explained(commands: Commands, arguments: Sequence[str], on_behalf: str) -> Answer:

@@ -235,6 +235,7 @@ def test_the_page_works_without_script(window: Any, place: Place) -> None:
     assert page.get_by_role("link", name=place.held()[0]).count() == 1
 
 
+<<<<<<< ours
 def test_a_conflict_in_a_crosswalk_is_told_by_line(window: Any, place: Place, tmp_path: Path) -> None:
     page = sign_in(window(), "ruth")
     page.goto("/crosswalk")
@@ -245,3 +246,23 @@ def test_a_conflict_in_a_crosswalk_is_told_by_line(window: Any, place: Place, tm
     page.get_by_text("nothing was imported").wait_for()
     page.get_by_text("the file:3").wait_for()
     picture(page, "crosswalk")
+=======
+def test_a_search_leads_to_the_story(window: Any, place: Place) -> None:
+    page = sign_in(window(), "vera")
+    page.goto("/search")
+    page.get_by_role("searchbox").fill(str(place.scp.datasets()[0].SOPInstanceUID))
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("heading", name="The story of").wait_for()
+    assert not [token for token in TOKENS if token in page.content()]
+    picture(page, "story")
+
+
+def test_a_held_instance_is_cleaned_again(window: Any, place: Place) -> None:
+    page = sign_in(window(), "otto")
+    held = place.held()[-1]
+    page.goto(f"/instances/{held}")
+    page.get_by_label("Clean again with another recipe").select_option("recipe:dose-screens")
+    page.get_by_role("button", name="Clean again").click()
+    page.wait_for_url(f"**/instances/{held}")
+    wait_for(lambda: "for otto at" in place.audited(), "it is written down")
+>>>>>>> theirs
