@@ -15,6 +15,7 @@ from node.ledger import Database
 from node.ledger.finding import find as find_in_ledger
 from node.web.commands import Commands
 
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What was found, as `deid-node explain --json` prints it: by study, and the story where it is one instance."""

@@ -235,7 +235,6 @@ def test_the_page_works_without_script(window: Any, place: Place) -> None:
     assert page.get_by_role("link", name=place.held()[0]).count() == 1
 
 
-<<<<<<< ours
 def test_a_conflict_in_a_crosswalk_is_told_by_line(window: Any, place: Place, tmp_path: Path) -> None:
     page = sign_in(window(), "ruth")
     page.goto("/crosswalk")
@@ -246,7 +245,8 @@ def test_a_conflict_in_a_crosswalk_is_told_by_line(window: Any, place: Place, tm
     page.get_by_text("nothing was imported").wait_for()
     page.get_by_text("the file:3").wait_for()
     picture(page, "crosswalk")
-=======
+
+
 def test_a_search_leads_to_the_story(window: Any, place: Place) -> None:
     page = sign_in(window(), "vera")
     page.goto("/search")
@@ -265,4 +265,3 @@ def test_a_held_instance_is_cleaned_again(window: Any, place: Place) -> None:
     page.get_by_role("button", name="Clean again").click()
     page.wait_for_url(f"**/instances/{held}")
     wait_for(lambda: "for otto at" in place.audited(), "it is written down")
->>>>>>> theirs
