@@ -9,21 +9,19 @@ Guarantees
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import secrets
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from node import __version__, in_use
-from node.auditor import keep_trail, tell_reload, tell_start, tell_stop
+from node import in_use
+from node.auditor import keep_trail, tell_reload, tell_stop
 from node.canary import Canary, bind_sink, close_quietly, port_of, with_canary
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
 from node.config import Config, certificate_faults, columns_of, load_config
@@ -34,9 +32,8 @@ from node.ledger.cleaning import free_leases, strike
 from node.ledger.database import Database
 from node.ledger.projects import refuse_changed
 from node.ledger.seen import note_end
-from node.listeners import bind, endpoints, listen
-from node.log import event, setup_logging
-from node.opening import lock_spool, make_spool, need_key, open_node
+from node.log import event
+from node.opening import need_key
 from node.recipe import Recipe
 from node.reloading import tell
 from node.role import Role
@@ -45,8 +42,6 @@ from node.routing import compile_routes, date_modes
 from node.shared import Bell, Company, Numbers, Places, Stop
 from node.spool import Spool
 from node.standard import read_required
-from node.sweeper import Sweeper
-from node.withdrawing import agree
 
 LOGGER = logging.getLogger("node.supervisor")
 
@@ -338,7 +333,7 @@ class Supervisor:
         self._take_canary(config)
         self.config, self.recipes = with_canary(config, recipes, port_of(self.canary))
         self.spool.retains = config.retention.originals > 0
-        _read_what_is_shared(recipes)
+        read_what_is_shared(recipes)
         for role in self.roles:
             if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor", "notifier", "web", "canary"):
                 role.leaving = True
@@ -405,67 +400,10 @@ class Supervisor:
             self._reap()
 
 
-def serve(config_path: Path, config: Config, recipes: dict[str, Recipe]) -> int:
-    """Run the node until it is told to end; return the exit code. `recipes` are the configuration's, by route.
-
-    Raises
-    ------
-    StartError
-        The node cannot start.
-    """
-    if sys.platform != "linux":
-        raise StartError("deid-node serves on Linux only; elsewhere run it in a container or a virtual machine")
-    os.umask(0o077)
-    setup_logging(config.node.log.format, config.node.log.level, "supervisor")
-    spool = make_spool(config)
-    with contextlib.ExitStack() as open_ones:
-        open_ones.callback(os.close, lock_spool(spool))
-        listeners = tuple(open_ones.enter_context(bind(endpoint, key)) for endpoint, key in endpoints(config))
-        trial = web = None
-        if config.trial_destination is not None and config.trial_destination.enabled:
-            trial = open_ones.enter_context(bind(config.trial_destination.listen, "trial_destination.listen"))
-        if config.web.enabled:
-            web = open_ones.enter_context(bind(config.web.listen, "web.listen"))
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        run_to_its_end(lambda: _open(config, spool, recipes), config.node.log)
-        _read_what_is_shared(recipes)
-        # Only now: whoever can connect finds a ledger.
-        for bound in (*listeners, trial, web):
-            if bound is not None:
-                listen(bound)
-        workers = config.node.workers
-        sink = open_ones.enter_context(bind_sink()) if config.canary is not None else None
-        supervisor = Supervisor(
-            config_path,
-            *with_canary(config, recipes, port_of(sink)),
-            spool,
-            listeners,
-            trial,
-            web,
-            Places(config.node.max_associations, workers * 4),
-            Numbers(workers),
-            Roster(spool.root),
-            canary=sink,
-        )
-        _announce(config)
-        return supervisor.run()
-
-
-def _read_what_is_shared(recipes: Mapping[str, Recipe]) -> None:
+def read_what_is_shared(recipes: Mapping[str, Recipe]) -> None:
     """Read the tables that every cleaner needs for its first instance: once, for all that are forked from here."""
     if any(recipe.profile is not None for recipe in recipes.values()):
         read_required()
-
-
-def _open(config: Config, spool: Spool, recipes: Mapping[str, Recipe]) -> None:
-    open_node(config, spool, date_modes(config, recipes))
-    database = Database(config.node.ledger, columns_of(config))
-    agree(config, database)
-    free_leases(database)
-    Sweeper(config, spool, database).sweep(grace=0.0)
-    tell_start(config, recipes, database)
-    in_use.note(config, recipes)
-    database.close()
 
 
 def _check_certificates(config: Config) -> None:
@@ -482,19 +420,3 @@ def _check_projects(config: Config, modes: Mapping[str, str]) -> None:
         refuse_changed(database, config, modes)
     finally:
         database.close()
-
-
-def _announce(config: Config) -> None:
-    """Tell the person at the console where things are."""
-    node = config.node
-    places = ", ".join(f"{one.listen}{' (TLS)' * (one.tls is not None)}" for one in node.listening)
-    lines = [f"deid-node {__version__} listens on {places} as {node.ae_title}"]
-    lines += [f"  forwards to {name}: {one.ae_title} at {one.address}" for name, one in config.destinations.items()]
-    trial = config.trial_destination
-    if trial is not None and trial.enabled:
-        lines.append(f"  trial destination {trial.ae_title} on {trial.listen} writes to {trial.folder}")
-    if config.web.enabled:
-        lines.append(f"  web page at http://{config.web.listen}/")
-    lines.append(f"  data in {node.data} (spool {node.spool})")
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()

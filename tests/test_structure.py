@@ -42,6 +42,7 @@ LAYERS = (
     ("web",),
     ("fixed", "in_use"),
     ("supervisor", "planning"),
+    ("serving",),
     ("selftest",),
     ("cli",),
     ("__main__",),

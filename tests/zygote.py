@@ -220,6 +220,7 @@ def _import_all() -> None:
         "node.receiver.worker",
         "node.recipe.siblings",
         "node.sink",
+        "node.serving",
         "node.supervisor",
     ):
         importlib.import_module(name)

@@ -33,7 +33,7 @@ def serve() -> int:
         show(faults)
         return CANNOT_START
     setup_logging(config.node.log.format, config.node.log.level, "supervisor")
-    from node.supervisor import serve as run
+    from node.serving import serve as run
 
     try:
         return run(path, config, recipes)

@@ -27,9 +27,9 @@ from node.probe import Check, Door, RouteReport, Study, examine, make_study, sen
 from node.recipe import Recipe
 from node.routing import compile_routes
 from node.selftest.rewriting import Way, left_out, rewritten, way_in
+from node.serving import serve
 from node.shared import Stop
 from node.sink import SinkPolicy
-from node.supervisor import serve
 
 _START_SECONDS = 30.0
 _END_SECONDS = 10.0
