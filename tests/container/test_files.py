@@ -89,7 +89,7 @@ def test_the_composed_services_fit_one_another() -> None:
     assert (orthanc["DicomAet"], orthanc["DicomPort"]) == (destination.ae_title, destination.address.port)
     assert destination.address.host in compose["services"]
     assert archive["image"].partition(":")[2] not in ("", "latest")
-    (scrape,) = documents(DOCKER / "prometheus.yaml")[0]["scrape_configs"]
+    (scrape,) = documents(DOCKER / "prometheus" / "prometheus.yaml")[0]["scrape_configs"]
     assert scrape["static_configs"] == [{"targets": ["node:8080"]}]
     assert node["stop_grace_period"] == "2min"
     assert config.node.drain + LAST <= 120
