@@ -7,8 +7,9 @@ Guarantees
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -27,11 +28,12 @@ from node.ledger.maps import Handed, LedgerMaps, is_imported
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.recalls import Recalled, recalled_among, send_again
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
+from node.ledger.remembered import Remembered
 from node.ledger.review import note_texts
 from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.sending import finish
-from node.ledger.sentseries import SentSeries, SeriesBook
-from node.ledger.series import SeriesNumbers
+from node.ledger.sentseries import SentSeries, number_of_sent_series
+from node.ledger.series import number_of_series
 from node.ledger.transactions import Transaction
 from node.ledger.withdrawals import WITHDRAWN, Withdrawals
 
@@ -162,8 +164,8 @@ class CleaningLedger:
     owner: str
     maps: LedgerMaps = field(init=False)
     withdrawals: Withdrawals = field(default_factory=Withdrawals)
-    series: SeriesNumbers = field(init=False, default_factory=SeriesNumbers)
-    _sent: SeriesBook = field(default_factory=SeriesBook)
+    series: Remembered[Place] = field(init=False, default_factory=lambda: Remembered(number_of_series))
+    sent: Remembered[SentSeries] = field(init=False, default_factory=lambda: Remembered(number_of_sent_series))
 
     def __post_init__(self) -> None:
         self.maps = LedgerMaps(self.database)
@@ -242,9 +244,8 @@ class CleaningLedger:
         An instance whose map entries collide is held instead, alone. Where ids were made one since they were claimed,
         nothing is ours to act on: whose they are may have changed, and they are cleaned again.
         """
-        self._sent.committed(done=False)
         try:
-            with self.series.committed(), self.database.write(durable=True) as connection:
+            with self._remembering(), self.database.write(durable=True) as connection:
                 if self.maps.is_stale(connection):
                     for result in results:
                         connection.execute(_MINE, self._again(result.claimed, 0.0))
@@ -259,9 +260,8 @@ class CleaningLedger:
             whose = first.whose if first else None
             place = first.place if first and not isinstance(error, ProjectClosed) else None
             held = Held(results[0].claimed, *_collided(error), whose=whose, place=place)
-            with self.series.committed(), self.database.write(durable=True) as connection:
+            with self._remembering(), self.database.write(durable=True) as connection:
                 return [held] if self._settle(connection, held) is not None else []
-        self._sent.committed(done=True)
         for result in settled:
             if isinstance(result, Clean):
                 self.maps.remember(result.claimed.project, result.handed)
@@ -288,6 +288,12 @@ class CleaningLedger:
         due_at = time.time() + seconds
         return {"the_seq": claimed.seq, "the_owner": self.owner, "due_at": due_at, "lease_owner": None}
 
+    @contextlib.contextmanager
+    def _remembering(self) -> Iterator[None]:
+        """Around a commit: the numbers of series that it writes are remembered."""
+        with self.series.committed(), self.sent.committed():
+            yield
+
     def _placed(self, connection: Transaction, result: Result) -> dict[str, object]:
         """Return the numbers of an instance's series: by which it is found, and in which it went out."""
         found: dict[str, object] = {}
@@ -295,7 +301,7 @@ class CleaningLedger:
         if isinstance(result, Clean | Held) and result.place is not None:
             found["series"] = self.series.number(connection, project, result.place)
         if isinstance(result, Clean) and result.sent_in is not None:
-            found["sent_series"] = self._sent.number(connection, project, result.sent_in)
+            found["sent_series"] = self.sent.number(connection, project, result.sent_in)
         return found
 
     def _settle(self, connection: Transaction, result: Result) -> Result | None:

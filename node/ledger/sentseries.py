@@ -1,13 +1,11 @@
 """In which series an instance went out, and what device made it: written down once for each series.
 
 Guarantees that a series is in the ledger with the commit that makes its first instance sendable, and that what a device
-calls itself is sealed where names are (`node.ledger.names`). An instance of a series that is known costs a look into a
-dictionary.
+calls itself is sealed where names are (`node.ledger.names`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, insert, select
@@ -17,7 +15,6 @@ from node.ledger.names import MANUFACTURER, MODALITY, MODEL
 from node.ledger.schema import devices, sent_series
 from node.ledger.transactions import Transaction
 
-_CACHED = 20_000
 _LONGEST = 64  # characters of what a device calls itself (PS3.5 6.2, LO)
 
 
@@ -37,31 +34,8 @@ def series_sent(study: str | None, uid: str | None, *device: str | None) -> Sent
     return SentSeries((study or "")[:_LONGEST], (uid or "")[:_LONGEST], modality, manufacturer, model)
 
 
-@dataclass(slots=True)
-class SeriesBook:
-    """The numbers of series, as one process knows them; what was not committed is forgotten by `committed`."""
-
-    _known: dict[tuple[str, SentSeries], int] = field(default_factory=dict)
-    _new: dict[tuple[str, SentSeries], int] = field(default_factory=dict)
-
-    def number(self, connection: Transaction, project: str, one: SentSeries) -> int:
-        """Return the number of a series, which is written where the ledger does not have it."""
-        key = project, one
-        found = self._known.get(key) or self._new.get(key)
-        if found is None:
-            found = self._new[key] = _written(connection, project, one)
-        return found
-
-    def committed(self, *, done: bool) -> None:
-        """Keep what was written in a transaction that is over; forget it where it was rolled back."""
-        if done and self._new:
-            if len(self._known) > _CACHED:
-                self._known.clear()
-            self._known |= self._new
-        self._new.clear()
-
-
-def _written(connection: Transaction, project: str, one: SentSeries) -> int:
+def number_of_sent_series(connection: Transaction, project: str, one: SentSeries) -> int:
+    """Return the number of a series, which is written where the ledger does not have it."""
     seal = connection.columns.seal
     device = {
         "project": project,
