@@ -26,13 +26,14 @@ from node.errors import DatasetError, HoldInstance, HoldReason, SealError, Spool
 from node.gate import Finding, described, kept_texts, through
 from node.instances import Content, InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
 from node.instances.source import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result, Withdrawn
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.commissioning import viewing_of
 from node.ledger.copies import told
 from node.ledger.leases import LEASE_SECONDS
 from node.ledger.maps import DATE_MODE, KEY, Handed
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, answered_for, rebuilt
 from node.ledger.releases import told as both
+from node.ledger.results import Again, Claimed, Clean, Excluded, Held, Result, Withdrawn
 from node.ledger.sentseries import series_sent
 from node.ledger.withdrawals import WITHDRAWN
 from node.log import event

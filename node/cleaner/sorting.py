@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from node.cleaner.plan import Plan
 from node.errors import HoldInstance, HoldReason
 from node.instances import name_beside
-from node.ledger.cleaning import Claimed
 from node.ledger.copies import SUPERSEDED, Copy, told
 from node.ledger.releases import BOTH, CORRECTION, REPLACE
+from node.ledger.results import Claimed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from node.cleaner.cleaning import Cleaning
 from node.errors import HoldReason, LedgerError, LedgerUncertain, NodeError, SpoolError
-from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result, Withdrawn
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.leases import LEASE_SECONDS
+from node.ledger.results import Again, Claimed, Clean, Excluded, Held, Result, Withdrawn
 from node.log import event
 from node.shared import Bell, Company, Numbers, Stop
 from node.spool import Spool

@@ -16,19 +16,18 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 
 from node import __version__
-from node.derived import Derived
 from node.errors import Collision, HoldReason, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
 from node.instances import Place
-from node.ledger.aliases import PersonPlace
-from node.ledger.commissioning import Viewing, hold_for_release
-from node.ledger.copies import AGAIN, ONLY_AGAIN, Copy, Replacement, Sent, has_copies, look, note, sent_of, spoken_of
+from node.ledger.commissioning import hold_for_release
+from node.ledger.copies import AGAIN, ONLY_AGAIN, Replacement, Sent, has_copies, look, note, sent_of, spoken_of
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
-from node.ledger.maps import Handed, LedgerMaps, is_imported
+from node.ledger.maps import LedgerMaps, is_imported
 from node.ledger.names import SOP_INSTANCE_UID
-from node.ledger.recalls import Recalled, recalled_among, send_again
+from node.ledger.recalls import recalled_among, send_again
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
 from node.ledger.remembered import Remembered
+from node.ledger.results import Again, Claimed, Clean, Excluded, Held, Result, Withdrawn
 from node.ledger.review import note_texts
 from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.sending import finish
@@ -42,101 +41,6 @@ _COPY_WAITS = 0.25  # seconds; until it is known what became of the copy before
 _LOOKS = 8  # at the queue, where copies wait in front of it
 _LONGEST_WAIT = 60.0  # seconds; what lies further ahead was received by a clock that has been set back since
 
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """An instance to be cleaned, and what its row says of it."""
-
-    seq: int
-    id: str
-    route: str
-    project: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    strikes: int
-    received_at: float
-    detail: str | None = None
-    recipe_hash: str | None = None
-    digest: bytes = b""
-    decision: str | None = None
-    asked_recipe: str | None = None
-    others: tuple[Copy, ...] = ()
-    behind: bool = False
-    recalled: Recalled | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Clean:
-    """The result of a cleaning, and what makes it sendable: a file in place, or what is derived from the original.
-
-    `replaces` says that what was not delivered yet of other copies is not to be sent any more; `settle` then puts into
-    `superseded` the ids of those whose files nothing needs any more. `viewing` says whether its study waits for a
-    person's release. `texts` are those that are to be reviewed, with their paths.
-    """
-
-    claimed: Claimed
-    destinations: tuple[str, ...]
-    recipe_hash: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    size: int
-    offset: int
-    handed: Handed = field(default_factory=Handed)
-    detail: str | None = None
-    derived: Derived | None = None
-    whose: str | None = None
-    replaces: bool = False
-    place: Place | None = None
-    superseded: tuple[str, ...] = ()
-    viewing: Viewing | None = None
-    texts: tuple[tuple[str, str], ...] = ()
-    sent_in: SentSeries | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """An instance that a person has to look at; `about` are the numbers of those that a rejection note speaks of.
-
-    `awaits` is the patient, in the maps, whose pair has to be imported first.
-    """
-
-    claimed: Claimed
-    reason: HoldReason
-    detail: str = ""
-    recipe_hash: str | None = None
-    whose: str | None = None
-    about: tuple[int, ...] = ()
-    place: Place | None = None
-    awaits: PersonPlace | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Excluded:
-    """An instance that a rule of its route does not want."""
-
-    claimed: Claimed
-    rule: str
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """An instance that came before with the same content: what became of the copy of that id stands."""
-
-    claimed: Claimed
-    earlier: str
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
-    """An instance of somebody who has withdrawn consent; its files are gone when it is settled."""
-
-    claimed: Claimed
-    whose: str | None = None
-
-
-Result = Clean | Held | Excluded | Again | Withdrawn
 
 _COLUMNS = (
     instances.c.seq,

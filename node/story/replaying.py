@@ -30,9 +30,10 @@ from node.config import Config
 from node.errors import DatasetError, HoldInstance
 from node.instances import name_beside
 from node.ledger import Ledger
-from node.ledger.cleaning import Claimed, Clean, CleaningLedger, Held, add_deliveries
+from node.ledger.cleaning import CleaningLedger, add_deliveries
 from node.ledger.copies import SUPERSEDED
 from node.ledger.names import SOP_INSTANCE_UID
+from node.ledger.results import Claimed, Clean, Held
 from node.ledger.schema import deliveries, derivations, instances, recalled, series
 from node.ledger.transactions import Row, Transaction
 from node.ledger.withdrawals import is_withdrawn

@@ -20,8 +20,9 @@ from pynetdicom import AE, evt
 from node.config import load_config
 from node.forwarder.worker import forward
 from node.ledger import Database, Ledger
-from node.ledger.cleaning import Clean, CleaningLedger
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.reception import GroupCommit, Received
+from node.ledger.results import Clean
 from node.part10 import FileMeta, encode_file_meta
 from node.shared import Bell, Stop
 from node.spool import Spool, new_id

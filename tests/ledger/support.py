@@ -11,8 +11,9 @@ from pathlib import Path
 from sqlalchemy import select
 
 from node.ledger import Database
-from node.ledger.cleaning import Claimed, Clean, CleaningLedger
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.reception import GroupCommit, Received
+from node.ledger.results import Claimed, Clean
 from node.ledger.schema import instances
 from node.spool import new_id
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from node.errors import HoldReason
 from node.ledger import Database
-from node.ledger.cleaning import CleaningLedger, Held
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.erasing import erase_events, erase_maps, erased, maps_are_due
 from node.ledger.maps import Handed, LedgerMaps, new_patient, new_uid, today
+from node.ledger.results import Held
 from node.ledger.sending import SendingLedger, Settlement, Verdict
 from tests.ledger.support import clean, receive, sql
 

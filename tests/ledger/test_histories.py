@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from node.errors import HoldReason
 from node.ledger import Ledger
-from node.ledger.cleaning import Again, Claimed, Clean, CleaningLedger, Excluded, Held, Result, free_leases, strike
+from node.ledger.cleaning import CleaningLedger, free_leases, strike
+from node.ledger.results import Again, Claimed, Clean, Excluded, Held, Result
 from node.ledger.sending import SendingLedger, Settlement, Verdict, hold_gone
 from node.spool import Spool
 from tests.ledger.support import clean, new_database, receive, sql

@@ -13,8 +13,9 @@ import pytest
 
 from node.errors import HoldReason
 from node.ledger import Database
-from node.ledger.cleaning import CleaningLedger, Held, free_leases
+from node.ledger.cleaning import CleaningLedger, free_leases
 from node.ledger.leases import LEASE_SECONDS
+from node.ledger.results import Held
 from node.ledger.sending import SendingLedger, Settlement, Verdict, renew_leases
 from tests.ledger.support import clean, new_database, receive, receive_cleaned, sql
 

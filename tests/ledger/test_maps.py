@@ -19,11 +19,12 @@ from node.config import load_config
 from node.errors import ConfigError, HoldReason
 from node.identity import Forms
 from node.ledger import Database
-from node.ledger.cleaning import Clean, CleaningLedger, Held
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.maps import DATE_MODE, Handed, LedgerMaps
 from node.ledger.migrate import MIGRATIONS
 from node.ledger.operation import Ledger
 from node.ledger.projects import refuse_changed
+from node.ledger.results import Clean, Held
 from tests.config.support import GOOD, write
 from tests.ledger.support import clean, new_database, receive, sql
 

@@ -13,10 +13,11 @@ import pytest
 
 from node.errors import HoldReason
 from node.ledger import Database, Ledger
-from node.ledger.cleaning import CleaningLedger, Held, free_leases, strike
+from node.ledger.cleaning import CleaningLedger, free_leases, strike
 from node.ledger.maps import Handed
 from node.ledger.meters import fold
 from node.ledger.reception import GroupCommit, known_ids
+from node.ledger.results import Held
 from node.ledger.sending import SendingLedger, Settlement, Verdict, hold_gone, renew_leases
 from node.metrics import render
 from node.notifier.matters import matters

@@ -17,12 +17,13 @@ from node.config import Config, load_config
 from node.errors import ConfigError, HoldReason, ProjectClosed, ProjectError, StartError
 from node.identity import fingerprint, load_secret
 from node.instances import make_scope
-from node.ledger.cleaning import CleaningLedger, Held
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.closed import begin, is_closed
 from node.ledger.crosswalk import UidPair, import_pairs
 from node.ledger.database import Database
 from node.ledger.maps import KEY, Handed, new_uid
 from node.ledger.projects import refuse_changed
+from node.ledger.results import Held
 from node.ledger.sending import SendingLedger, Settlement, Verdict
 from node.opening import make_spool, open_node
 from tests.config.support import GOOD, write

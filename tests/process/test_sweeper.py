@@ -12,9 +12,10 @@ from sqlalchemy import select, update
 
 from node.config import load_config
 from node.errors import HoldReason
-from node.ledger.cleaning import CleaningLedger, Held
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.database import Database
 from node.ledger.reception import GroupCommit
+from node.ledger.results import Held
 from node.ledger.schema import deliveries, instances
 from node.ledger.sending import SendingLedger, Settlement, Verdict
 from node.opening import make_spool, open_node

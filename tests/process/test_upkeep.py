@@ -20,9 +20,10 @@ from node.disk import Watch, look, marks, seconds_to_full
 from node.errors import ConfigError, HoldReason
 from node.housekeeping import Keeper, Retention
 from node.ledger.alerts import alerts
-from node.ledger.cleaning import CleaningLedger, Held
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.database import Database
 from node.ledger.operation import Ledger
+from node.ledger.results import Held
 from node.ledger.seen import damage, is_unchecked
 from node.opening import make_spool, open_node
 from node.shared import Stop

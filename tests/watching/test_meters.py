@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, select
 
 from node.errors import HoldReason, LedgerError
 from node.ledger import Database, Ledger
-from node.ledger.cleaning import CleaningLedger, Held
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.meters import (
     BOUNDS,
     CLEANED,
@@ -33,6 +33,7 @@ from node.ledger.meters import (
 )
 from node.ledger.migrate import MIGRATIONS
 from node.ledger.reception import Refusal, count_refusals
+from node.ledger.results import Held
 from node.ledger.schema import refusals
 from node.ledger.sending import SendingLedger, Settlement, Verdict
 from tests.ledger.support import clean, fill, receive, receive_cleaned, sql

@@ -15,10 +15,11 @@ from node.config.notify import DAYS, Quiet, Window
 from node.errors import HoldReason, NetworkError
 from node.ledger import Database, Ledger
 from node.ledger.alerts import alerts
-from node.ledger.cleaning import CleaningLedger, Held
+from node.ledger.cleaning import CleaningLedger
 from node.ledger.meters import fold
 from node.ledger.notices import troubles
 from node.ledger.reception import Refusal, count_refusals
+from node.ledger.results import Held
 from node.ledger.sending import SendingLedger
 from node.notifier.matters import silence
 from node.notifier.messages import test_message as a_test
