@@ -16,7 +16,8 @@ from node.errors import FileError, HoldReason
 from node.forwarder.body import opened
 from node.instances import pieces
 from node.ledger.database import Database
-from node.ledger.schema import commissioned, commissioned_instances, deliveries, derivations, instances
+from node.ledger.schema import deliveries, derivations, instances
+from node.ledger.schema_upkeep import commissioned, commissioned_instances
 from node.ledger.sending import Due
 from node.ledger.transactions import Row
 from node.part10 import FileMeta, encode_file_meta

@@ -24,7 +24,8 @@ from node.ledger.last_backup import trouble
 from node.ledger.notices import troubles
 from node.ledger.recalls import under_way
 from node.ledger.review import still_kept
-from node.ledger.schema import commissioned, deliveries, instances
+from node.ledger.schema import deliveries, instances
+from node.ledger.schema_upkeep import commissioned
 from node.ledger.seen import older
 from node.ledger.times import iso
 from node.ledger.transactions import Transaction

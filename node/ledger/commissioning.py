@@ -18,7 +18,8 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from node.audit import kinds
 from node.errors import HoldReason
-from node.ledger.schema import commissioned, commissioned_instances, deliveries, instances
+from node.ledger.schema import deliveries, instances
+from node.ledger.schema_upkeep import commissioned, commissioned_instances
 from node.ledger.times import iso
 
 if TYPE_CHECKING:

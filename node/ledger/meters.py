@@ -22,7 +22,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.errors import LedgerError
 from node.ledger.database import Database
-from node.ledger.schema import meta, meters
+from node.ledger.schema import meta
+from node.ledger.schema_upkeep import meters
 from node.ledger.transactions import Transaction
 
 RECEIVED, CLEANED, HELD, EXCLUDED, DELIVERED = "received", "cleaned", "held", "excluded", "delivered"

@@ -17,7 +17,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.ledger.database import Database
 from node.ledger.meters import NOT_NOTIFIED, NOTIFIED, Meter, add
-from node.ledger.schema import meta, notices
+from node.ledger.schema import meta
+from node.ledger.schema_upkeep import notices
 from node.ledger.transactions import Transaction
 
 _SENT, _TROUBLE = "notify_sent_", "notify_trouble_"

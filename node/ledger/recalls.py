@@ -20,7 +20,8 @@ from node.audit import kinds
 from node.errors import DrillError, HoldReason
 from node.ledger.database import Database
 from node.ledger.impact import DELIVERED, PERHAPS, Item
-from node.ledger.schema import deliveries, derivations, events, instances, recalled, recalls, sent_series
+from node.ledger.schema import deliveries, derivations, events, instances, sent_series
+from node.ledger.schema_upkeep import recalled, recalls
 from node.ledger.times import iso
 from node.ledger.transactions import Transaction
 from node.spool import Spool

@@ -15,7 +15,8 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from node.audit import kinds
 from node.ledger.names import KEPT_TEXT
-from node.ledger.schema import deliveries, instances, kept_in, kept_texts
+from node.ledger.schema import deliveries, instances
+from node.ledger.schema_upkeep import kept_in, kept_texts
 from node.ledger.times import iso
 from node.vocabulary import folded, words_of
 

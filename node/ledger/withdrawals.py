@@ -19,7 +19,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.ledger.database import Database
 from node.ledger.leases import LEASE_SECONDS
-from node.ledger.schema import deliveries, derivations, instances, study_map, withdrawals
+from node.ledger.schema import deliveries, derivations, instances, study_map
+from node.ledger.schema_upkeep import withdrawals
 from node.ledger.times import iso
 from node.ledger.transactions import Transaction
 from node.spool import Spool

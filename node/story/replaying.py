@@ -34,7 +34,8 @@ from node.ledger.cleaning import CleaningLedger, add_deliveries
 from node.ledger.copies import SUPERSEDED
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.results import Claimed, Clean, Held
-from node.ledger.schema import deliveries, derivations, instances, recalled, series
+from node.ledger.schema import deliveries, derivations, instances, series
+from node.ledger.schema_upkeep import recalled
 from node.ledger.transactions import Row, Transaction
 from node.ledger.withdrawals import is_withdrawn
 from node.opening import make_spool

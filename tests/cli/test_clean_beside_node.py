@@ -81,7 +81,9 @@ def _import(node, dataset):
 def rows(node):
     with sqlite3.connect(f"file:{node.data / 'ledger.db'}?mode=ro", uri=True) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone() for name in tables}
+        # The running node counts up what it has done whenever it comes to it.
+        told = [name for name in tables if name != "meters"]
+        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone() for name in told}
 
 
 def test_the_same_file_through_the_node_and_through_clean_is_the_same_data_set(deid, tmp_path, beside):

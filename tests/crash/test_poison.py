@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.crash.support import Background, Deadly, Sender, arrived, audit, rows, settled, tiny_cts, uid_of
 from tests.support import StoreSCP, wait_for
 
@@ -46,6 +48,7 @@ def test_an_instance_that_kills_its_worker_once_is_cleaned(node: Deadly, scp: St
     audit(node, scp, sender, files)
 
 
+@pytest.mark.slow
 def test_the_death_of_the_node_is_no_strike(node: Deadly, scp: StoreSCP, tmp_path: Path) -> None:
     files = tiny_cts(tmp_path / "in", COUNT)
     suspect = uid_of(files[4])

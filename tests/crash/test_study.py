@@ -57,6 +57,7 @@ def test_a_study_sent_half_before_and_half_after_a_restart_stays_one_study_with_
     assert not left & set(names), "no original UID is left"
 
 
+@pytest.mark.slow
 def test_another_project_gets_other_uids_and_the_same_secret_on_another_node_the_same(
     make_node: Callable[..., Deadly], tmp_path: Path
 ) -> None:

@@ -14,7 +14,10 @@ from sqlalchemy import create_engine
 
 import node.ledger.database as module
 from node.errors import NotReachable, StartError
-from node.ledger import Database
+from node.ledger import (
+    Database,
+    schema_upkeep,  # noqa: F401 -- its tables are of the same metadata
+)
 from node.ledger.migrate import MIGRATIONS
 from node.ledger.schema import VERSION, metadata
 from tests.ledger.support import new_database, receive, sql

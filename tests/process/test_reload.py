@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pydicom
+import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
@@ -185,6 +186,7 @@ def test_reloads_while_instances_stream_in_lose_no_association_and_no_instance(
     assert '"died"' not in node.log()
 
 
+@pytest.mark.slow
 def test_a_sighup_a_second_neither_fills_up_nor_ends_the_node(node: Deadly, tmp_path: Path) -> None:
     node.start()
     held_open = []

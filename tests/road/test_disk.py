@@ -258,6 +258,7 @@ def test_a_ledger_without_room_is_a700h_and_no_acknowledged_instance_is_lost(sma
     wait_for(lambda: node.spool_files() == EMPTY, "nothing unknown stays behind")
 
 
+@pytest.mark.slow
 def test_the_state_of_the_disk_has_a_name_an_alert_comes_before_it_is_full_and_goes_by_itself(small, road):
     node, archive = small(40, "10 MiB", "spool")
     node.config["node"] |= {"spool": "spool", "warn_free_disk": "20 MiB"}

@@ -21,6 +21,7 @@ MEANT = {
     ("deid/data.py", "importlib"),
     ("standard/tables.py", "importlib.resources"),
     ("cli/tools.py", "importlib.metadata"),
+    ("support/bundle.py", "importlib.metadata"),
     ("files/pool.py", "multiprocessing"),
     ("files/pool.py", "multiprocessing.connection"),
     ("pixels/decoding.py", "multiprocessing.connection"),

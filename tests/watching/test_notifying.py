@@ -31,7 +31,6 @@ from tests.watching.peers import Hook, MailServer
 from tests.watching.support import ledger_of
 
 HOUR, DAY = 3600.0, 86400.0
-NOW = time.time()
 
 
 @dataclass
@@ -42,6 +41,7 @@ class Watched:
     database: Database
     hook: Hook
     held: list[str] = field(default_factory=list)
+    now: float = field(default_factory=time.time)
     notifier: Notifier = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,14 +53,14 @@ class Watched:
     def look(self, later: float) -> int:
         """Look so many seconds from now; return how many messages came by it."""
         before = len(self.hook.came)
-        self.notifier.look(NOW + later)
+        self.notifier.look(self.now + later)
         return len(self.hook.came) - before
 
     def hold(self, at: float = 0.0, reason: HoldReason = HoldReason.UNPARSABLE) -> None:
         self.held.append(receive(self.database, uid=f"1.2.{len(self.held)}"))
         cleaning = CleaningLedger(self.database, "c")
         cleaning.settle([Held(one, reason) for one in cleaning.claim(1)])
-        sql(self.database, "UPDATE instances SET changed_at = ? WHERE id = ?", NOW + at, self.held[-1])
+        sql(self.database, "UPDATE instances SET changed_at = ? WHERE id = ?", self.now + at, self.held[-1])
 
     def release(self) -> None:
         for name in self.held:
@@ -106,7 +106,7 @@ def test_holds_are_told_together_at_most_once_an_hour_and_their_end(watched: Wat
 def test_a_destination_is_told_when_it_is_down_for_long_and_when_it_answers(watched: Watched) -> None:
     ledger = SendingLedger(watched.database, "d")
     for failures in range(1, 4):
-        ledger.unreachable(failures, NOW, "no connection to 10.1.2.3:104 (Connection refused)")
+        ledger.unreachable(failures, watched.now, "no connection to 10.1.2.3:104 (Connection refused)")
     assert watched.look(9 * 60) == 0
     assert watched.look(11 * 60) == 1
     assert watched.hook.kinds("began") == [[("destination-down", "d")]]
@@ -115,7 +115,7 @@ def test_a_destination_is_told_when_it_is_down_for_long_and_when_it_answers(watc
     assert watched.look(12 * 60) == 1
     assert watched.hook.kinds("over")[-1] == [("destination-down", "d")]
     assert watched.hook.came[-1]["text"].startswith("[deid-node NODE 7] 1 over: destination-down d\n")
-    ledger.unreachable(1, NOW, "again")
+    ledger.unreachable(1, watched.now, "again")
     Ledger(watched.database).pause("d")
     assert watched.look(DAY) == 0, "whoever paused it knows"
 
@@ -123,7 +123,7 @@ def test_a_destination_is_told_when_it_is_down_for_long_and_when_it_answers(watc
 @pytest.mark.parametrize("watched", [{"at_most": 2}], indirect=True)
 def test_no_more_messages_go_in_an_hour_than_may_and_nothing_is_lost_by_it(watched: Watched) -> None:
     down = SendingLedger(watched.database, "d")
-    down.unreachable(1, NOW, "away")
+    down.unreachable(1, watched.now, "away")
     assert watched.look(700) == 1
     down.reached()
     assert watched.look(701) == 1
@@ -236,8 +236,8 @@ def test_a_silent_route_is_told_from_when_it_was_watched_or_something_came(watch
     assert watched.look(later) == 1
     assert watched.hook.kinds("began") == [[("nothing-received", "r")]]
     receive(watched.database)
-    sql(watched.database, "UPDATE instances SET received_at = ?", NOW + later)
-    sql(watched.database, "UPDATE events SET at = ?", NOW + later)
+    sql(watched.database, "UPDATE instances SET received_at = ?", watched.now + later)
+    sql(watched.database, "UPDATE events SET at = ?", watched.now + later)
     fold(watched.database)
     assert watched.look(later + 1) == 1
     assert watched.hook.kinds("over")[-1] == [("nothing-received", "r")]

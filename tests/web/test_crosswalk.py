@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.web.support import Browser, Place
 
 CONFLICT = b"Patient ID;Pseudonym\r\nNEW-1;SUBJECT-1\r\nMRN-0001;SUBJECT-2\r\nNEW-2;SUBJECT-1\r\n"
 GOOD = b"Patient ID;Pseudonym\r\nNEW-1;SUBJECT-1\r\nNEW-2;SUBJECT-2\r\n"
 
 
+@pytest.mark.slow
 def test_conflicts_are_listed_by_line_and_the_file_is_refused_as_a_whole(
     place: Place, signed_in: Callable[[str], Browser]
 ) -> None:
@@ -27,6 +30,7 @@ def test_conflicts_are_listed_by_line_and_the_file_is_refused_as_a_whole(
     assert b"NEW-1" not in place.ask("POST", "/api/v1/crosswalk/demo/export", "ruth").content
 
 
+@pytest.mark.slow
 def test_pairs_are_imported_and_exported_and_both_are_written_down_with_the_user(place: Place) -> None:
     tried = place.ask("POST", "/api/v1/crosswalk/demo/import?dry_run=true", "ruth", content=GOOD)
     assert tried.json()["counts"]["new"] == 2, tried.text

@@ -65,6 +65,7 @@ def test_a_viewer_can_change_nothing_and_sees_no_identity(place: Place, signed_i
     assert place.ask("POST", "/api/v1/held/discard", "vera", json={"ids": [held], "sure": True}).status_code == 403
 
 
+@pytest.mark.slow
 def test_what_a_recipe_does_to_a_held_instance_is_shown_without_values_and_with_them_after_it_is_written_down(
     place: Place, signed_in: SignIn
 ) -> None:

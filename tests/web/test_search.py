@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pydicom
+import pytest
 
 from tests.web.support import TOKENS, Browser, Place
 
@@ -39,6 +40,7 @@ def test_the_story_of_one_instance_says_what_changed_by_which_rule(
     assert not [token for token in TOKENS if token in told]
 
 
+@pytest.mark.slow
 def test_a_re_identifier_finds_by_a_patient_id_and_that_is_written_down(place: Place) -> None:
     before = place.audited().count("for ruth at")
     found = place.ask("POST", "/api/v1/search", "ruth", json={"term": "MRN-0001", "identity": True}).json()
@@ -49,6 +51,7 @@ def test_a_re_identifier_finds_by_a_patient_id_and_that_is_written_down(place: P
     assert story["identity"]["patient_id"] == "MRN-0001"
 
 
+@pytest.mark.slow
 def test_a_held_instance_is_cleaned_again_by_another_recipe(place: Place) -> None:
     held = place.held()[-1]
     done = place.ask("POST", "/api/v1/held/clean", "otto", json={"ids": [held], "recipe": "recipe:dose-screens"})
