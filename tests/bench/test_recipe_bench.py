@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node.part10 import read_file_meta
 from node.recipe import EncodedDataset
 from node.syntaxes import EXPLICIT_LE
@@ -18,6 +20,7 @@ def test_both_engines_make_the_same_of_the_plain_recipe():
         assert not same_result(other, deid, header_of(CT)), "the comparison sees a difference"
 
 
+@pytest.mark.slow
 def test_the_large_headers_grow_as_they_say():
     for make in (structure_set, multi_frame):
         small, large = make(200), make(800)

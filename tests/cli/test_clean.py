@@ -148,7 +148,7 @@ def with_functions(folder, text):
 def slow(tmp_path):
     """Arguments for a run that takes a second or more, and 40 input files."""
     with_functions(
-        tmp_path, "import time\n\n\ndef slow(item, value, field, dicom):\n    time.sleep(0.05)\n    return 'X'\n"
+        tmp_path, "import time\n\n\ndef slow(item, value, field, dicom):\n    time.sleep(0.15)\n    return 'X'\n"
     )
     for number in range(40):
         small(tmp_path / f"in/{number}.dcm", f"1.2.3.{number}")

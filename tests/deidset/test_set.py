@@ -50,6 +50,7 @@ def test_nothing_is_counted_and_most_files_come_out(made, route):
     assert found.out > found.files * 0.8
 
 
+@pytest.mark.slow
 def test_by_default_only_what_may_show_somebody_is_held(made):
     done = clean(settings(("research",)), made.folder / "in", made.folder / "by-default")
     held = {name: one.reason for name, one in done.items() if one.reason}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
+import pytest
 
 from tests.crash.support import Deadly, settled
 from tests.support import StoreSCP, make_ct, storescu
@@ -121,6 +122,7 @@ def withdraw_consent(drill: Drill) -> None:
     assert len(drill.scp.files()) == arrived + 1
 
 
+@pytest.mark.slow
 def test_the_three_drills_step_by_step(make_node: Callable[..., Deadly], scp: StoreSCP, tmp_path: Path) -> None:
     drill = Drill(make_node, scp, tmp_path)
     drill.sends("first", 3)

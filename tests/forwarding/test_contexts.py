@@ -187,6 +187,7 @@ def test_a_trickle_uses_few_associations_and_an_idle_one_is_released(tmp_path: P
     assert scp.aborted == 0
 
 
+@pytest.mark.slow
 def test_a_queue_of_many_classes_goes_within_the_limit_of_contexts(tmp_path: Path) -> None:
     scp = ScriptedSCP(contexts=tuple((sop_class, (EXPLICIT, IMPLICIT)) for sop_class in CLASSES))
     node = forwarding(tmp_path, scp.port)

@@ -128,6 +128,7 @@ def test_a_recipe_is_kept_before_it_is_needed_and_its_file_is_its_texts(
     assert "MRN-0001" not in kept.read_text()
 
 
+@pytest.mark.slow
 def test_a_study_whose_recipe_can_no_longer_be_applied_is_held(
     node: Deadly, scp: StoreSCP, source: Path, tmp_path: Path
 ) -> None:

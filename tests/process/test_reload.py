@@ -259,6 +259,7 @@ def test_what_was_delivered_before_a_reload_keeps_the_recipe_it_was_cleaned_with
     assert sorted(str(pydicom.dcmread(path).PatientID) for path in scp.files()) == ["FIRST", "SECOND"]
 
 
+@pytest.mark.slow
 def test_a_connection_that_was_accepted_before_a_reload_gets_its_association_and_keeps_it(node: Deadly) -> None:
     node.config["node"]["drain"] = "1s"
     node.write_config()

@@ -84,6 +84,7 @@ def test_release_with_the_same_recipe_holds_again_and_sends_nothing(
     assert not scp.files()
 
 
+@pytest.mark.slow
 def test_a_route_that_is_gone_after_a_change_of_the_configuration_holds(
     node: Deadly, scp: StoreSCP, tmp_path: Path
 ) -> None:

@@ -234,6 +234,7 @@ def test_the_secret_is_made_once_and_for_its_owner_alone(used: Deadly) -> None:
     assert before.strip() not in (used.data / "ledger.db").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_first_start_that_is_killed_anywhere_succeeds_the_next_time(node: Deadly) -> None:
     for step in range(share(7, 2)):
         process = subprocess.Popen(
@@ -402,7 +403,7 @@ def test_rebuild_receives_originals_again_and_they_get_the_same_uids_and_bytes(
     assert {path.read_bytes() for path in scp.files()} <= set(before.values())
 
 
-@pytest.mark.parametrize("as_files", [True, False])
+@pytest.mark.parametrize("as_files", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.parametrize("decision", ["--send", "--assume-delivered"])
 def test_rebuild_leaves_what_was_cleaned_waiting_until_a_person_decides(
     waiting: tuple[Deadly, Sender, list[Path]], scp: StoreSCP, decision: str
@@ -574,6 +575,7 @@ def test_a_ledger_of_yesterday_under_the_spool_of_today_loses_nothing(
     assert {len(contents) for contents in by_uid.values()} == {1}
 
 
+@pytest.mark.slow
 def test_a_ledger_of_yesterday_that_waits_for_what_was_delivered_since_tells_a_person(
     used: Deadly, scp: StoreSCP, tmp_path: Path
 ) -> None:

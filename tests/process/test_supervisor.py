@@ -93,7 +93,9 @@ def killed(node: Deadly, role: str, processes: list[psutil.Process]) -> None:
     wait_for(replaced, f"{role} is replaced")
 
 
-@pytest.mark.parametrize("role", list(ROLES))
+@pytest.mark.parametrize(
+    "role", [pytest.param(one, marks=pytest.mark.slow) if one in ("keeper", "auditor") else one for one in ROLES]
+)
 def test_a_child_that_is_killed_is_replaced_and_the_transfer_goes_on(
     loud: Deadly, scp: StoreSCP, tmp_path: Path, role: str
 ) -> None:

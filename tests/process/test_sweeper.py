@@ -273,6 +273,7 @@ def test_the_sweep_at_the_start_asks_for_no_age_not_even_after_the_clock_went_ba
     audit(node, scp, sender, files)
 
 
+@pytest.mark.slow
 def test_an_instance_received_before_the_clock_went_back_is_cleaned_all_the_same(
     originals: tuple[Deadly, Sender, list[Path]], scp: StoreSCP
 ) -> None:

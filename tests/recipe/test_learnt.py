@@ -165,6 +165,7 @@ def test_values_that_vary_move_what_stands_behind_them(length: int) -> None:
     assert both.recognized > 5
 
 
+@pytest.mark.slow
 def test_another_character_set_is_another_header() -> None:
     both = Both(BASIC, RESEARCH, ALL, gate="scrub")
     for number, term in enumerate(
@@ -176,6 +177,7 @@ def test_another_character_set_is_another_header() -> None:
     assert both.recognized > 3
 
 
+@pytest.mark.slow
 def test_another_private_creator_is_another_header() -> None:
     both = Both(BASIC, RESEARCH, ALL)
     for number, creator in enumerate(["GEMS_ACQU_01", "ACME_ACQU_01", "ACME_ACQU_01"] * 4):

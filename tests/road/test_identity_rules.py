@@ -140,6 +140,7 @@ def _by_uid(archive: StoreSCP) -> dict[str, Path]:
     return dict(zip(archive.uids(), archive.files(), strict=True))
 
 
+@pytest.mark.slow
 def test_a_changed_range_is_refused_with_the_way_out_which_then_is_taken(sent):
     node, before = sent.node, sent.demo[0]
     demo = node.config["projects"]["demo"]

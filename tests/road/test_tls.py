@@ -158,6 +158,7 @@ def test_each_listener_has_its_own_titles_and_a_silent_one_holds_up_none(
     assert node.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_reload_takes_other_titles_and_files_but_no_other_place(
     road: Road, authority: Authority, own: Pair, scanner: Pair
 ) -> None:
