@@ -159,7 +159,13 @@ def slow(tmp_path):
 def begun(folder, *arguments):
     """A run in a process of its own that has written some of its files."""
     process = subprocess.Popen(
-        command(*arguments), env=environment(), cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True
+        command(*arguments),
+        env=environment(),
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        # A shell lets what it starts in the background ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 -- one thread here
     )
     wait_for(lambda: len(list((folder / "out").rglob("*.dcm"))) > 3, "some are written")
     return process
