@@ -216,6 +216,10 @@ class DrillError(NodeError):
     """A recall, or a withdrawal of consent, cannot be carried out as it was asked for; nothing was changed."""
 
 
+OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
+"""What an instance counts as: as one of these, at all times."""
+
+
 class HoldReason(StrEnum):
     """Why an instance or a delivery is held: the closed list that `docs/operation.md` explains."""
 

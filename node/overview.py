@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from node.errors import OUTCOMES
+
 if TYPE_CHECKING:
     from node.config import Config
     from node.ledger import Ledger
-
-OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
 
 
 def overview(ledger: Ledger, config: Config, *, advice: bool = True) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import click
 
 from node.cli.common import WRONG, add_row, config_option, console, opened_ledger, print_json, quiet_config
 from node.cli.status import equation
-from node.overview import OUTCOMES
+from node.errors import OUTCOMES
 
 if TYPE_CHECKING:
     from rich.console import Console

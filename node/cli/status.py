@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from node.cli.common import WRONG, add_row, ago, config_option, console, opened_ledger, print_json, quiet_config
-from node.overview import OUTCOMES, overview
+from node.errors import OUTCOMES
+from node.overview import overview
 
 if TYPE_CHECKING:
     from rich.console import Console

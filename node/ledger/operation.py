@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.audit import kinds
 from node.audit.messages import Message
-from node.errors import HoldReason
+from node.errors import OUTCOMES, HoldReason
 from node.ledger.alerts import of_instances
 from node.ledger.audit import Trail
 from node.ledger.canary import not_the_canarys
@@ -26,6 +26,7 @@ from node.ledger.commissioning import note_released
 from node.ledger.copies import as_entries, concerned
 from node.ledger.database import Database
 from node.ledger.halt import stopped
+from node.ledger.letting_go import clean_again
 from node.ledger.recalls import under_way
 from node.ledger.reception import CONTEXT
 from node.ledger.releases import BOTH, CORRECTION, LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, REPLACE
@@ -45,7 +46,6 @@ from node.ledger.times import iso
 from node.ledger.transactions import Transaction
 from node.spool import Spool
 
-_OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
 _UNRELEASABLE = (
     HoldReason.FILE_MISSING,
     HoldReason.LEAK,
@@ -84,7 +84,7 @@ class Ledger:
             refused = connection.execute(
                 select(refusals).where(refusals.c.n > 0).order_by(refusals.c.last_at.desc()).limit(50)
             ).all()
-        total = {name: sum(route[name] for route in routes.values()) for name in _OUTCOMES}
+        total = {name: sum(route[name] for route in routes.values()) for name in OUTCOMES}
         return {
             "stopped": halted and {key: halted[key] for key in ("since", "reason")},
             "received": sum(total.values()),
@@ -204,23 +204,10 @@ class Ledger:
         It is cleaned again, and passes with these findings under this recipe only. The row and its events say so from
         now on.
         """
-        now = time.time()
         with self.database.write(durable=True) as connection:
-            released = connection.execute(
-                update(instances)
-                .where(instances.c.id == instance_id, instances.c.state == "held")
-                .where(instances.c.reason == str(reason))
-                .values(
-                    state="received",
-                    outcome="in_flight",
-                    reason=None,
-                    detail=_DESPITE[reason] + instances.c.detail,
-                    strikes=0,
-                    due_at=now,
-                    changed_at=now,
-                    lease_owner=None,
-                )
-            ).rowcount
+            released = clean_again(
+                connection, instance_id, instances.c.reason == str(reason), detail=_DESPITE[reason] + instances.c.detail
+            )
             if released and self.trail is not None:
                 self.trail.append(
                     connection,
@@ -234,24 +221,14 @@ class Ledger:
         `replace` or `both` for one that is held as `changed`, `correction` for one of another patient or study,
         `rejection` for a rejection note. It is cleaned as any other, and meets everything else that holds.
         """
-        now = time.time()
         with self.database.write(durable=True) as connection:
-            released = connection.execute(
-                update(instances)
-                .where(instances.c.id == instance_id, instances.c.state == "held")
-                .where(instances.c.reason == str(_DECISIONS[decision]))
-                .values(
-                    state="received",
-                    outcome="in_flight",
-                    reason=None,
-                    detail=f"released: {decision}",
-                    decision=decision,
-                    strikes=0,
-                    due_at=now,
-                    changed_at=now,
-                    lease_owner=None,
-                )
-            ).rowcount
+            released = clean_again(
+                connection,
+                instance_id,
+                instances.c.reason == str(_DECISIONS[decision]),
+                detail=f"released: {decision}",
+                decision=decision,
+            )
             if released and self.trail is not None:
                 self.trail.append(
                     connection, kinds.restricted(self.trail.source, self.trail.by, f"released: {decision}", instance_id)
@@ -265,22 +242,13 @@ class Ledger:
         """
         now = time.time()
         with self.database.write(durable=True) as connection:
-            released = connection.execute(
-                update(instances)
-                .where(instances.c.id == instance_id, instances.c.state == "held")
-                .where(instances.c.reason.not_in([str(reason) for reason in _UNRELEASABLE]))
-                .values(
-                    state="received",
-                    outcome="in_flight",
-                    reason=None,
-                    detail="released",
-                    asked_recipe=None,
-                    strikes=0,
-                    due_at=now,
-                    changed_at=now,
-                    lease_owner=None,
-                )
-            ).rowcount
+            released = clean_again(
+                connection,
+                instance_id,
+                instances.c.reason.not_in([str(reason) for reason in _UNRELEASABLE]),
+                detail="released",
+                asked_recipe=None,
+            )
             seq = select(instances.c.seq).where(instances.c.id == instance_id, instances.c.state == "cleaned")
             released += connection.execute(
                 update(deliveries)
@@ -385,7 +353,7 @@ class Ledger:
     def _routes(connection: Transaction) -> dict[str, dict[str, int]]:
         routes: dict[str, dict[str, int]] = {}
         for row in connection.execute(select(tallies).where(tallies.c.n > 0, *not_the_canarys(tallies.c.route))):
-            route = routes.setdefault(row.route, dict.fromkeys(("received", "cleaned", *_OUTCOMES), 0))
+            route = routes.setdefault(row.route, dict.fromkeys(("received", "cleaned", *OUTCOMES), 0))
             route["received"] += row.n
             route["cleaned"] += row.n if row.state == "cleaned" else 0
             route[row.outcome] += row.n

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sqlalchemy import bindparam, func, select
 
 from node.config import Config
-from node.errors import LedgerError
+from node.errors import OUTCOMES, LedgerError
 from node.ledger import meters
 from node.ledger.alerts import alerts
 from node.ledger.audit import backlog
@@ -20,7 +20,6 @@ from node.ledger.transactions import Row, Transaction
 from node.metrics.families import Family, Samples, counter, gauge, value
 from node.refused import named_sender
 
-_OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
 _STATES = ("due", "delivered", "held", "discarded")
 
 
@@ -46,7 +45,7 @@ def _instances(config: Config, connection: Transaction) -> Iterator[Family]:
         "instances",
         "Instances by what became of them; each counts once.",
         ["route", "outcome"],
-        [((route, outcome), outcomes[route, outcome]) for route in routes for outcome in _OUTCOMES],
+        [((route, outcome), outcomes[route, outcome]) for route in routes for outcome in OUTCOMES],
     )
     yield gauge(
         "cleaning_queue", "Instances that wait to be cleaned.", ["route"], [((one,), queued[one]) for one in routes]

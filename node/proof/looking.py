@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from node.digest import new_digest
-from node.errors import DatasetError, SealError
+from node.errors import OUTCOMES, DatasetError, SealError
 from node.ledger.database import Database
 from node.ledger.evidence import Evidence, Known, Place, Recount
 from node.part10 import read_file_meta
-from node.proof.report import OUTCOMES, Acknowledged, Report
+from node.proof.report import Acknowledged, Report
 from node.proof.rules import (
     Fault,
     File,

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from node.errors import OUTCOMES
 from node.proof.rules import Fault
-
-OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
 
 _MOST = 1000  # faults that are told one by one
 

@@ -11,11 +11,10 @@ Refuses
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from node.audit import kinds
 from node.cleaner.plan import kept_recipes
@@ -23,6 +22,7 @@ from node.config import Config, Route
 from node.errors import HoldReason, NodeError
 from node.ledger import Ledger
 from node.ledger.database import Database
+from node.ledger.letting_go import clean_again
 from node.ledger.projects import refuse_changed_project
 from node.ledger.schema import instances
 from node.recipe import Recipe
@@ -90,24 +90,14 @@ class Recleaner:
 
 
 def _release(ledger: Ledger, instance_id: str, recipe: Recipe) -> bool:
-    now = time.time()
     with ledger.database.write(durable=True) as connection:
-        released = connection.execute(
-            update(instances)
-            .where(instances.c.id == instance_id, instances.c.state == "held")
-            .where(instances.c.reason.not_in([str(reason) for reason in _NOT_BY_A_RECIPE]))
-            .values(
-                state="received",
-                outcome="in_flight",
-                reason=None,
-                detail=f"released with the recipe {recipe.hash[:12]}",
-                asked_recipe=recipe.hash,
-                strikes=0,
-                due_at=now,
-                changed_at=now,
-                lease_owner=None,
-            )
-        ).rowcount
+        released = clean_again(
+            connection,
+            instance_id,
+            instances.c.reason.not_in([str(reason) for reason in _NOT_BY_A_RECIPE]),
+            detail=f"released with the recipe {recipe.hash[:12]}",
+            asked_recipe=recipe.hash,
+        )
         if released and ledger.trail is not None:
             text = f"released with the recipe {recipe.hash}"
             ledger.trail.append(connection, kinds.restricted(ledger.trail.source, ledger.trail.by, text, instance_id))

@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from node.overview import OUTCOMES, overview
+from node.errors import OUTCOMES
+from node.overview import overview
 from node.web.history import History, rates
 from node.web.rendering import page
 from node.web.site import Desk, Looking
