@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from node.config import Config
+from node.durable import sync_folder
 from node.errors import ProjectError, StartError
 from node.identity import create_secret, destroy_secret, fingerprint, load_secret
 from node.ledger import closed
@@ -29,7 +30,7 @@ from node.ledger.erasing import BATCH
 from node.ledger.schema import instances, patient_map, projects, uid_map
 from node.ledger.times import iso
 from node.opening import FINGERPRINT, make_spool
-from node.spool import Spool, sync_folder
+from node.spool import Spool
 
 _REMAINS_WITH_KEY = (
     "Nobody can compute the replacements again: the key is gone from this node. Copies of it, on other nodes and in "

@@ -21,6 +21,7 @@ from pathlib import Path
 from sqlalchemy import delete, insert
 
 from node.config import Config, columns_of
+from node.durable import sync_folder
 from node.errors import LedgerError, StartError
 from node.identity import create_secret, fingerprint, load_secret
 from node.ledger.database import Database
@@ -30,7 +31,7 @@ from node.ledger.sealed import KEY_FINGERPRINT, holds_names
 from node.ledger.seen import damage, note_start
 from node.log import event
 from node.privacy import refuse_readable
-from node.spool import Spool, sync_folder
+from node.spool import Spool
 from node.upgrading import migrate_with_copy, record_upgrade
 
 LOGGER = logging.getLogger("node.opening")

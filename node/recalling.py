@@ -23,6 +23,7 @@ from typing import Any
 from node import __version__
 from node.audit import kinds
 from node.config import Config
+from node.durable import sync_folder
 from node.errors import DrillError
 from node.ledger import impact, recalls
 from node.ledger.audit import Trail
@@ -31,7 +32,7 @@ from node.ledger.halt import stopped
 from node.ledger.impact import DELIVERED, PERHAPS, Item
 from node.rejecting import send_notes
 from node.routing import compile_routes
-from node.spool import Spool, sync_folder
+from node.spool import Spool
 
 LIST_COLUMNS = (
     "study_instance_uid",

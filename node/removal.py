@@ -1,8 +1,9 @@
 """Removes files beside the work that goes on.
 
 Giving back a file's blocks can take longer than writing them, and syncs wait for it (a disk mounted with `discard`). So
-files go when it is calm, and soon in any case: at once where the disk is short of room. What a death leaves behind is
-the sweeper's.
+files go when it is calm, and soon in any case: at once where the disk is short of room. Until then what comes may be
+written over them (`node.spare`): large ones at once, and where it does not get calm all others before they would have
+to go. What a death leaves behind is the sweeper's.
 """
 
 from __future__ import annotations
@@ -13,22 +14,35 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from node.spare import LARGEST, Spares
 
 _CALM_SECONDS = 0.5  # without anything new
 _LONGEST_SECONDS = 10.0  # that a file waits
 _MOST_BYTES = 256 << 20  # that wait together
+_LARGE = 128 << 10  # bytes, from which on it pays to write over a file at once
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    path: Path
+    size: int
+    reusable: bool = False
+    until: float = field(default_factory=lambda: time.monotonic() + _LONGEST_SECONDS)
 
 
 class Remover:
     """A thread that removes what it is given; it starts with the first file. `is_tight` says that room is short."""
 
-    def __init__(self, is_tight: Callable[[], bool]) -> None:
+    def __init__(self, is_tight: Callable[[], bool], spares: Spares) -> None:
         self._is_tight = is_tight
+        self._spares = spares
         self._given: queue.Queue[Path | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._waiting: deque[tuple[Path, int, float]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
 
     def remove_soon(self, path: Path) -> None:
@@ -58,20 +72,41 @@ class Remover:
                 while self._waiting:
                     self._remove()
                 return
-            self._take(path)
             tight = self._is_tight()
-            while self._waiting and (tight or self._bytes > _MOST_BYTES or time.monotonic() > self._waiting[0][2]):
-                self._remove()
+            self._take(path, tight=tight)
+            while self._waiting and (tight or self._is_time()):
+                self._remove(late=not tight)
+            if self._given.empty() or self._spares.is_full():
+                self._spares.release()
 
-    def _take(self, path: Path) -> None:
+    def _is_time(self) -> bool:
+        return self._bytes > _MOST_BYTES or time.monotonic() > self._waiting[0].until
+
+    def _take(self, path: Path, *, tight: bool) -> None:
         with contextlib.suppress(OSError):
             size = path.stat().st_size
-            self._waiting.append((path, size, time.monotonic() + _LONGEST_SECONDS))
-            self._bytes += size
+            reusable = not tight and size <= LARGEST
+            if reusable and size >= _LARGE:
+                path, reusable = self._keep(path, size), False
+            self._wait(_Waiting(path, size, reusable))
 
-    def _remove(self) -> None:
-        path, size, _ = self._waiting.popleft()
-        self._bytes -= size
+    def _keep(self, path: Path, size: int) -> Path:
+        try:
+            return self._spares.keep(path, size)
+        except OSError:
+            return path
+
+    def _wait(self, one: _Waiting) -> None:
+        self._waiting.append(one)
+        self._bytes += one.size
+
+    def _remove(self, *, late: bool = False) -> None:
+        self._spares.release()
+        one = self._waiting.popleft()
+        self._bytes -= one.size
+        if late and one.reusable:
+            self._wait(_Waiting(self._keep(one.path, one.size), one.size))
+            return
         # A disk that refuses now is the sweeper's to try again.
         with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+            one.path.unlink(missing_ok=True)

@@ -26,13 +26,14 @@ from node.backups.places import Places, in_folder, make_folder, where_it_was, wi
 from node.backups.staging import Staging
 from node.closing import read_records
 from node.config import Config, columns_of, load_config
+from node.durable import sync_folder
 from node.errors import FileError, NodeError
 from node.ledger import closed
 from node.ledger.audit import open_trail
 from node.ledger.database import Database
 from node.opening import lock_spool
 from node.restored import what_follows
-from node.spool import Spool, sync_folder
+from node.spool import Spool
 
 
 def restore(file: Path, identity: Path, by: Actor, config_path: Path, into: Path | None = None) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from node.dicomnet import (
     StoreRequest,
 )
 from node.dicomnet.dimse import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
+from node.durable import sync_folder
 from node.errors import DatasetError, StartError
 from node.instances import is_uid
 from node.log import event
@@ -122,7 +123,7 @@ class SinkPolicy:
             self._incoming.mkdir(parents=True, exist_ok=True)
             for left in self._incoming.iterdir():
                 left.unlink()
-            _sync_directory(folder)
+            sync_folder(folder)
         except OSError as error:
             raise StartError(f"the folder of the trial destination cannot be used: {error.strerror}") from None
 
@@ -167,7 +168,7 @@ class SinkPolicy:
                 return self._count(peer, StoreAnswer(CANNOT_UNDERSTAND, "data set without valid UIDs of its own"))
             folder = self._make(*place)
             _link_beside(path, folder, request.sop_instance_uid)
-            _sync_directory(folder)
+            sync_folder(folder)
         except OSError as error:
             event(logger, "an instance cannot be kept", logging.ERROR, errno=error.errno)
             return self._count(peer, StoreAnswer(OUT_OF_RESOURCES))
@@ -185,8 +186,8 @@ class SinkPolicy:
         with self._lock:
             if folder not in self._durable:
                 folder.mkdir(parents=True, exist_ok=True)
-                _sync_directory(folder.parent)
-                _sync_directory(self._folder)
+                sync_folder(folder.parent)
+                sync_folder(self._folder)
                 self._durable.add(folder)
         return folder
 
@@ -278,11 +279,3 @@ def _same(one: Path, other: Path) -> bool:
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink()  # what stays is removed at the next start
-
-
-def _sync_directory(folder: Path) -> None:
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -1,9 +1,10 @@
 """The spool: the files of the node, and the only code that puts them in place.
 
-    incoming/   being written; the only folder that is ever swept
+    incoming/   being written; with spare/ the only folder that is ever swept
     originals/  identified instances, complete and durable, fanned out over 256 folders
     cleaned/    instances without identity, complete and durable, fanned out likewise
     retained/   originals that are delivered, where they stay for a time; dated by their last delivery
+    spare/      files that nothing needs any more, for some seconds: what comes in is written over them
 
 The folder of an instance is given by the time in its id and changes every four seconds, so that what comes together
 lies together: one sync of a folder then serves a whole batch.
@@ -29,10 +30,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from node.durable import sync_folder
 from node.errors import NoRoom, SpoolError
 from node.grouping import Group
 from node.removal import Remover
 from node.sealing import Original, Sealer, Sealing, is_sealed, open_original
+from node.spare import Spares, cut
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _FAN_OUT = [f"{n:02x}" for n in range(256)]
@@ -53,15 +56,6 @@ def new_id() -> str:
 def is_id(text: str) -> bool:
     """Whether `text` is an id that `new_id` could have made."""
     return _ID.fullmatch(text) is not None
-
-
-def sync_folder(folder: Path | str) -> None:
-    """Put a folder's entries on stable storage; without it a power cut may undo a rename."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Spool:
@@ -85,13 +79,15 @@ class Spool:
         self._incoming_folder = str(self.incoming)
         self._originals_folder = str(self.originals)
         self._entries: Group[str] = Group(_sync_folders, lambda: SpoolError("a folder's sync was interrupted"))
-        self._remover = Remover(self._is_tight)
+        self._spares = Spares(root / "spare")
+        self._remover = Remover(self._is_tight, self._spares)
 
     def prepare(self) -> None:
         """Make all folders and sync their parents, so that no instance ever waits for a folder to become durable."""
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.incoming.mkdir(exist_ok=True, mode=0o700)
+            (self.root / "spare").mkdir(exist_ok=True, mode=0o700)
             for folder in (self.originals, self.cleaned):
                 folder.mkdir(exist_ok=True, mode=0o700)
                 for name in _FAN_OUT:
@@ -128,6 +124,11 @@ class Spool:
         except OSError as error:
             raise as_spool_error(error, self.incoming) from None
 
+    def create_original(self, name: str) -> int:
+        """Open `incoming/<name>.part` for writing, as `create` does; there may be bytes behind what will be written."""
+        taken = self._spares.take(self._incoming(name, "part"))
+        return self.create(name, "part") if taken is None else taken
+
     def abandon(self, name: str, suffix: str) -> None:
         """Remove a file that never came to be; what a disk does not let go of now is swept later."""
         with contextlib.suppress(OSError):
@@ -139,13 +140,14 @@ class Spool:
         return f"{os.getpid()}.clean"
 
     def publish_original(self, descriptor: int, name: str) -> None:
-        """Make a received file durable and put it in place in `originals/`, in that order.
+        """Make a received file, up to where its descriptor stands, durable and put it in place, in that order.
 
         Threads that put files into place while a folder is being synced share its next sync. Raises SpoolError; then
         the file lies in either folder.
         """
         folder = f"{self._originals_folder}/{_fan(name)}"
         try:
+            self._spares.expect(cut(descriptor))
             # The file before its name: a name must never stand for bytes that a power cut can take away.
             os.fdatasync(descriptor)
             os.rename(self._incoming(name, "part"), f"{folder}/{name}.dcm")
@@ -298,9 +300,10 @@ class Spool:
     def sweep_incoming(self, older_than: float) -> int:
         """Remove files of `incoming/` untouched since `older_than` (seconds, UTC); return how many.
 
-        None of them was acknowledged: an answer goes out only for a file that has left this folder.
+        None of them was acknowledged: an answer goes out only for a file that has left this folder. Those of `spare/`
+        go as well: nothing needs them.
         """
-        removed = 0
+        removed = self._spares.sweep(older_than)
         for entry in os.scandir(self.incoming):
             try:
                 if entry.stat(follow_symlinks=False).st_mtime < older_than:

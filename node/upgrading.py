@@ -15,13 +15,13 @@ from pathlib import Path
 from node.audit import kinds
 from node.audit.actor import this_person
 from node.config import Config
+from node.durable import sync_folder
 from node.errors import LedgerError, NodeError, StartError
 from node.ledger.audit import open_trail
 from node.ledger.copying import copy_to
 from node.ledger.database import Database
 from node.ledger.schema import VERSION
 from node.log import event
-from node.spool import sync_folder
 
 LOGGER = logging.getLogger("node.upgrading")
 

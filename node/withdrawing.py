@@ -25,6 +25,7 @@ from sqlalchemy import select
 
 from node.audit import kinds
 from node.config import Config
+from node.durable import sync_folder
 from node.errors import DatasetError, DrillError, HoldInstance, StartError
 from node.identity import PatientKey, load_secret
 from node.identity.patients import cleaned
@@ -39,7 +40,7 @@ from node.ledger.names import ISSUER, PATIENT_ID
 from node.ledger.schema import instances, patient_map
 from node.ledger.withdrawals import Change, Found
 from node.sealing import check_memory, new_memory
-from node.spool import Spool, sync_folder
+from node.spool import Spool
 
 _WAIT_SECONDS = 30.0
 _LOOK_SECONDS = 0.1

@@ -11,12 +11,13 @@ PACKAGE = Path(__file__).resolve().parent.parent / "node"
 
 # From the ground up; what stands in one row may not import one another, but for the packages' own modules.
 LAYERS = (
-    ("errors",),
+    ("errors", "durable"),
     ("log", "jotting", "telling"),
     ("age", "identity", "tls"),
     ("sealing",),
     ("config",),
-    ("audit", "disk", "digest", "part10", "syntaxes", "shared", "grouping", "removal", "reloading", "roster"),
+    ("audit", "disk", "digest", "part10", "syntaxes", "shared", "grouping", "reloading", "roster", "spare"),
+    ("removal",),
     ("spool",),
     ("deflated",),
     ("standard", "vocabulary"),

@@ -29,6 +29,7 @@ from node.audit.actor import Actor
 from node.backups.archive import MANIFEST, Member, packed
 from node.backups.contents import LEDGER, Contents, gather, member_name
 from node.config import Config, columns_of
+from node.durable import sync_folder
 from node.errors import FileError, NodeError
 from node.identity import fingerprint, load_secret
 from node.ledger.audit import open_trail
@@ -37,7 +38,6 @@ from node.ledger.database import Database
 from node.ledger.schema import instances
 from node.ledger.sealed import KEY_FINGERPRINT
 from node.ledger.times import iso
-from node.spool import sync_folder
 
 FORMAT = 1
 LEDGER_NAME = "ledger.db"

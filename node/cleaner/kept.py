@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from node.durable import sync_folder
 from node.errors import HoldInstance, HoldReason, RecipeError, SpoolError
 from node.recipe import Recipe, RecipeText
-from node.spool import sync_folder
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _BEGAN = "the study began under", "set recipe_change: now; reload, release"

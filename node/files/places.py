@@ -22,9 +22,10 @@ from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
+from node.durable import sync_folder
 from node.errors import HoldInstance, HoldReason, SpoolError
 from node.instances import Scratch, is_uid
-from node.spool import as_spool_error, sync_folder
+from node.spool import as_spool_error
 
 INCOMING = ".incoming"
 _SUFFIX = ".part"

@@ -16,6 +16,7 @@ import secrets
 import stat
 from pathlib import Path
 
+from node.durable import sync_folder
 from node.errors import StartError
 
 SECRET_BYTES = 32
@@ -64,7 +65,7 @@ def create_secret(path: Path, what: str = "secret") -> bytes:
             file.flush()
             os.fsync(file.fileno())
         os.rename(draft, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise StartError(f"The {what} {path} cannot be made: {error.strerror}.") from None
     return secret
@@ -82,15 +83,7 @@ def destroy_secret(path: Path) -> None:
     finally:
         os.close(descriptor)
     path.unlink()
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def fingerprint(secret: bytes) -> str:

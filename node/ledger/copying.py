@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from node.durable import sync_folder
 from node.errors import LedgerError
 from node.ledger.database import Database
-from node.spool import sync_folder
 
 _PIECE = 1 << 20
 

@@ -71,7 +71,7 @@ class SpoolWriter:
         self._trouble: SpoolError | None = None
         envelope = origin.envelope(request, self._received_at)
         self._sealer = intake.spool.sealer(self._id)
-        self._file = intake.spool.create(self._id, "part")
+        self._file = intake.spool.create_original(self._id)
         if self._sealer is not None:
             self._put(self._sealer.header)
         self._write(envelope)

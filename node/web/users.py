@@ -26,8 +26,8 @@ from typing import Any
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from node.durable import sync_folder
 from node.errors import UsersError
-from node.spool import sync_folder
 
 SHORTEST_PASSWORD = 12
 _LONGEST_PASSWORD = 1024

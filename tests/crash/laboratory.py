@@ -25,6 +25,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 import node.cleaner.worker
 import node.forwarder.lane
+import node.removal
 import node.spool
 from tests.crash.faults import KINDS, Fault
 from tests.crash.smallroad import Report, Sent, SmallRoad
@@ -214,6 +215,7 @@ def main(folder: Path, which: str) -> None:
     logging.disable(logging.CRITICAL)
     # What is waited out in earnest is not here.
     node.cleaner.worker._TROUBLE_SECONDS = node.forwarder.lane._TROUBLE_SECONDS = 0.02
+    node.removal._LARGE = 20_000  # the large one is kept to be written over, the others are removed
     # One folder stands for the 256 over which files are fanned out.
     node.spool._FAN_OUT, node.spool._fan = ["00"], lambda _: "00"
     laboratory = Laboratory(folder)
