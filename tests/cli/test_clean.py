@@ -16,6 +16,7 @@ import pytest
 from node.files import Layout, OutputFolder
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
 from node.syntaxes import DEFLATED_LE
+from tests import thorough
 from tests.cli.files import KEYED, ON_PURPOSE, PLAIN, UIDS, public, recipe, secret, small, tree
 from tests.cli.support import ROOT
 from tests.road.support import data_set_of
@@ -352,7 +353,7 @@ sys.exit(code)
 """
 
 
-@pytest.mark.parametrize("deflated", [False, True])
+@pytest.mark.parametrize("deflated", [False, *thorough.slow(True)])
 def test_memory_does_not_grow_with_the_file(tmp_path, deflated):
     path = small(tmp_path / "big.dcm", pixels=bytes(96 * MEGABYTE))
     if deflated:
@@ -394,6 +395,7 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_files(tmp_path):
     assert "the disk is full" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_sees_a_progress_bar(tmp_path, scans):
     ours, theirs = pty.openpty()
     done = subprocess.run(

@@ -50,6 +50,7 @@ def changed(path: Path, folder: Path, **values: str) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_of_copies_at_once_one_is_sent_over_many_rounds_a_death_and_a_restart(
     node: Deadly,
     scp: StoreSCP,

@@ -88,6 +88,7 @@ def years_of(token: str) -> set[str]:
     return {"2024", "1960", "1973", "20240301", "240301"} & numbers(token)
 
 
+@pytest.mark.slow
 def test_what_is_planted_takes_no_harmless_word_along():
     kept = every = 0
     for _, phrase, text in planted(NAMES):

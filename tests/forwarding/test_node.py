@@ -14,6 +14,7 @@ from sqlalchemy import select
 from node.ledger.schema import instances
 from tests.forwarding.support import ScriptedSCP
 from tests.support import RunningNode, StoreSCP, make_ct, storescu, wait_for
+from tests.thorough import slow
 
 Make = Callable[..., Any]
 ONE_LANE = {"associations": 1}
@@ -100,9 +101,9 @@ def test_a_destination_that_is_down_keeps_nobody_waiting_and_gets_all_of_it_late
     "options",
     [
         ("--refuse",),
-        ("--abort-during",),
+        *slow(("--abort-during",)),
         ("--abort-after",),
-        ("--sleep-during", "5"),
+        *slow(("--sleep-during", "5")),
         ("--sleep-after", "5"),
     ],
     ids=lambda options: options[0].strip("-"),
@@ -256,6 +257,7 @@ def test_a_discarded_instance_that_could_not_be_cleaned_leaves_no_file(tmp_path:
     assert (status["received"], status["discarded"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_what_waits_for_a_destination_that_is_gone_is_held_and_goes_when_it_is_back(tmp_path: Path, made: Make) -> None:
     stays, gone = made(StoreSCP(tmp_path / "stays").start()), made(StoreSCP(tmp_path / "gone"))
     node = node_for(made, tmp_path / "node", {"stays": stays.port, "gone": gone.port}).start()

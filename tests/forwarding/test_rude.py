@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.forwarding.raw import RawConnection, RawSCP
 from tests.forwarding.support import Forwarding, ScriptedSCP, destination, running, small_instance
 from tests.support import wait_for
@@ -149,6 +151,7 @@ def test_whatever_a_destination_does_at_any_step_nothing_is_settled_but_by_its_o
     assert node.cleaned_files() == 0
 
 
+@pytest.mark.slow
 def test_a_destination_that_never_answers_a_release_keeps_nothing_waiting(tmp_path: Path) -> None:
     asked, confirmed = threading.Event(), list[str]()
 

@@ -190,6 +190,7 @@ def test_the_recipe_of_another_route_of_the_project_is_not_taken(
     assert marks(scp) == {"OLD": 1, "OTHER": 1}
 
 
+@pytest.mark.slow
 def test_what_somebody_answers_for_goes_out_under_the_recipe_of_its_study(
     node: Deadly, scp: StoreSCP, source: Path, tmp_path: Path
 ) -> None:

@@ -330,6 +330,7 @@ def test_a_damaged_ledger_is_refused_naming_backup_and_rebuild_and_is_left_as_it
     assert ledger.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_ledger_whose_write_ahead_log_was_lost_says_so_and_what_is_in_the_spool_goes_on(
     used: Deadly, scp: StoreSCP, tmp_path: Path
 ) -> None:
@@ -368,6 +369,7 @@ def test_a_data_folder_that_cannot_be_made_is_refused(node: Deadly) -> None:
 # -- rebuild ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rebuild_receives_originals_again_and_they_get_the_same_uids_and_bytes(
     node: Deadly, scp: StoreSCP, tmp_path: Path
 ) -> None:

@@ -94,7 +94,8 @@ def killed(node: Deadly, role: str, processes: list[psutil.Process]) -> None:
 
 
 @pytest.mark.parametrize(
-    "role", [pytest.param(one, marks=pytest.mark.slow) if one in ("keeper", "auditor") else one for one in ROLES]
+    "role",
+    [pytest.param(one, marks=pytest.mark.slow) if one in ("keeper", "auditor", "forwarder") else one for one in ROLES],
 )
 def test_a_child_that_is_killed_is_replaced_and_the_transfer_goes_on(
     loud: Deadly, scp: StoreSCP, tmp_path: Path, role: str
@@ -113,6 +114,7 @@ def test_a_child_that_is_killed_is_replaced_and_the_transfer_goes_on(
     assert loud.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_child_that_dies_again_and_again_is_started_ever_later(loud: Deadly, tmp_path: Path) -> None:
     loud.start()
     waits = []
@@ -142,6 +144,7 @@ def test_one_of_two_receivers_is_killed_and_the_other_takes_every_association(
     audit(loud, scp, sender, files)
 
 
+@pytest.mark.slow
 def test_one_of_two_receivers_is_drained_and_the_other_still_accepts(
     loud: Deadly, scp: StoreSCP, tmp_path: Path
 ) -> None:

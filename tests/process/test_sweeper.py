@@ -235,6 +235,7 @@ def test_files_are_listed_before_the_ledger_is_asked(house: House, monkeypatch: 
     assert house.spool.original(name).exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_none_of_the_node_is_left_alone(house: House) -> None:
     strangers = [
         house.spool.originals / "00" / "notes.txt",
@@ -248,6 +249,7 @@ def test_a_file_that_is_none_of_the_node_is_left_alone(house: House) -> None:
     assert all(path.exists() for path in strangers)
 
 
+@pytest.mark.slow
 def test_an_original_that_cannot_be_read_is_neither_adopted_nor_removed(house: House) -> None:
     name = new_id()
     path = house.spool.original(name)

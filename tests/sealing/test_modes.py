@@ -26,6 +26,7 @@ def open_to_others(folder: Path) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_nothing_that_any_command_makes_is_open_to_others(node: Deadly, scp: StoreSCP, tmp_path: Path) -> None:
     trial = free_port()
     node.config["trial_destination"] = {"ae_title": "TRIAL", "listen": f"127.0.0.1:{trial}", "folder": "archive"}

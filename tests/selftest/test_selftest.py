@@ -49,14 +49,6 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> RunningNode:
     return node
 
 
-@pytest.fixture(scope="module")
-def result(configured: RunningNode) -> dict[str, Any]:
-    done = configured.cli("selftest", "--json", "--timeout", "6s")
-    assert done.returncode == 1, done.stderr
-    found = json.loads(done.stdout)
-    return {one["route"]: one for one in found["routes"]} | {"passed": found["passed"], "text": done.stdout}
-
-
 def checks(report: dict[str, Any]) -> dict[str, Any]:
     return {check["name"]: check for check in report["checks"]}
 
@@ -65,7 +57,7 @@ def failed(report: dict[str, Any]) -> set[str]:
     return {check["name"] for check in report["checks"] if check["ok"] is False}
 
 
-def test_a_route_that_works_passes_and_tells_what_is_excluded(result: dict[str, Any]) -> None:
+def that_works_passes_and_tells_what_is_excluded(result: dict[str, Any]) -> None:
     good = result["good"]
     assert good["verdict"] == "passed"
     assert (good["sent"], good["acknowledged"], good["arrived"]) == (8, 8, 7)
@@ -83,7 +75,7 @@ def test_a_route_that_works_passes_and_tells_what_is_excluded(result: dict[str, 
     assert [(kept["reason"], kept["meant"], kept["instances"]) for kept in good["kept"]] == [("rule", True, 1)]
 
 
-def test_a_name_and_an_original_uid_that_stay_fail_with_their_tags(result: dict[str, Any]) -> None:
+def that_lets_a_name_and_an_original_uid_stay_fails_with_their_tags(result: dict[str, Any]) -> None:
     assert result["weak"]["verdict"] == "failed"
     assert failed(result["weak"]) == {"tokens"}
     text = checks(result["weak"])["tokens"]["text"]
@@ -91,19 +83,30 @@ def test_a_name_and_an_original_uid_that_stay_fail_with_their_tags(result: dict[
     assert "Study Instance UID in (0020,000D)" in text
 
 
-def test_what_the_gate_holds_is_a_failure_with_its_reason(result: dict[str, Any]) -> None:
+def that_the_gate_holds_fails_with_its_reason(result: dict[str, Any]) -> None:
     assert failed(result["gated"]) == {"arrived"}
     assert "8 of 8 not confirmed by archive" in checks(result["gated"])["arrived"]["text"]
     assert {(kept["reason"], kept["meant"]) for kept in result["gated"]["kept"]} == {("leak", False)}
 
 
-def test_a_destination_that_cannot_answer_in_its_time_fails(result: dict[str, Any]) -> None:
+def whose_destination_cannot_answer_in_its_time_fails(result: dict[str, Any]) -> None:
     assert "arrived" in failed(result["hasty"])
     assert "of 8 not confirmed by hasty" in checks(result["hasty"])["arrived"]["text"]
 
 
-def test_no_value_is_told_and_the_node_itself_is_untouched(configured: RunningNode, result: dict[str, Any]) -> None:
-    assert "1.2.826.0.1.3680043.8.498" not in result["text"]
+def test_each_route_is_judged_by_what_it_does_and_no_value_is_told_and_the_node_itself_is_untouched(
+    configured: RunningNode,
+) -> None:
+    done = configured.cli("selftest", "--json", "--timeout", "6s")
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert not found["passed"]
+    routes = {one["route"]: one for one in found["routes"]}
+    that_works_passes_and_tells_what_is_excluded(routes)
+    that_lets_a_name_and_an_original_uid_stay_fails_with_their_tags(routes)
+    that_the_gate_holds_fails_with_its_reason(routes)
+    whose_destination_cannot_answer_in_its_time_fails(routes)
+    assert "1.2.826.0.1.3680043.8.498" not in done.stdout
     assert not configured.data.exists()
 
 

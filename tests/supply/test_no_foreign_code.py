@@ -104,6 +104,7 @@ def test_what_a_decoder_of_pixels_answers_is_never_unpickled(name: str) -> None:
     assert not called & {"send", "recv"}
 
 
+@pytest.mark.slow
 def test_yaml_is_read_by_the_strict_loader_alone() -> None:
     loaders = {
         str(path.relative_to(PACKAGE))
