@@ -27,7 +27,7 @@ LAYERS = (
     ("ledger",),
     ("transcode",),
     ("dicomnet",),
-    ("refused",),
+    ("query", "refused"),
     ("receiver", "cleaner", "forwarder", "sink", "auditor", "notifier"),
     ("deid", "probe", "viewing"),
     ("sweeper",),

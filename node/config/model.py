@@ -253,8 +253,18 @@ class Retry(Section):
     refused_tries: Annotated[int, Field(ge=1, le=1000)] = 3
 
 
+class Query(Section):
+    """Who is asked what a destination has; what is None is as for sending to it. TLS is as for sending, too."""
+
+    ae_title: AETitle | None = None
+    address: Address | None = None
+
+
 class Destination(Section):
-    """Where cleaned instances go. `calling_ae` is never empty once loaded: by default it is the node's own title."""
+    """Where cleaned instances go. `calling_ae` is never empty once loaded: by default it is the node's own title.
+
+    `query` says that it can be asked what it has (C-FIND, storage commitment); None: it is not asked.
+    """
 
     ae_title: AETitle
     address: Address
@@ -264,6 +274,7 @@ class Destination(Section):
     timeout: Timeout = Timeout()
     retry: Retry = Retry()
     tls: DestinationTLS | None = None
+    query: Query | None = None
 
 
 class TrialDestination(Section):
