@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -283,7 +283,7 @@ class RequestedAssociation:
             self.sent_completely = True
             return self._response(context_id, message_id, dimse.C_STORE_RSP, sop_instance_uid)
 
-    def query(self, context_id: int, sop_class_uid: str, identifier: bytes) -> Iterator[tuple[int, bytes]]:
+    def query(self, context_id: int, sop_class_uid: str, identifier: bytes) -> Generator[tuple[int, bytes], None, None]:
         """Send C-FIND; yield status and identifier of each response, of which the last is not pending (PS3.7 9.1.2).
 
         Identifiers are data sets in the context's transfer syntax. Whoever stops in the middle aborts the association.
@@ -340,7 +340,7 @@ class RequestedAssociation:
     def _answered(
         self, context_id: int, message_id: int, command_field: int, instance: str = ""
     ) -> tuple[int, dimse.Command]:
-        """Read the next response; return its status and its command. Its data set, where it has one, is still to come."""
+        """Read the next response; return its status and its command. A data set that it has is still to be read."""
         self._connection.expect_answer()
         try:
             answered, response = self._reader.command()

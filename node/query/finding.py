@@ -17,7 +17,7 @@ from node.errors import DatasetError, QueryFailed, QueryNotSupported
 from node.query.identifiers import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, encode, uid_of
 from node.query.peer import QueryPeer
 from node.recipe import EncodedDataset
-from node.syntaxes import EXPLICIT_LE, IMPLICIT_LE, lookup
+from node.syntaxes import EXPLICIT_LE, IMPLICIT_LE, Syntax, lookup
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 MOST_MATCHES = 100_000  # of one question: who answers with more does not look at its keys
@@ -141,14 +141,17 @@ class _Questions:
                     _judge(status)
                 elif count >= MOST_MATCHES:
                     raise QueryFailed(f"it answered with more than {MOST_MATCHES} matches")
-                else:
-                    try:
-                        match = EncodedDataset.scan(identifier, 0, syntax)
-                        uids = {tag: uid_of(match, tag) for tag in keys}
-                    except DatasetError:
-                        raise QueryFailed("it answered with an identifier that cannot be parsed") from None
-                    if uids[last] and _fits(uids, keys):
-                        yield uids[last]
+                elif (uids := _uids(identifier, syntax, keys))[last] and _fits(uids, keys):
+                    yield uids[last]
+
+
+def _uids(identifier: bytes, syntax: Syntax, tags: Collection[int]) -> dict[int, str]:
+    """Return the UIDs of a match, empty ones where it has none."""
+    try:
+        match = EncodedDataset.scan(identifier, 0, syntax)
+        return {tag: uid_of(match, tag) for tag in tags}
+    except DatasetError:
+        raise QueryFailed("it answered with an identifier that cannot be parsed") from None
 
 
 def _fits(uids: Mapping[int, str], keys: Mapping[int, str]) -> bool:

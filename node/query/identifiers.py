@@ -35,5 +35,6 @@ def encode(level: str, uids: Mapping[int, str], syntax: Syntax) -> bytes:
 
 def uid_of(match: EncodedDataset, tag: int) -> str:
     """Return a UID of an answer; empty where it has none, or something else. Raises DatasetError."""
-    text = match.text(tag) or ""
+    element = match.find(tag)
+    text = "" if element is None else match.raw(element).decode("latin-1").strip("\0 ")
     return text if is_uid(text) else ""
