@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "node"
 LAYERS = (
     ("errors",),
     ("log", "jotting", "telling"),
-    ("age", "identity", "tls"),
+    ("age", "identity", "receipt", "tls"),
     ("sealing",),
     ("config",),
     ("audit", "disk", "digest", "part10", "syntaxes", "shared", "grouping", "removal", "reloading", "roster"),
@@ -28,7 +28,7 @@ LAYERS = (
     ("transcode",),
     ("dicomnet",),
     ("query", "refused"),
-    ("receiver", "cleaner", "forwarder", "sink", "auditor", "notifier"),
+    ("receiver", "cleaner", "forwarder", "sink", "auditor", "notifier", "completeness"),
     ("deid", "probe", "viewing"),
     ("sweeper",),
     ("backups", "privacy"),

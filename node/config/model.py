@@ -24,6 +24,7 @@ from pydantic import (
 from node.config.audit import AuditSettings
 from node.config.backup import Backups
 from node.config.canary import Canary
+from node.config.completeness import Completeness
 from node.config.encryption import Encryption
 from node.config.limits import Limit
 from node.config.notify import Notify
@@ -314,6 +315,7 @@ class Config(Section):
     retention: Retention = Retention()
     backup: Backups = Backups()
     canary: Canary | None = None
+    completeness: Completeness | None = None
     peers: dict[str, str] = {}
     functions: tuple[FilePath, ...] = ()
     vocabulary: tuple[FilePath, ...] = ()
