@@ -30,7 +30,7 @@ def families(config: Config, database: Database) -> Iterator[Family]:
     try:
         with database.read() as connection:
             found = [*_instances(config, connection), *_destinations(config, connection), *_held(connection)]
-            found += [*_refused(config, connection), *_studies(config, connection)]
+            found += [*_refused(config, connection), *_studies(connection)]
         found += _alerts(config, database)
     except LedgerError:
         return
@@ -135,9 +135,7 @@ def _refused(config: Config, connection: Transaction) -> Iterator[Family]:
     )
 
 
-def _studies(config: Config, connection: Transaction) -> Iterator[Family]:
-    if config.completeness is None:
-        return
+def _studies(connection: Transaction) -> Iterator[Family]:
     states = count_states(connection)
     yield gauge(
         "studies",
