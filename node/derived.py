@@ -10,6 +10,7 @@ too much that is new: that becomes a file.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -43,6 +44,14 @@ class Derived:
         if self.after:
             pieces.append(self.after)
         return pieces
+
+    def sha256(self, original: mmap.mmap) -> bytes:
+        """Return the SHA-256 of the data set; the range is read where it lies."""
+        digest = hashlib.sha256(self.before)
+        with memoryview(original) as whole, whole[self.start : self.start + self.length] as kept:
+            digest.update(kept)
+        digest.update(self.after)
+        return digest.digest()
 
 
 def derive(segments: Iterable[Segment], original: mmap.mmap) -> Derived | None:

@@ -31,6 +31,8 @@
         ├── AssociationRejected  A-ASSOCIATE-RJ
         ├── PeerAborted        A-ABORT, or the connection was lost
         ├── PeerTimeout        nothing came in time
+        ├── QueryNotSupported  the peer takes no C-FIND
+        ├── QueryFailed        the peer did not answer a C-FIND to its end
         └── ProtocolError      the peer broke PS3.7 or PS3.8
 
 No message holds a value of a data set: an error says what is wrong, where (file, line, route, tag path) and what to do.
@@ -301,6 +303,14 @@ class PeerAborted(NetworkError):
 
 class PeerTimeout(NetworkError):
     """The peer did not answer in time."""
+
+
+class QueryNotSupported(NetworkError):
+    """The peer accepts no presentation context for the query that was to be asked."""
+
+
+class QueryFailed(NetworkError):
+    """The peer ended a C-FIND with a failure (PS3.4 C.4.1.1.4), or with more answers than were asked for."""
 
 
 class ProtocolError(NetworkError):

@@ -104,6 +104,7 @@ def _roles(config: Config, told: Present | None) -> Iterator[Check]:
         yield Check("roles", False, "the node is starting")
         return
     wanted = [*_NEEDED, *(["notifier"] if config.notify.wanted else [])]
+    wanted += ["completeness"] if config.completeness is not None else []
     living = {label.rstrip("0123456789") for label, pid in told.roles.items() if pid}
     missing = [role for role in wanted if role not in living]
     waiting = sorted(label for label, pid in told.roles.items() if not pid)

@@ -21,10 +21,20 @@ from typing import Any
 from node import __version__
 from node.cleaner import sorting
 from node.cleaner.plan import Plan
-from node.derived import derive
+from node.derived import Derived, derive
+from node.digest import file_sha256
 from node.errors import DatasetError, HoldInstance, HoldReason, SealError, SpoolError
 from node.gate import Finding, described, kept_texts, through
-from node.instances import Content, InstanceIdentities, Source, masked, opened, required_uids, write_cleaned
+from node.instances import (
+    Content,
+    InstanceIdentities,
+    Source,
+    followed,
+    masked,
+    opened,
+    required_uids,
+    write_cleaned,
+)
 from node.instances.source import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from node.ledger.cleaning import CleaningLedger
 from node.ledger.commissioning import viewing_of
@@ -173,6 +183,8 @@ class Cleaning:
                 result = self._apply(claimed, plan, source, identities, sole=sole)
             except HoldInstance as hold:
                 return Held(claimed, hold.reason, hold.detail, plan.recipe.hash, whose, place=place)
+            if isinstance(result, Excluded):
+                return replace(result, place=place)
             if isinstance(result, Clean):
                 changes: dict[str, Any] = {
                     "destinations": course.destinations,
@@ -275,6 +287,7 @@ class Cleaning:
             size, offset = self._write(claimed.id, self._head(plan, uids), source, content)
         else:
             size, offset = derived.size, 0
+        digest = self._digest(claimed.id, derived, source, offset) if plan.receipts else None
         return Clean(
             claimed,
             plan.destinations,
@@ -291,7 +304,14 @@ class Cleaning:
                 _readable(cleaned, SERIES_INSTANCE_UID),
                 *original.once(_DEVICE, (SPECIFIC_CHARACTER_SET, *_DEVICE), lambda: _device(original)),
             ),
+            followed=followed(cleaned, identities.uids, digest) if plan.follows else None,
         )
+
+    def _digest(self, name: str, derived: Derived | None, source: Source, offset: int) -> bytes:
+        """Return the SHA-256 of a data set that goes out: of what is derived, or of the file that was written."""
+        if derived is not None:
+            return derived.sha256(source.whole)
+        return file_sha256(self._drafts[name], offset)
 
     def _write(self, name: str, head: bytes, source: Source, content: Content) -> tuple[int, int]:
         """Write a cleaned file, to be published later; return its size, and where its data set begins."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from node.cleaner.kept import KeptRecipes
 from node.config import Config, Route
+from node.config.canary import PREFIX as CANARYS
 from node.instances import Scope, make_scope
 from node.ledger.commissioning import Rule, rule_of
 from node.objects import Policy
@@ -20,7 +21,8 @@ class Plan:
     `recipes` are those that it had, and `kept` the same where a study is finished under the one that it began with;
     `alone` says that `recipe` was chosen for one instance. `same` and `header` are what happens to an instance that
     came before (`node.config.model.Duplicates`). `viewed` says which studies wait until a person has looked at them;
-    None for none. `review` collects the texts that are kept.
+    None for none. `review` collects the texts that are kept. `follows` keeps what the completeness of studies needs,
+    and `receipts` what receipts need beside it.
     """
 
     route: str
@@ -38,6 +40,8 @@ class Plan:
     header: str = "hold"
     viewed: Rule | None = None
     review: bool = False
+    follows: bool = False
+    receipts: bool = False
 
 
 def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> dict[str, Plan]:
@@ -66,7 +70,13 @@ def make_plan(config: Config, route: Route, recipe: Recipe, secret: bytes) -> Pl
         header=config.duplicates.header,
         viewed=rule_of(route),
         review=config.project(route.project).review,
+        follows=_is_followed(config, route),
+        receipts=_is_followed(config, route) and config.completeness is not None and config.completeness.receipts,
     )
+
+
+def _is_followed(config: Config, route: Route) -> bool:
+    return config.completeness is not None and not route.name.startswith(CANARYS)
 
 
 def kept_recipes(config: Config, route: str, now: Recipe) -> KeptRecipes:

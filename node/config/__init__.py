@@ -8,6 +8,7 @@ what it does not know, and what is settled for a later version: nothing is ignor
 from node.config.audit import AuditSettings, Syslog
 from node.config.backup import Backups
 from node.config.canary import Canary
+from node.config.completeness import Completeness
 from node.config.encryption import Encryption
 from node.config.limits import Limit
 from node.config.load import existing_recipes, load_config, read_document
@@ -17,6 +18,7 @@ from node.config.model import (
     Listener,
     LogSettings,
     NodeSettings,
+    Query,
     Retry,
     Route,
     Sender,
@@ -43,6 +45,7 @@ __all__ = [
     "Backups",
     "Caller",
     "Canary",
+    "Completeness",
     "Config",
     "Destination",
     "Encryption",
@@ -54,6 +57,7 @@ __all__ = [
     "Network",
     "NodeSettings",
     "Project",
+    "Query",
     "Retention",
     "Retry",
     "Route",

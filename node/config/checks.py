@@ -214,6 +214,9 @@ def _addresses(config: Config) -> Iterator[tuple[KeyPath, str, str]]:
         if destination.tls is not None and config.is_trial(name):
             problem = "the trial destination does not speak TLS."
             yield ("destinations", name, "tls"), problem, "Remove it."
+        if destination.query is not None and config.is_trial(name):
+            problem = "the trial destination answers no queries."
+            yield ("destinations", name, "query"), problem, "Remove it."
         if any(_same_place(destination.address, listen) for listen in listening):
             problem = "this is the node itself: what it sends would come back to it."
             yield ("destinations", name, "address"), problem, "Name the archive's address."

@@ -30,16 +30,6 @@ def _found(data: Value) -> Iterator[KeyPath]:
         if present and value is not None and value != default:
             yield path
     yield ("trial_destination", "tls")
-    for place in _each(data, "destinations"):
-        yield (*place, "query")
-
-
-def _each(data: Value, section: str) -> Iterator[KeyPath]:
-    present, value = _at(data, (section,))
-    if present and isinstance(value, dict):
-        yield from ((section, name) for name in value)
-    elif present and isinstance(value, tuple):
-        yield from ((section, index) for index in range(len(value)))
 
 
 def _at(data: Value, path: KeyPath) -> tuple[bool, Value]:

@@ -24,6 +24,7 @@ from pydantic import (
 from node.config.audit import AuditSettings
 from node.config.backup import Backups
 from node.config.canary import Canary
+from node.config.completeness import Completeness
 from node.config.encryption import Encryption
 from node.config.limits import Limit
 from node.config.notify import Notify
@@ -253,8 +254,18 @@ class Retry(Section):
     refused_tries: Annotated[int, Field(ge=1, le=1000)] = 3
 
 
+class Query(Section):
+    """Who is asked what a destination has; what is None is as for sending to it. TLS is as for sending, too."""
+
+    ae_title: AETitle | None = None
+    address: Address | None = None
+
+
 class Destination(Section):
-    """Where cleaned instances go. `calling_ae` is never empty once loaded: by default it is the node's own title."""
+    """Where cleaned instances go. `calling_ae` is never empty once loaded: by default it is the node's own title.
+
+    `query` says that it can be asked what it has (C-FIND, storage commitment); None: it is not asked.
+    """
 
     ae_title: AETitle
     address: Address
@@ -264,6 +275,7 @@ class Destination(Section):
     timeout: Timeout = Timeout()
     retry: Retry = Retry()
     tls: DestinationTLS | None = None
+    query: Query | None = None
 
 
 class TrialDestination(Section):
@@ -303,6 +315,7 @@ class Config(Section):
     retention: Retention = Retention()
     backup: Backups = Backups()
     canary: Canary | None = None
+    completeness: Completeness | None = None
     peers: dict[str, str] = {}
     functions: tuple[FilePath, ...] = ()
     vocabulary: tuple[FilePath, ...] = ()

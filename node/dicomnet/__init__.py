@@ -1,6 +1,6 @@
 """The node's DICOM network: the upper layer without a thread of its own, C-STORE's transfer both ways.
 
-PDUs, sockets, loops and DIMSE messages are here; of the standard's other services C-ECHO alone.
+PDUs, sockets, loops and DIMSE messages are here; of the standard's other services C-ECHO, and C-FIND as a requestor.
 """
 
 from node.dicomnet.acceptor import AssociationServer

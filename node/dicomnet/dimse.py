@@ -1,4 +1,4 @@
-"""Command sets of DIMSE messages (PS3.7 6.3 and Annex E): as much of them as C-STORE and C-ECHO need.
+"""Command sets of DIMSE messages (PS3.7 6.3 and Annex E): as much of them as C-STORE, C-FIND and C-ECHO need.
 
 Guarantees that elements which the node does not use are skipped, whatever they hold, and that a command set whose
 lengths lie is a ProtocolError. Command sets are always Implicit VR Little Endian (PS3.7 6.3.1).
@@ -13,6 +13,7 @@ from node.dicomnet.pdus import REASON_INVALID_PARAMETER
 from node.errors import ProtocolError
 
 C_STORE_RQ, C_STORE_RSP, C_ECHO_RQ, C_ECHO_RSP, C_CANCEL_RQ = 0x0001, 0x8001, 0x0030, 0x8030, 0x0FFF
+C_FIND_RQ, C_FIND_RSP = 0x0020, 0x8020
 RESPONSE = 0x8000  # the bit that makes a request's Command Field its response's
 NO_DATA_SET, DATA_SET = 0x0101, 0x0001
 MEDIUM = 0x0000
@@ -22,7 +23,8 @@ SOP_CLASS_NOT_SUPPORTED = 0x0122
 UNRECOGNIZED_OPERATION = 0x0211
 OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
-"""Statuses (PS3.7 Annex C, PS3.4 B.2.3)."""
+PENDING = frozenset({0xFF00, 0xFF01})
+"""Statuses (PS3.7 Annex C, PS3.4 B.2.3 and C.4.1.1.4)."""
 
 _ELEMENT = struct.Struct("<HHL")
 _RESPONSE = struct.Struct("<" + "HHLH" * 4)  # four elements with a number each
@@ -111,6 +113,17 @@ def encode_store_request(message_id: int, sop_class_uid: str, sop_instance_uid: 
         _number(0x0700, MEDIUM),
         _number(0x0800, DATA_SET),
         _uid(0x1000, sop_instance_uid),
+    )
+
+
+def encode_find_request(message_id: int, sop_class_uid: str) -> bytes:
+    """Encode C-FIND-RQ (PS3.7 9.3.2.1) with medium priority."""
+    return _command_set(
+        _uid(0x0002, sop_class_uid),
+        _number(0x0100, C_FIND_RQ),
+        _number(0x0110, message_id),
+        _number(0x0700, MEDIUM),
+        _number(0x0800, DATA_SET),
     )
 
 

@@ -1,4 +1,4 @@
-"""The requestor's side: associate, C-ECHO, C-STORE from an open file, release (PS3.8 7, PS3.7 9).
+"""The requestor's side: associate, C-ECHO, C-STORE from an open file, C-FIND, release (PS3.8 7, PS3.7 9).
 
 Guarantees that a data set goes from the file to the socket without passing through this process's memory (what is
 sealed: piece by piece), that no wait is unbounded, and that an association on which anything went wrong is aborted and
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -66,6 +66,7 @@ MAX_CONTEXTS = 128  # the odd numbers of a byte (PS3.8 9.3.2.2)
 
 _SERVICE_USER, _SERVICE_PROVIDER = 0, 2
 _TOGETHER = 64 << 10  # bytes beside the file's that go out in one call
+_LONGEST_IDENTIFIER = 64 << 10  # bytes of a match
 
 
 class Ranges(Protocol):
@@ -282,6 +283,34 @@ class RequestedAssociation:
             self.sent_completely = True
             return self._response(context_id, message_id, dimse.C_STORE_RSP, sop_instance_uid)
 
+    def query(self, context_id: int, sop_class_uid: str, identifier: bytes) -> Generator[tuple[int, bytes], None, None]:
+        """Send C-FIND; yield status and identifier of each response, of which the last is not pending (PS3.7 9.1.2).
+
+        Identifiers are data sets in the context's transfer syntax. Whoever stops in the middle aborts the association.
+        Raises PeerAborted, PeerTimeout, ProtocolError.
+        """
+        if context_id not in self.accepted:
+            raise ValueError("the presentation context was not accepted")
+        message_id = self._next_message_id()
+        with _abort_on_failure(self._connection):
+            request = encode_command(context_id, dimse.encode_find_request(message_id, sop_class_uid), self._fragment)
+            self._send_data_set(context_id, request, -1, [identifier])
+            while (match := self._match(context_id, message_id))[0] in dimse.PENDING:
+                yield match
+        yield match
+
+    def _match(self, context_id: int, message_id: int) -> tuple[int, bytes]:
+        status, response = self._answered(context_id, message_id, dimse.C_FIND_RSP)
+        return status, self._identifier(context_id) if response.has_data_set else b""
+
+    def _identifier(self, context_id: int) -> bytes:
+        found = bytearray()
+        for fragment in self._reader.fragments(context_id):
+            found += fragment
+            if len(found) > _LONGEST_IDENTIFIER:
+                raise ProtocolError("an identifier is too long", REASON_INVALID_PARAMETER)
+        return bytes(found)
+
     def _send_data_set(self, context_id: int, head: bytes, file: int | Ranges, segments: Sequence[Piece]) -> None:
         wait = self._timeouts.response
         for count, last, pieces in in_fragments(segments, self._fragment):
@@ -303,6 +332,15 @@ class RequestedAssociation:
                 head = b""
 
     def _response(self, context_id: int, message_id: int, command_field: int, instance: str = "") -> StoreResult:
+        status, response = self._answered(context_id, message_id, command_field, instance)
+        if response.has_data_set:
+            raise ProtocolError("a response with a data set that it cannot have", REASON_INVALID_PARAMETER)
+        return StoreResult(status, response.error_comment)
+
+    def _answered(
+        self, context_id: int, message_id: int, command_field: int, instance: str = ""
+    ) -> tuple[int, dimse.Command]:
+        """Read the next response; return its status and its command. A data set that it has is still to be read."""
         self._connection.expect_answer()
         try:
             answered, response = self._reader.command()
@@ -314,11 +352,10 @@ class RequestedAssociation:
             or response.message_id_responded_to != message_id
             # It may be absent (PS3.7 9.3.1.2); one that is there says which instance this is the answer for.
             or response.affected_sop_instance_uid not in ("", instance)
-            or response.has_data_set
             or response.status is None
         ):
             raise ProtocolError("a response that does not belong to the request", REASON_INVALID_PARAMETER)
-        return StoreResult(response.status, response.error_comment)
+        return response.status, response
 
     def _next_message_id(self) -> int:
         if not self.usable:

@@ -7,7 +7,7 @@ and node, and that two projects share nothing. Refuses a secret that others can 
 from node.identity.forms import Forms, PseudonymForm, ShiftRange
 from node.identity.keyed import ProjectKeys, with_project_key
 from node.identity.patients import PatientKey, Patients
-from node.identity.secret import audit_key, create_secret, destroy_secret, fingerprint, load_secret
+from node.identity.secret import audit_key, create_secret, destroy_secret, fingerprint, load_secret, receipt_key
 
 __all__ = [
     "Forms",
@@ -21,5 +21,6 @@ __all__ = [
     "destroy_secret",
     "fingerprint",
     "load_secret",
+    "receipt_key",
     "with_project_key",
 ]

@@ -23,6 +23,7 @@ SECRET_BYTES = 32
 _HEX = re.compile(rb"[0-9a-fA-F]{64}\n?\Z")
 _FINGERPRINT_TEXT = b"deid-node secret fingerprint"
 _AUDIT_TEXT = b"deid-node audit chain"
+_RECEIPT_TEXT = b"deid-node receipts"
 
 
 def load_secret(path: Path, what: str = "secret") -> bytes:
@@ -94,3 +95,8 @@ def fingerprint(secret: bytes) -> str:
 def audit_key(secret: bytes) -> bytes:
     """Return the key of the audit trail's chain, from which the secret cannot be found."""
     return hmac.digest(secret, _AUDIT_TEXT, hashlib.sha256)
+
+
+def receipt_key(secret: bytes) -> bytes:
+    """Return the private key (Ed25519, 32 bytes) that signs receipts, from which the secret cannot be found."""
+    return hmac.digest(secret, _RECEIPT_TEXT, hashlib.sha256)

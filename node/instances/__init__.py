@@ -3,6 +3,7 @@
 source      a DICOM file, opened as the spans of its data set
 content     what goes out of a cleaned data set, its pixels masked
 output      a cleaned file, written from spans of the original
+references  which instances it refers to, and how many its source counts
 scratch     room for what has to be inflated
 scope       for whom it is replaced: project, keys, rules
 identities  replacements for one instance, by map and by key
@@ -11,12 +12,14 @@ identities  replacements for one instance, by map and by key
 from node.instances.content import Content, masked
 from node.instances.identities import InstanceIdentities, Maps, NoMaps, Place, name_beside
 from node.instances.output import expected_bytes, pieces, write_cleaned, write_deflated, write_segments
+from node.instances.references import Followed, followed
 from node.instances.scope import Scope, make_scope
 from node.instances.scratch import Scratch
 from node.instances.source import Source, is_uid, opened, required_uids
 
 __all__ = [
     "Content",
+    "Followed",
     "InstanceIdentities",
     "Maps",
     "NoMaps",
@@ -25,6 +28,7 @@ __all__ = [
     "Scratch",
     "Source",
     "expected_bytes",
+    "followed",
     "is_uid",
     "make_scope",
     "masked",

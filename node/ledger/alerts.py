@@ -18,6 +18,7 @@ from node.config import Config
 from node.disk import Disk, look
 from node.ledger.canary import wrong
 from node.ledger.closed import records
+from node.ledger.completeness import DIFFERENT, UNCONFIRMED, count_states
 from node.ledger.database import DAMAGED, Database
 from node.ledger.halt import stopped
 from node.ledger.last_backup import trouble
@@ -182,6 +183,23 @@ def _identifying(database: Database, _config: Config, _now: float) -> Iterator[A
         yield Alert("identifying-text", since, text)
 
 
+_STUDIES = {
+    DIFFERENT: ("study-incomplete", "are not complete at their destinations"),
+    UNCONFIRMED: ("study-unconfirmed", "cannot be compared, since a destination does not answer C-FIND"),
+}
+
+
+def _studies(database: Database, config: Config, _now: float) -> Iterator[Alert]:
+    if config.completeness is None:
+        return
+    with database.read() as connection:
+        found = count_states(connection)
+    for state, (kind, what) in _STUDIES.items():
+        if state in found:
+            count, since = found[state]
+            yield Alert(kind, since, f"{count} studies {what}: deid-node completeness list --problems")
+
+
 SOURCES: tuple[Source, ...] = (
     _disk,
     _urgent,
@@ -195,4 +213,5 @@ SOURCES: tuple[Source, ...] = (
     _commissioning,
     _canary,
     _identifying,
+    _studies,
 )

@@ -21,6 +21,7 @@ from node.instances import Place
 from node.ledger.commissioning import hold_for_release
 from node.ledger.copies import AGAIN, ONLY_AGAIN, Replacement, Sent, has_copies, look, note, sent_of, spoken_of
 from node.ledger.database import Database
+from node.ledger.following import note_followed
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
 from node.ledger.maps import LedgerMaps, is_imported
 from node.ledger.names import SOP_INSTANCE_UID
@@ -202,7 +203,7 @@ class CleaningLedger:
         """Return the numbers of an instance's series: by which it is found, and in which it went out."""
         found: dict[str, object] = {}
         project = result.claimed.project
-        if isinstance(result, Clean | Held) and result.place is not None:
+        if isinstance(result, Clean | Held | Excluded) and result.place is not None:
             found["series"] = self.series.number(connection, project, result.place)
         if isinstance(result, Clean) and result.sent_in is not None:
             found["sent_series"] = self.sent.number(connection, project, result.sent_in)
@@ -241,6 +242,8 @@ class CleaningLedger:
         _decide_rebuilt(connection, result.claimed)
         if result.texts:
             note_texts(connection, result.claimed.project, result.claimed.seq, result.texts)
+        if result.followed is not None and result.place is not None:
+            note_followed(connection, result.claimed.project, result.place, result.followed)
         if result.viewing is not None and not _is_rebuilt(result.claimed):
             hold_for_release(connection, result.claimed.seq, result.viewing, result.recipe_hash)
         return result
@@ -295,6 +298,7 @@ def _written(result: Result) -> dict[str, object]:
                 "engine_version": __version__,
                 "study": None if result.handed.study is None else result.handed.study[0],
                 "whose": result.whose,
+                "clean_digest": None if result.followed is None else result.followed.digest,
             }
     return values
 

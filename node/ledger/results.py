@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from node.derived import Derived
 from node.errors import HoldReason
-from node.instances import Place
+from node.instances import Followed, Place
 from node.ledger.aliases import PersonPlace
 from node.ledger.commissioning import Viewing
 from node.ledger.copies import Copy
@@ -44,7 +44,8 @@ class Clean:
 
     `replaces` says that what was not delivered yet of other copies is not to be sent any more; `settle` then puts into
     `superseded` the ids of those whose files nothing needs any more. `viewing` says whether its study waits for a
-    person's release. `texts` are those that are to be reviewed, with their paths.
+    person's release. `texts` are those that are to be reviewed, with their paths. `followed` is kept for its study's
+    completeness.
     """
 
     claimed: Claimed
@@ -65,6 +66,7 @@ class Clean:
     viewing: Viewing | None = None
     texts: tuple[tuple[str, str], ...] = ()
     sent_in: SentSeries | None = None
+    followed: Followed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Excluded:
 
     claimed: Claimed
     rule: str
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0015"  # the migration that makes these tables
+VERSION = "0016"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -79,6 +79,8 @@ instances = Table(
     Column("certificate", Text),
     # The series that it went out in (`sent_series.seq`); null where an earlier version of the program cleaned it.
     Column("sent_series", Integer),
+    # SHA-256 of the data set that goes out, where receipts are written.
+    Column("clean_digest", LargeBinary),
     UniqueConstraint("id", name="instances_id"),
     CheckConstraint("state IN ('received', 'cleaned', 'held', 'excluded', 'discarded')", name="instances_state"),
     CheckConstraint("outcome IN ('in_flight', 'delivered', 'held', 'excluded', 'discarded')", name="instances_outcome"),

@@ -13,7 +13,9 @@ from node.errors import OUTCOMES, LedgerError
 from node.ledger import meters
 from node.ledger.alerts import alerts
 from node.ledger.audit import backlog
+from node.ledger.completeness import STATES, count_states
 from node.ledger.database import Database
+from node.ledger.receipts import count_receipts
 from node.ledger.reception import CONTEXT
 from node.ledger.schema import deliveries, delivery_tallies, destinations, instances, refusals, tallies
 from node.ledger.transactions import Row, Transaction
@@ -28,7 +30,7 @@ def families(config: Config, database: Database) -> Iterator[Family]:
     try:
         with database.read() as connection:
             found = [*_instances(config, connection), *_destinations(config, connection), *_held(connection)]
-            found += _refused(config, connection)
+            found += [*_refused(config, connection), *_studies(connection)]
         found += _alerts(config, database)
     except LedgerError:
         return
@@ -131,6 +133,17 @@ def _refused(config: Config, connection: Transaction) -> Iterator[Family]:
         ["calling_ae_title"],
         _by_sender(config, connection),
     )
+
+
+def _studies(connection: Transaction) -> Iterator[Family]:
+    states = count_states(connection)
+    yield gauge(
+        "studies",
+        "Studies that are followed, by what the last look at them said.",
+        ["state"],
+        [((state,), states.get(state, (0, 0.0))[0]) for state in STATES],
+    )
+    yield counter("receipts", "Receipts of studies at their destinations.", [], [((), count_receipts(connection))])
 
 
 def _by_sender(config: Config, connection: Transaction) -> Samples:

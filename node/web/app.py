@@ -24,7 +24,18 @@ from node.errors import LedgerError, NodeError, NotReachable
 from node.log import clean_text, event
 from node.web.api import ROUTERS as API
 from node.web.guard import Guard
-from node.web.pages import crosswalk, destinations, holds, login, monitoring, overview, recipes, refused, search
+from node.web.pages import (
+    crosswalk,
+    destinations,
+    holds,
+    login,
+    monitoring,
+    overview,
+    recipes,
+    refused,
+    search,
+    studies,
+)
 from node.web.rendering import HERE, is_live, open_page
 from node.web.site import Site
 
@@ -33,7 +44,8 @@ LOGGER = logging.getLogger("node.web")
 OPEN = ("/login", "/health/live", "/health/ready", "/metrics", "/api/v1/openapi.json")
 PREFIX = "/api/v1"
 PAGES = tuple(
-    module.router for module in (overview, login, holds, search, destinations, refused, recipes, crosswalk, monitoring)
+    module.router
+    for module in (overview, login, holds, search, destinations, studies, refused, recipes, crosswalk, monitoring)
 )
 
 

@@ -24,6 +24,7 @@ PLACES = (
     ("/held", "Held", "viewer"),
     ("/search", "Search", "viewer"),
     ("/destinations", "Destinations", "viewer"),
+    ("/studies", "Studies", "viewer"),
     ("/refused", "Refused", "viewer"),
     ("/recipes", "Recipes", "operator"),
     ("/crosswalk", "Crosswalk", "viewer"),

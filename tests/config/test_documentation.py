@@ -11,6 +11,7 @@ from node.cli import cli
 from node.config import (
     AuditSettings,
     Backups,
+    Completeness,
     Destination,
     Limit,
     NodeSettings,
@@ -32,6 +33,7 @@ SECTIONS = {
     "projects": Project,
     "retention": Retention,
     "backup": Backups,
+    "completeness": Completeness,
     "destinations": Destination,
     "trial_destination": TrialDestination,
     "audit": AuditSettings,

@@ -156,7 +156,6 @@ def test_what_is_wrong_is_refused_with_file_and_problem(tmp_path, text):
     ("text", "key"),
     [
         (GOOD + "peers: {A: 'h:1'}\n", "peers"),
-        (GOOD + "    query: {ae_title: Q, address: 'h:1'}\n", "destinations.archive.query"),
         (
             GOOD + "trial_destination: {ae_title: A, listen: '127.0.0.1:1', folder: f, tls: {}}\n",
             "trial_destination.tls",

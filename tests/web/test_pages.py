@@ -15,7 +15,10 @@ from node.web.site import Site
 from tests.support import wait_for
 from tests.web.support import PASSWORD, TOKENS, Browser, Place, browser_of
 
-LOOKS = ("/", "/held", "/held?reason=no-patient-id", "/search", "/destinations", "/refused", "/live/overview")
+LOOKS = (
+    *("/", "/held", "/held?reason=no-patient-id", "/search", "/destinations", "/studies", "/refused"),
+    "/live/overview",
+)
 SignIn = Callable[[str], Browser]
 
 

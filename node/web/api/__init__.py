@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.web.api import crosswalk, destinations, holds, preview, search, status
+from node.web.api import crosswalk, destinations, holds, preview, search, status, studies
 
-ROUTERS = tuple(module.router for module in (status, holds, search, destinations, preview, crosswalk))
+ROUTERS = tuple(module.router for module in (status, holds, search, destinations, studies, preview, crosswalk))
 
 __all__ = ["ROUTERS"]
