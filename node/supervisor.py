@@ -25,6 +25,7 @@ from node.auditor import keep_trail, tell_reload, tell_stop
 from node.canary import Canary, bind_sink, close_quietly, port_of, with_canary
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
 from node.config import Config, certificate_faults, columns_of, load_config
+from node.config.commitment import is_wanted as commits
 from node.errors import ConfigError, NodeError, StartError
 from node.fixed import refuse_fixed
 from node.housekeeping import Keeper
@@ -83,6 +84,7 @@ class Supervisor:
             ("keeper", 1),
             ("auditor", 1),
             ("notifier", int(self.config.notify.wanted)),
+            ("committer", int(commits(self.config))),
             ("sink", int(self.trial is not None)),
             ("web", int(self.web is not None)),
             ("forwarder", 1),
@@ -146,6 +148,7 @@ class Supervisor:
             "web": self._serve_web,
             "canary": self._sing,
             "notifier": self._notify,
+            "committer": self._commit,
         }
         return works[role.name]
 
@@ -217,6 +220,13 @@ class Supervisor:
 
         self._close_listeners()
         notify(self.config, stop)
+
+    def _commit(self, stop: Stop) -> None:
+        from node.committer.worker import commit
+
+        self._close_listeners()
+        need_key(self.config, self.spool)
+        commit(self.config, stop)
 
     def _close_own(self) -> None:
         for listener in self.listeners:
@@ -335,11 +345,12 @@ class Supervisor:
         self.spool.retains = config.retention.originals > 0
         read_what_is_shared(recipes)
         for role in self.roles:
-            if role.pid and role.name in ("cleaner", "forwarder", "keeper", "auditor", "notifier", "web", "canary"):
+            if role.pid and role.name not in ("receiver", _LEAVING, "sink"):
                 role.leaving = True
                 send_signal(role.pid, signal.SIGTERM)
-        if config.notify.wanted and all(role.name != "notifier" for role in self.roles):
-            self.roles.append(Role("notifier", 0, 0))
+        for name, wanted in (("notifier", config.notify.wanted), ("committer", commits(config))):
+            if wanted and all(role.name != name for role in self.roles):
+                self.roles.append(Role(name, 0, 0))
         # New receivers take the next associations at once, while the old ones serve theirs to the end.
         for role, slot in zip(receivers, free, strict=False):
             self.roles.append(Role("receiver", role.index, slot))
@@ -375,7 +386,7 @@ class Supervisor:
             self._end_roles(names, seconds)
         # Nothing more is transferred now; the auditor may still send what this writes.
         self._job(lambda: tell_stop(self.config, self.ended_by))
-        self._end_roles(("keeper", "sink", "auditor", "notifier", "web"), _LAST_SECONDS)
+        self._end_roles(("keeper", "sink", "auditor", "notifier", "web", "committer"), _LAST_SECONDS)
         self._job(lambda: note_end(Database(self.config.node.ledger, columns_of(self.config)), self.spool.root))
         event(LOGGER, "ended")
 

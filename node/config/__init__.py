@@ -8,6 +8,7 @@ what it does not know, and what is settled for a later version: nothing is ignor
 from node.config.audit import AuditSettings, Syslog
 from node.config.backup import Backups
 from node.config.canary import Canary
+from node.config.commitment import Commitment, ReportPeer
 from node.config.encryption import Encryption
 from node.config.limits import Limit
 from node.config.load import existing_recipes, load_config, read_document
@@ -33,6 +34,7 @@ from node.config.security import (
     destination_security,
     expiries,
     listener_security,
+    peer_security,
     syslog_security,
 )
 from node.config.senders import Caller, Network, Who
@@ -44,6 +46,7 @@ __all__ = [
     "Backups",
     "Caller",
     "Canary",
+    "Commitment",
     "Config",
     "Destination",
     "Encryption",
@@ -56,6 +59,7 @@ __all__ = [
     "NodeSettings",
     "Project",
     "Query",
+    "ReportPeer",
     "Retention",
     "Retry",
     "Route",
@@ -73,6 +77,7 @@ __all__ = [
     "expiries",
     "listener_security",
     "load_config",
+    "peer_security",
     "read_document",
     "syslog_security",
     "users_path",

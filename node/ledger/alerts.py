@@ -16,6 +16,7 @@ from sqlalchemy import text as sql
 
 from node.config import Config
 from node.disk import Disk, look
+from node.ledger.asked import troubles as unanswered
 from node.ledger.canary import wrong
 from node.ledger.closed import records
 from node.ledger.database import DAMAGED, Database
@@ -182,6 +183,10 @@ def _identifying(database: Database, _config: Config, _now: float) -> Iterator[A
         yield Alert("identifying-text", since, text)
 
 
+def _commitments(database: Database, config: Config, _now: float) -> Iterator[Alert]:
+    yield from (Alert("commitment", since, text) for since, text in unanswered(database, set(config.peers)))
+
+
 SOURCES: tuple[Source, ...] = (
     _disk,
     _urgent,
@@ -195,4 +200,5 @@ SOURCES: tuple[Source, ...] = (
     _commissioning,
     _canary,
     _identifying,
+    _commitments,
 )
