@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.config import Config
 from node.dicomnet import Timeouts
@@ -18,7 +18,7 @@ class QueryPeer:
     port: int
     called_ae_title: str
     calling_ae_title: str
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default_factory=Timeouts)
     tls: Security | None = None
 
 

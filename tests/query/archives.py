@@ -76,8 +76,15 @@ class Archive:
         }
 
     def lose(self, sop_instance_uid: str) -> None:
-        """Lose an image: it is no longer listed, since dcmqrscp lists nothing without a file."""
+        """Lose an image: its file, and its entry in the index."""
         self.files()[sop_instance_uid].unlink()
+        self.index()
+
+    def index(self) -> None:
+        """Make the index anew, of what lies in the folder."""
+        (self.folder / "index.dat").unlink(missing_ok=True)
+        files = [str(path) for path in self.folder.glob("*.dcm")]
+        subprocess.run(["dcmqridx", str(self.folder), *files], check=True, capture_output=True, timeout=60)
 
     def peer(self) -> QueryPeer:
         return peer_at(self.port, self.aet)

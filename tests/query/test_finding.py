@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
@@ -70,8 +71,10 @@ def test_who_answers_with_everything_has_answered_only_what_was_asked() -> None:
         yield 0xFF01, match("", "", "1.2.3.1.2")  # it need not repeat the keys above
         yield 0xFF00, match(STUDY, OTHER_SERIES, "1.2.3.2.1")
         yield 0xFF00, match("1.9", SERIES, "1.9.1")
-        yield 0xFF00, match(STUDY, SERIES, "MRN-0001")
-        yield 0xFF00, Dataset()
+        wrong = match(STUDY, SERIES)
+        wrong[0x00080018] = DataElement(0x00080018, "UI", "MRN-0001", validation_mode=pydicom.config.IGNORE)
+        yield 0xFF00, wrong
+        yield 0xFF00, match(STUDY, SERIES)
 
     with answering(everything) as port:
         found = find_instances(peer_at(port), STUDY, [SERIES])
