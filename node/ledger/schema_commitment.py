@@ -47,6 +47,7 @@ commitments = Table(
     CheckConstraint("state IN ('waiting', 'decided', 'answered', 'unanswered')", name="commitments_state"),
 )
 Index("commitments_open", commitments.c.due_at, sqlite_where=text("state IN ('waiting', 'decided')"))
+Index("commitments_by_state", commitments.c.state, commitments.c.decided_at)
 Index("commitments_ended", commitments.c.ended_at, sqlite_where=text("ended_at IS NOT NULL"))
 
 # `result` is 0, or the Failure Reason (0008,1197); null until it is decided.

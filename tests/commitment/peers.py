@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -66,13 +67,12 @@ class Scanner:
         self.local_ports: list[int] = []
         self._server: Any = None
 
-    def listen(self) -> None:
+    def listen(self, tls: ssl.SSLContext | None = None) -> None:
         ae = AE(self.aet)
         ae.require_called_aet = True
         ae.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
-        self._server = ae.start_server(
-            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._take)]
-        )
+        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self._take)]
+        self._server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers, ssl_context=tls)
 
     def close(self) -> None:
         if self._server is not None:

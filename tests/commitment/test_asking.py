@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from pydicom.dataset import Dataset
 
 from node.committer.deciding import Deciding, Undecided
 from node.committer.worker import Committer
+from node.config import expiries
 from node.config.commitment import COMMITMENT, FIND, STATUS
 from node.ledger import commitments
 from node.ledger.commitments import Asked, due, take
 from node.ledger.questions import reported
 from tests.commitment.peers import CT, Scanner, Vault
 from tests.copies.support import instance
+from tests.dicomnet.tls import Authority, server_context
 from tests.drills.support import Site
 from tests.query.archives import answering
 from tests.support import free_port, wait_for
@@ -160,6 +163,26 @@ def test_a_sender_is_told_and_what_was_withdrawn_meanwhile_is_told_as_failed(sit
         assert waiting.site.asked(capsys, "commitment", "list")[0]["failed"] == 1
     finally:
         scanner.close()
+
+
+def test_a_sender_that_speaks_tls_is_told_by_tls_alone(site: Site, tmp_path: Path) -> None:
+    authority, scanner = Authority(tmp_path / "pki"), Scanner(1, "r")
+    pair = authority.issue("scanner")
+    Waiting(site, free_port(), STATUS, peer=scanner.port)
+    committer = Committer(site.config, site.database)
+    try:
+        scanner.listen(server_context(authority, pair, client_certificate=False))
+        committer.consider(due(site.database, 4e9)[0])
+        committer.answer(due(site.database, 4e9)[0])
+        assert scanner.reports == [], "nothing goes to it without TLS"
+        tls = {"ca": str(authority.ca)}
+        site.settings["peers"]["r"] = {"address": f"127.0.0.1:{scanner.port}", "tls": tls}
+        site.configure()
+        Committer(site.config, site.database).answer(due(site.database, 4e9)[0])
+        assert scanner.report().committed == {"1.2.3"}
+    finally:
+        scanner.close()
+    assert [(one.used_by, one.file) for one in expiries(site.config)] == [("peer r", authority.ca)]
 
 
 def test_an_answer_is_given_up_after_its_time_alerted_and_given_when_somebody_says_so(site: Site, capsys: Any) -> None:

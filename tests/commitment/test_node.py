@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import bindparam, select
 
 from node.config import load_config
+from node.ledger.asked import listed
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.schema import instances
 from node.metrics import render
@@ -68,9 +69,8 @@ class Place:
             return str(connection.execute(query, {"key": key}).scalar())
 
     def requests(self) -> list[dict[str, Any]]:
-        done = self.node.cli("commitment", "list", "--all", "--json", check=True)
-        found: list[dict[str, Any]] = json.loads(done.stdout)
-        return found
+        with self.node.ledger() as ledger:
+            return listed(ledger.database, every=True)
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,9 @@ def test_where_it_is_off_the_context_is_refused_and_counted(place: Place, tmp_pa
         assert [str(one.abstract_syntax) for one in association.rejected_contexts] == [COMMITMENT]
 
     def counted() -> bool:
-        found = json.loads(place.node.cli("refused", "--json", check=True).stdout)
-        contexts = [one for sender in found["senders"] for one in sender["contexts"]]
-        return [(one["uid"], one["images_lost"]) for one in contexts] == [(COMMITMENT, False)]
+        return [(one["calling_ae_title"], one["uid"]) for one in place.node.status()["refused"]] == [
+            ("PLAIN", COMMITMENT)
+        ]
 
     wait_for(counted, "the refusal is counted")
     checked = place.node.cli("check").stdout
@@ -191,3 +191,22 @@ def test_what_is_no_request_is_refused_and_says_why(place: Place) -> None:
     before = len(place.requests())
     assert place.ct.ask([(CT, "1.2.3")], "1.2.34") == 0x0115, "the Transaction UID of another request"
     assert len(place.requests()) == before
+
+
+@pytest.mark.slow
+def test_a_reload_takes_it_away_and_what_was_asked_before_is_answered(place: Place, tmp_path: Path) -> None:
+    place.vault.holds_back = True
+    files = make_ct(tmp_path / "mr", 1, rows=8, patient="MRN-0003")
+    place.mr.send(files)
+    assert place.mr.ask(refs(files), "1.2.37") == 0x0000
+    wait_for(lambda: len(place.vault.asked) == 3, "the archive is asked, and does not say")
+    del place.node.config["routes"][1]["commitment"]
+    place.node.write_config()
+    assert place.node.cli("reload").returncode == 0
+
+    def refused() -> bool:
+        with place.mr.association() as association:
+            return len(association.rejected_contexts) == 1
+
+    wait_for(refused, "the new configuration counts")
+    assert place.mr.report(3).failed == {refs(files)[0][1]: FAILURE}, "nobody can say that it is there"

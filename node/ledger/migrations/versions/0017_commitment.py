@@ -32,6 +32,7 @@ _STATEMENTS = (
     )
     """,
     "CREATE INDEX commitments_open ON commitments (due_at) WHERE state IN ('waiting', 'decided')",
+    "CREATE INDEX commitments_by_state ON commitments (state, decided_at)",
     "CREATE INDEX commitments_ended ON commitments (ended_at) WHERE ended_at IS NOT NULL",
     """
     CREATE TABLE commitment_references (
