@@ -8,16 +8,21 @@ import pytest
 from pydicom.uid import generate_uid
 
 from node.committer.deciding import Deciding, Undecided
+from node.dicomnet import CommitmentRequest, Peer
 from node.ledger import commitments
 from node.ledger.asked import shown
 from node.ledger.commitments import Asked, Taking, due, take
 from node.ledger.database import Database
 from node.ledger.names import TRANSACTION_UID
 from node.ledger.sealed import seal_ledger
+from node.receiver.commitment import commitments_of
+from node.routing import Router
 from node.sealing import Columns
-from tests.commitment.peers import CT
+from node.syntaxes import EXPLICIT_LE
+from tests.commitment.peers import COMMITMENT, CT, INSTANCE, request
 from tests.copies.support import instance
 from tests.drills.support import Site, image
+from tests.forwarding.support import encoded
 
 UNKNOWN, FAILURE, CONFLICT = 0x0112, 0x0110, 0x0119
 
@@ -190,3 +195,31 @@ def test_requests_of_an_older_ledger_are_sealed_with_all_the_rest(desk: Desk) ->
     assert desk.results() == [0, UNKNOWN]
     (found,) = due(site.database, 4e9)
     assert columns.open(TRANSACTION_UID, "p", found.sealed) == "1.5"
+
+
+def test_who_may_not_ask_or_cannot_be_answered_is_told_so_and_nothing_is_kept(desk: Desk) -> None:
+    site = desk.site
+    del site.settings["routes"][2]["commitment"], site.settings["peers"]["r2"]
+    site.settings["routes"][1]["from"] = {"calling_ae": ["r*"]}
+    site.settings["peers"]["rest"] = "127.0.0.1:9"
+    site.configure()
+    data = encoded(request([(CT, "1.2.3")], "1.5"))
+    action = CommitmentRequest(True, COMMITMENT, INSTANCE, 1, EXPLICIT_LE.uid, data)
+
+    def status(calling: str, database: Database = site.database, asked: CommitmentRequest = action) -> int:
+        decides = commitments_of(site.config, Router(site.config), database)
+        assert decides is not None
+        return decides.serve(Peer(calling, "DEIDNODE", "127.0.0.1", 1, "a"), asked).status
+
+    assert status("other") == 0x0124, "no storage commitment on its route"
+    assert status("r2") == 0x0110, "no address for its report"
+    assert status("r", asked=action._replace(data=None)) == 0x0115
+    assert status("r", asked=action._replace(data=None, too_long=True)) == 0x0213
+    assert status("r", asked=action._replace(sop_class_uid=CT)) == 0x0118
+    assert status("r", asked=action._replace(is_action=False, type_id=3)) == 0x0113
+    assert status("r", asked=action._replace(is_action=False)) == 0x0124, "nobody has asked it"
+    gone = Database(f"sqlite:///{site.folder}/nowhere.db")
+    assert status("r", gone) == 0x0110, "it cannot be kept"
+    assert site.sql("SELECT count(*) FROM commitments") == [(0,)]
+    assert status("r") == status("rest") == 0x0000
+    assert site.sql("SELECT route FROM commitments ORDER BY seq") == [("r",), ("r2",)]
