@@ -25,7 +25,7 @@ from node.query import QueryPeer, has_instances, peer_of
 
 LOGGER = logging.getLogger("node.committer")
 
-_REPORT_SECONDS = 10.0  # for the report on the association of the request; most come later, on one of their own
+_REPORT_SECONDS = 3.0  # for the report on the association of the request; most come later, on one of their own
 _ASK_AGAIN_SECONDS = 3600.0  # without a report
 
 

@@ -43,9 +43,13 @@ class Answering(Section):
     """
 
     first: PositiveDuration = 5.0
+    """An answer that the sender does not take is tried again after so long."""
     factor: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 2.0
+    """Each further delay is so many times the one before."""
     cap: PositiveDuration = 900.0
+    """The longest delay."""
     within: PositiveDuration = 7 * 86400.0
+    """For how long it is tried."""
 
 
 class Commitment(Section):
@@ -57,16 +61,24 @@ class Commitment(Section):
     """
 
     confirm: Annotated[tuple[str, ...], PlainValidator(_ways)] = (COMMITMENT, FIND)
+    """How destinations are asked: `commitment`, `find`, `status`, or a list of them, of which the first counts that a
+    destination offers (docs/commitment.md).
+    """
     within: PositiveDuration = 86400.0
+    """What is not delivered and confirmed so long after it was asked about counts as failed."""
     patience: Duration = 600.0
+    """What a destination does not list counts as failed so long after it was delivered there."""
     answer: Answering = Answering()
+    """When an answer is tried again that the sender does not take."""
 
 
 class ReportPeer(Section):
     """Where a sender takes N-EVENT-REPORT, which may be given as `host:port` alone."""
 
     address: Annotated[Endpoint, PlainValidator(parse_endpoint)]
+    """Its `host:port`, which may stand alone in place of the section."""
     tls: DestinationTLS | None = None
+    """TLS, by which alone it is reached then."""
 
     @model_validator(mode="before")
     @classmethod

@@ -226,6 +226,9 @@ class Route(Section):
     sample: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     commissioning_after_change: bool = False
     commitment: Commitment | None = None
+    """Lets the senders of the route ask whether the destinations have what they sent. Read the warning first
+    (docs/commitment.md).
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -319,6 +322,7 @@ class Config(Section):
     backup: Backups = Backups()
     canary: Canary | None = None
     peers: dict[AETitle, ReportPeer] = {}
+    """Where senders take the answer to what they ask by storage commitment, by their AE title (docs/commitment.md)."""
     functions: tuple[FilePath, ...] = ()
     vocabulary: tuple[FilePath, ...] = ()
     file: Path = Path()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
@@ -46,7 +47,7 @@ def asking(commits: Commits | None, *, scp: bool = False) -> Iterator[Associatio
         ae = AE("CT1")
         for kind in (STORAGE_COMMITMENT, VERIFICATION):
             ae.add_requested_context(kind)
-        roles = [build_role(STORAGE_COMMITMENT, scp_role=True)] if scp else []
+        roles: list[Any] = [build_role(STORAGE_COMMITMENT, scp_role=True)] if scp else []
         association = ae.associate(LOCALHOST, listener.getsockname()[1], ext_neg=roles)
         try:
             assert association.is_established
