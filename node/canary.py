@@ -92,6 +92,7 @@ def _route(config: Config, route: Route, number: int) -> Route:
             "recipe_change": "now",
             "commissioning": 0,
             "sample": 0.0,
+            "commitment": None,
         }
     )
 

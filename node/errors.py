@@ -33,6 +33,8 @@
         ├── PeerTimeout        nothing came in time
         ├── QueryNotSupported  the peer takes no C-FIND
         ├── QueryFailed        the peer did not answer a C-FIND to its end
+        ├── CommitmentNotSupported  the peer offers no storage commitment, or takes no report of it
+        ├── CommitmentRefused  the peer did not take a request for storage commitment, or a report
         └── ProtocolError      the peer broke PS3.7 or PS3.8
 
 No message holds a value of a data set: an error says what is wrong, where (file, line, route, tag path) and what to do.
@@ -311,6 +313,14 @@ class QueryNotSupported(NetworkError):
 
 class QueryFailed(NetworkError):
     """The peer ended a C-FIND with a failure (PS3.4 C.4.1.1.4), or with more answers than were asked for."""
+
+
+class CommitmentNotSupported(NetworkError):
+    """The peer does not offer storage commitment, or takes no reports of it."""
+
+
+class CommitmentRefused(NetworkError):
+    """The peer answered N-ACTION or N-EVENT-REPORT of storage commitment with a failure (PS3.7 10.1)."""
 
 
 class ProtocolError(NetworkError):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.config import Config, Endpoint, columns_of
+from node.config.commitment import is_wanted
 from node.config.units import IPAddress
 from node.disk import look
 from node.errors import NodeError
@@ -103,7 +104,7 @@ def _roles(config: Config, told: Present | None) -> Iterator[Check]:
     if told is None:
         yield Check("roles", False, "the node is starting")
         return
-    wanted = [*_NEEDED, *(["notifier"] if config.notify.wanted else [])]
+    wanted = [*_NEEDED, *(["notifier"] if config.notify.wanted else []), *(["committer"] if is_wanted(config) else [])]
     wanted += ["completeness"] if config.completeness is not None else []
     living = {label.rstrip("0123456789") for label, pid in told.roles.items() if pid}
     missing = [role for role in wanted if role not in living]

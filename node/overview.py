@@ -65,17 +65,25 @@ def with_advice(refused: list[dict[str, Any]], config: Config) -> list[dict[str,
 
 def with_upkeep(ledger: Ledger, config: Config) -> dict[str, Any]:
     """Return the state of the spool's disk, what went by age, and what somebody has to look at."""
+    from node.config.commitment import is_wanted
     from node.ledger.alerts import alerts, disk_of
     from node.ledger.canary import summary
+    from node.ledger.commitments import counts
     from node.ledger.erasing import erased
 
     disk = disk_of(config)
     keys = ("free", "floor", "warn", "state", "seconds_to_full")
-    return {
-        "disk": None if disk is None else {key: getattr(disk, key) for key in keys},
-        "erased": erased(ledger.database),
-        "alerts": alerts(ledger.database, config),
-    } | ({} if config.canary is None else {"canary": summary(ledger.database)})
+    requests = counts(ledger.database)
+    asked = {"commitment": requests} if is_wanted(config) or any(requests.values()) else {}
+    return (
+        {
+            "disk": None if disk is None else {key: getattr(disk, key) for key in keys},
+            "erased": erased(ledger.database),
+            "alerts": alerts(ledger.database, config),
+        }
+        | asked
+        | ({} if config.canary is None else {"canary": summary(ledger.database)})
+    )
 
 
 def with_configured(found: dict[str, Any], config: Config) -> dict[str, Any]:

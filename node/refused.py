@@ -34,7 +34,7 @@ _SERVICES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("1.2.840.10008.1.20.",),
         "storage commitment: no image is lost by it, but the sender may keep images until it is confirmed",
-        "switch storage commitment off for this node in the sender's settings",
+        "switch storage commitment off for this node in the sender's settings, or read docs/commitment.md",
     ),
     (
         ("1.2.840.10008.5.1.4.1.2.", "1.2.840.10008.5.1.4.38.", "1.2.840.10008.5.1.4.39.", "1.2.840.10008.5.1.4.4"),

@@ -25,6 +25,7 @@ from node.auditor import keep_trail, tell_reload, tell_stop
 from node.canary import Canary, bind_sink, close_quietly, port_of, with_canary
 from node.children import SIGNALS, Work, fork, run_to_its_end, send_signal
 from node.config import Config, certificate_faults, columns_of, load_config
+from node.config.commitment import is_wanted as commits
 from node.errors import ConfigError, NodeError, StartError
 from node.fixed import refuse_fixed
 from node.housekeeping import Keeper
@@ -50,7 +51,6 @@ _LONGEST_BACK_OFF = 30.0
 _WELL_AFTER = 60.0  # a child that lived this long starts its back-off anew
 _LAST_SECONDS = 15.0  # for a cleaner or forwarder to finish what it has in hand
 
-_REPLACED = ("cleaner", "forwarder", "keeper", "auditor", "notifier", "completeness", "web", "canary")  # at a reload
 _LEAVING = "leaving"  # a receiver of the configuration before, which serves its associations to the end
 
 
@@ -85,6 +85,7 @@ class Supervisor:
             ("auditor", 1),
             ("notifier", int(self.config.notify.wanted)),
             ("completeness", int(self.config.completeness is not None)),
+            ("committer", int(commits(self.config))),
             ("sink", int(self.trial is not None)),
             ("web", int(self.web is not None)),
             ("forwarder", 1),
@@ -149,6 +150,7 @@ class Supervisor:
             "canary": self._sing,
             "notifier": self._notify,
             "completeness": self._complete,
+            "committer": self._commit,
         }
         return works[role.name]
 
@@ -227,6 +229,13 @@ class Supervisor:
         self._close_listeners()
         need_key(self.config, self.spool)
         keep_complete(self.config, stop)
+
+    def _commit(self, stop: Stop) -> None:
+        from node.committer.worker import commit
+
+        self._close_listeners()
+        need_key(self.config, self.spool)
+        commit(self.config, stop)
 
     def _close_own(self) -> None:
         for listener in self.listeners:
@@ -345,10 +354,14 @@ class Supervisor:
         self.spool.retains = config.retention.originals > 0
         read_what_is_shared(recipes)
         for role in self.roles:
-            if role.pid and role.name in _REPLACED:
+            if role.pid and role.name not in ("receiver", _LEAVING, "sink"):
                 role.leaving = True
                 send_signal(role.pid, signal.SIGTERM)
-        for name, wanted in (("notifier", config.notify.wanted), ("completeness", config.completeness is not None)):
+        for name, wanted in (
+            ("notifier", config.notify.wanted),
+            ("completeness", config.completeness is not None),
+            ("committer", commits(config)),
+        ):
             if wanted and all(role.name != name for role in self.roles):
                 self.roles.append(Role(name, 0, 0))
         # New receivers take the next associations at once, while the old ones serve theirs to the end.
@@ -386,7 +399,8 @@ class Supervisor:
             self._end_roles(names, seconds)
         # Nothing more is transferred now; the auditor may still send what this writes.
         self._job(lambda: tell_stop(self.config, self.ended_by))
-        self._end_roles(("keeper", "sink", "auditor", "notifier", "completeness", "web"), _LAST_SECONDS)
+        ends = ("keeper", "sink", "auditor", "notifier", "completeness", "committer", "web")
+        self._end_roles(ends, _LAST_SECONDS)
         self._job(lambda: note_end(Database(self.config.node.ledger, columns_of(self.config)), self.spool.root))
         event(LOGGER, "ended")
 

@@ -37,5 +37,5 @@ def _pausing(real: Callable[..., Any]) -> Callable[..., Any]:
     return careful
 
 
-for _name in ("send_c_store", "send_c_echo", "release"):
+for _name in ("send_c_store", "send_c_echo", "send_n_action", "send_n_event_report", "release"):
     setattr(Association, _name, _pausing(getattr(Association, _name)))

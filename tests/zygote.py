@@ -214,6 +214,7 @@ def _import_all() -> None:
         "node.cli",
         "node.cli.faults",
         "node.cleaner.worker",
+        "node.committer.worker",
         "node.forwarder.worker",
         "node.ledger.migrate",
         "node.rebuild",

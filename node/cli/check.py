@@ -92,6 +92,7 @@ def _print(faults: list[Fault], findings: list[Finding]) -> None:
 def _of_node(config: Config) -> list[Finding]:
     return [
         *(Finding("warning", "configuration", text) for text in config.warnings),
+        *_commitment(config),
         *_secret(config),
         *_projects(config),
         *_folders(config),
@@ -119,6 +120,14 @@ def sqlite_findings(version: str) -> list[Finding]:
         "3.51.3). Update SQLite where you can."
     )
     return [Finding("warning", "SQLite", text, strict=False)]
+
+
+def _commitment(config: Config) -> Iterator[Finding]:
+    """Say what storage commitment means; --strict lets it pass, since a configuration that has it means it."""
+    from node.config.commitment import warnings
+
+    for text in warnings(config):
+        yield Finding("warning", "storage commitment", text, strict=False)
 
 
 def _secret(config: Config) -> Iterator[Finding]:

@@ -119,6 +119,9 @@ def _print_upkeep(screen: Console, found: dict[str, Any]) -> None:
         screen.print(f"disk {disk['state']}: {disk['free'] >> 20} MiB free, floor {disk['floor'] >> 20} MiB{when}")
     if found["erased"]:
         screen.print("erased by age: " + ", ".join(f"{n} {kind}" for kind, n in sorted(found["erased"].items())))
+    if "commitment" in found:
+        asked = ", ".join(f"{n} {state}" for state, n in found["commitment"].items())
+        screen.print(f"storage commitment: {asked}")
     for alert in found["alerts"]:
         screen.print(f"! {alert['kind']}, {ago(alert['since'])}: {alert['text']}", soft_wrap=True, markup=False)
 

@@ -8,6 +8,7 @@ what it does not know, and what is settled for a later version: nothing is ignor
 from node.config.audit import AuditSettings, Syslog
 from node.config.backup import Backups
 from node.config.canary import Canary
+from node.config.commitment import Commitment, ReportPeer
 from node.config.completeness import Completeness
 from node.config.encryption import Encryption
 from node.config.limits import Limit
@@ -34,6 +35,7 @@ from node.config.security import (
     destination_security,
     expiries,
     listener_security,
+    peer_security,
     syslog_security,
 )
 from node.config.senders import Caller, Network, Who
@@ -45,6 +47,7 @@ __all__ = [
     "Backups",
     "Caller",
     "Canary",
+    "Commitment",
     "Completeness",
     "Config",
     "Destination",
@@ -58,6 +61,7 @@ __all__ = [
     "NodeSettings",
     "Project",
     "Query",
+    "ReportPeer",
     "Retention",
     "Retry",
     "Route",
@@ -75,6 +79,7 @@ __all__ = [
     "expiries",
     "listener_security",
     "load_config",
+    "peer_security",
     "read_document",
     "syslog_security",
     "users_path",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from node.config import canary, limits, notify, web
+from node.config import canary, commitment, limits, notify, web
 from node.config.model import Config, Listener, Route, is_recipe_path
 from node.config.senders import Who
 from node.config.shipped import shipped_recipe_names
@@ -127,6 +127,7 @@ def of_config(config: Config, document: Document) -> Iterator[Fault]:
         *web.faults(config),
         *notify.faults(config),
         *canary.faults(config),
+        *commitment.faults(config),
         *_listeners(config),
         *_addresses(config),
         *_folders(config),
@@ -296,4 +297,6 @@ def warnings(config: Config) -> tuple[str, ...]:
         found.append("web.listen: reached from beyond this machine without TLS; only a reverse proxy may come there.")
     if config.trial_destination is not None and not any(map(config.is_trial, used)):
         found.append("trial_destination: no route sends to it.")
+    if config.peers and not commitment.is_wanted(config):
+        found.append("peers: no route has `commitment`, so that nobody is reported to.")
     return tuple(found)

@@ -183,8 +183,7 @@ def _fields_at(location: tuple[str | int, ...]) -> list[str]:
     if not (isinstance(current, type) and issubclass(current, BaseModel)):
         return []
     names = [field.alias or name for name, field in current.model_fields.items()]
-    hidden = {*RESERVED, "peers"}
-    return [name for name in names if name not in hidden]
+    return [name for name in names if name not in RESERVED]
 
 
 def _plain(annotation: Any) -> Any:

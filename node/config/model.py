@@ -24,6 +24,7 @@ from pydantic import (
 from node.config.audit import AuditSettings
 from node.config.backup import Backups
 from node.config.canary import Canary
+from node.config.commitment import Commitment, ReportPeer
 from node.config.completeness import Completeness
 from node.config.encryption import Encryption
 from node.config.limits import Limit
@@ -203,7 +204,8 @@ class Route(Section):
     `mapping: required` lets instances wait whose patient is in no crosswalk. `gate` says what happens to a result that
     still shows whose it is, `recipe_change` whether a study that is under way is finished under the recipe that it
     began with. Of studies the first `commissioning`, and the share `sample` of the later ones, wait until a person has
-    looked at them; `commissioning_after_change` counts anew for each recipe.
+    looked at them; `commissioning_after_change` counts anew for each recipe. With `commitment` its senders may ask
+    whether the destinations have what they sent.
     """
 
     name: Name
@@ -224,6 +226,10 @@ class Route(Section):
     commissioning: Annotated[int, Field(ge=0, le=100_000)] = 0
     sample: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     commissioning_after_change: bool = False
+    commitment: Commitment | None = None
+    """Lets the senders of the route ask whether the destinations have what they sent. Read the warning first
+    (docs/commitment.md).
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -298,8 +304,9 @@ class Config(Section):
     """The whole configuration. `trial_destination` is None where it is absent or not enabled.
 
     `projects` has those with rules of their own; ask `project`, which knows all. `functions` are the site's own Python
-    files, `vocabulary` its files of words that cleaned texts keep, `limits` what a peer may take, `file` is the file as
-    the user named it, `warnings` what is no fault but hardly meant.
+    files, `vocabulary` its files of words that cleaned texts keep, `limits` what a peer may take, `peers` where
+    senders take reports of storage commitment, by AE title; `file` is the file as the user named it, `warnings` what is
+    no fault but hardly meant.
     """
 
     node: NodeSettings
@@ -316,7 +323,8 @@ class Config(Section):
     backup: Backups = Backups()
     canary: Canary | None = None
     completeness: Completeness | None = None
-    peers: dict[str, str] = {}
+    peers: dict[AETitle, ReportPeer] = {}
+    """Where senders take the answer to what they ask by storage commitment, by their AE title (docs/commitment.md)."""
     functions: tuple[FilePath, ...] = ()
     vocabulary: tuple[FilePath, ...] = ()
     file: Path = Path()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.config.commitment import ReportPeer
 from node.config.load import read_document
 from node.config.model import Config, Destination, Listener
 from node.config.yaml12 import KeyPath, dotted
@@ -65,6 +66,14 @@ def destination_security(name: str, destination: Destination) -> Security | None
     return Security.of_client(f"destination {name}", tls.files, tls.name or destination.address.host)
 
 
+def peer_security(title: str, peer: ReportPeer) -> Security | None:
+    """Return the TLS of a sender that takes reports; None where it has none."""
+    tls = peer.tls
+    if tls is None:
+        return None
+    return Security.of_client(f"peer {title}", tls.files, tls.name or peer.address.host)
+
+
 def syslog_security(config: Config) -> Security | None:
     """Return the TLS of the syslog receiver; None where there is none."""
     syslog = config.audit.syslog
@@ -80,6 +89,9 @@ def _places(config: Config) -> Iterator[tuple[KeyPath, str, Files]]:
     for name, destination in config.destinations.items():
         if destination.tls is not None:
             yield ("destinations", name, "tls"), f"destination {name}", destination.tls.files
+    for title, peer in config.peers.items():
+        if peer.tls is not None:
+            yield ("peers", title, "tls"), f"peer {title}", peer.tls.files
     if config.audit.syslog is not None:
         yield ("audit", "syslog", "tls"), "audit.syslog", config.audit.syslog.tls.files
 

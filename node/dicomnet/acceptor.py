@@ -19,7 +19,7 @@ from time import monotonic
 
 from node.dicomnet.association import AcceptedAssociation
 from node.dicomnet.dul import Connection, StopSignal
-from node.dicomnet.policy import AcceptorLimits, AcceptorPolicy, AcceptorTLS
+from node.dicomnet.policy import AcceptorLimits, AcceptorPolicy, AcceptorTLS, CommitmentPolicy
 from node.log import event
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ class AssociationServer:
         A listening TCP socket; made non-blocking here, closed by the caller.
     tls
         The TLS that peers must speak; the handshake is made in the association's thread. None for none.
+    commitment
+        Decides about Storage Commitment; None where it is refused.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class AssociationServer:
         policy: AcceptorPolicy,
         limits: AcceptorLimits | None = None,
         tls: AcceptorTLS | None = None,
+        commitment: CommitmentPolicy | None = None,
     ) -> None:
         listener.setblocking(False)
         self._listener = listener
@@ -70,6 +73,7 @@ class AssociationServer:
         self._limits = limits or AcceptorLimits()
         _find_vanished(listener, self._limits.transfer)
         self._tls = tls
+        self._commitment = commitment
         self._stop_accepting = StopSignal()
         self._abort = StopSignal()
         self._changed = threading.Condition()
@@ -154,6 +158,7 @@ class AssociationServer:
             secrets.token_hex(4),
             lambda: self._associated(association),
             tls=self._tls,
+            commitment=self._commitment,
         )
         with self._changed:
             if len(self._unassociated) >= self._limits.unassociated:

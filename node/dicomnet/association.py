@@ -15,7 +15,7 @@ from typing import NoReturn
 from node.dicomnet import dimse
 from node.dicomnet.dul import AbortReceived, Connection, Stopped
 from node.dicomnet.messages import MessageReader, ReleaseRequested, encode_command, largest_fragment
-from node.dicomnet.negotiation import VERIFICATION, answer_roles, negotiate
+from node.dicomnet.negotiation import STORAGE_COMMITMENT, VERIFICATION, answer_roles, negotiate
 from node.dicomnet.pdus import (
     ABORT,
     ASSOCIATE_RQ,
@@ -24,6 +24,7 @@ from node.dicomnet.pdus import (
     REASON_NOT_SPECIFIED,
     REASON_UNEXPECTED_PDU,
     AssociateRequest,
+    Role,
     decode_request,
     encode_abort,
     encode_accept,
@@ -31,9 +32,12 @@ from node.dicomnet.pdus import (
     encode_release_response,
 )
 from node.dicomnet.policy import (
+    LONGEST_COMMITMENT,
     AcceptorLimits,
     AcceptorPolicy,
     AcceptorTLS,
+    CommitmentPolicy,
+    CommitmentRequest,
     InstanceWriter,
     Peer,
     Rejecting,
@@ -47,6 +51,8 @@ from node.log import describe_exception, event, trace_of
 logger = logging.getLogger(__name__)
 
 _SERVICE_USER, _SERVICE_PROVIDER = 0, 2  # sources of an A-ABORT
+_ONLY_REPORTS = frozenset({STORAGE_COMMITMENT, VERIFICATION})
+_NO_ROLE = Role(STORAGE_COMMITMENT, False, False)
 _WRONG_CONTEXT = Rejection(1, 1, 2, "application context name not supported")
 _WRONG_VERSION = Rejection(1, 2, 2, "protocol version not supported")
 
@@ -66,6 +72,8 @@ class AcceptedAssociation:
         Called when A-ASSOCIATE-RQ has come.
     tls
         The listener's TLS; None where it has none.
+    commitment
+        Decides about Storage Commitment; None where it is refused.
     """
 
     def __init__(  # noqa: PLR0913 - what one association has
@@ -78,6 +86,7 @@ class AcceptedAssociation:
         on_associated: Callable[[], None],
         *,
         tls: AcceptorTLS | None = None,
+        commitment: CommitmentPolicy | None = None,
     ) -> None:
         self._connection = connection
         self._policy = policy
@@ -86,6 +95,7 @@ class AcceptedAssociation:
         self._identifier = identifier
         self._on_associated = on_associated
         self._tls = tls
+        self._commitment = commitment
         self._names: tuple[str, ...] = ()
         self._peer: Peer | None = None
         self._contexts: Mapping[int, tuple[str, str]] = {}
@@ -187,16 +197,27 @@ class AcceptedAssociation:
 
     def _admit(self, request: AssociateRequest) -> Rejecting | None:
         self._fragment = largest_fragment(request.max_pdu)
-        peer = Peer(request.calling_ae_title, request.called_ae_title, *self._address, self._identifier, self._names)
-        rejection = self._policy.admit(peer, all(c.abstract_syntax == VERIFICATION for c in request.contexts))
+        kinds = {c.abstract_syntax for c in request.contexts}
+        peer = Peer(
+            request.calling_ae_title,
+            request.called_ae_title,
+            *self._address,
+            self._identifier,
+            self._names,
+            STORAGE_COMMITMENT in kinds and kinds <= _ONLY_REPORTS,
+        )
+        rejection = self._policy.admit(peer, kinds == {VERIFICATION})
         if rejection is not None:
             return rejection
         self._peer = peer
-        answers, self._contexts, refused = negotiate(request.contexts)
+        role = _NO_ROLE
+        if self._commitment is not None and STORAGE_COMMITMENT in kinds:
+            role = self._commitment.roles(peer)
+        answers, self._contexts, refused = negotiate(request.contexts, role.scu or role.scp)
         if refused:
             self._policy.refused_contexts(peer, [(c.abstract_syntax, list(c.transfer_syntaxes)) for c in refused])
         accepted = frozenset(abstract for abstract, _ in self._contexts.values()) if request.roles else frozenset()
-        roles = answer_roles(request.roles, accepted)
+        roles = answer_roles(request.roles, accepted, role)
         self._connection.send(encode_accept(request, answers, self._limits.max_pdu, roles), self._limits.transfer)
         return None
 
@@ -221,12 +242,41 @@ class AcceptedAssociation:
         field = command.command_field or 0
         if field & dimse.RESPONSE:
             raise ProtocolError("a response to no request", REASON_UNEXPECTED_PDU)
+        if field in (dimse.N_ACTION_RQ, dimse.N_EVENT_REPORT_RQ):
+            return self._commit(reader, context_id, command)
         if command.has_data_set:
             for _ in reader.fragments(context_id):
                 pass
         if field == dimse.C_CANCEL_RQ:
             return None
         return StoreAnswer(dimse.SUCCESS if field == dimse.C_ECHO_RQ else dimse.UNRECOGNIZED_OPERATION)
+
+    def _commit(self, reader: MessageReader, context_id: int, command: dimse.Command) -> StoreAnswer:
+        collected, length = bytearray(), 0
+        for fragment in reader.fragments(context_id) if command.has_data_set else ():
+            length += len(fragment)
+            if length <= LONGEST_COMMITMENT:
+                collected += fragment
+        abstract_syntax, transfer_syntax = self._contexts[context_id]
+        if self._commitment is None or abstract_syntax != STORAGE_COMMITMENT:
+            return StoreAnswer(dimse.UNRECOGNIZED_OPERATION)
+        is_action = command.command_field == dimse.N_ACTION_RQ
+        request = CommitmentRequest(
+            is_action,
+            command.requested_sop_class_uid if is_action else command.affected_sop_class_uid,
+            command.requested_sop_instance_uid if is_action else command.affected_sop_instance_uid,
+            command.action_type if is_action else command.event_type,
+            transfer_syntax,
+            bytes(collected) if 0 < length <= LONGEST_COMMITMENT else None,
+            length > LONGEST_COMMITMENT,
+        )
+        assert self._peer is not None
+        try:
+            return self._commitment.serve(self._peer, request)
+        # Boundary: one request. Whether it was taken is unknown: the peer asks, or reports, again.
+        except Exception as error:  # noqa: BLE001
+            self._fault("in storage commitment", error)
+            return StoreAnswer(dimse.PROCESSING_FAILURE)
 
     def _store(self, reader: MessageReader, context_id: int, command: dimse.Command) -> StoreAnswer:
         writer = self._begin(context_id, command)
@@ -246,8 +296,8 @@ class AcceptedAssociation:
         if command.message_id is None:
             raise ProtocolError("a C-STORE-RQ without Message ID", REASON_INVALID_PARAMETER)
         abstract_syntax, transfer_syntax = self._contexts[context_id]
-        if abstract_syntax == VERIFICATION:
-            # Who was admitted for Verification only must not store through its context (PS3.7 C.5.6).
+        if abstract_syntax in _ONLY_REPORTS:
+            # Who was admitted for something else must not store through its context (PS3.7 C.5.6).
             return StoreAnswer(dimse.SOP_CLASS_NOT_SUPPORTED)
         request = StoreRequest(
             command.affected_sop_class_uid,

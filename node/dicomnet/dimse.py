@@ -1,4 +1,5 @@
-"""Command sets of DIMSE messages (PS3.7 6.3 and Annex E): as much of them as C-STORE, C-FIND and C-ECHO need.
+"""Command sets of DIMSE messages (PS3.7 6.3 and Annex E): as much of them as C-STORE, C-FIND, C-ECHO and
+storage commitment need.
 
 Guarantees that elements which the node does not use are skipped, whatever they hold, and that a command set whose
 lengths lie is a ProtocolError. Command sets are always Implicit VR Little Endian (PS3.7 6.3.1).
@@ -14,13 +15,23 @@ from node.errors import ProtocolError
 
 C_STORE_RQ, C_STORE_RSP, C_ECHO_RQ, C_ECHO_RSP, C_CANCEL_RQ = 0x0001, 0x8001, 0x0030, 0x8030, 0x0FFF
 C_FIND_RQ, C_FIND_RSP = 0x0020, 0x8020
+N_EVENT_REPORT_RQ, N_EVENT_REPORT_RSP, N_ACTION_RQ, N_ACTION_RSP = 0x0100, 0x8100, 0x0130, 0x8130
 RESPONSE = 0x8000  # the bit that makes a request's Command Field its response's
 NO_DATA_SET, DATA_SET = 0x0101, 0x0001
 MEDIUM = 0x0000
 
 SUCCESS = 0x0000
+PROCESSING_FAILURE = 0x0110
+NO_SUCH_INSTANCE = 0x0112
+INVALID_ARGUMENT = 0x0115
+NO_SUCH_CLASS = 0x0118
+CLASS_INSTANCE_CONFLICT = 0x0119
 SOP_CLASS_NOT_SUPPORTED = 0x0122
+NO_SUCH_EVENT = 0x0113
+NO_SUCH_ACTION = 0x0123
+NOT_AUTHORIZED = 0x0124
 UNRECOGNIZED_OPERATION = 0x0211
+RESOURCE_LIMITATION = 0x0213
 OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
 PENDING = frozenset({0xFF00, 0xFF01})
@@ -33,6 +44,7 @@ _TEXTS = {
     0x0003: "requested_sop_class_uid",
     0x0902: "error_comment",
     0x1000: "affected_sop_instance_uid",
+    0x1001: "requested_sop_instance_uid",
 }
 _NUMBERS = {
     0x0100: "command_field",
@@ -40,6 +52,8 @@ _NUMBERS = {
     0x0120: "message_id_responded_to",
     0x0800: "data_set_type",
     0x0900: "status",
+    0x1002: "event_type",
+    0x1008: "action_type",
 }
 _ERROR_COMMENT = 0x0902
 _COMMENT_LENGTH = 64  # LO
@@ -56,6 +70,9 @@ class Command(NamedTuple):
     affected_sop_class_uid: str = ""
     requested_sop_class_uid: str = ""
     affected_sop_instance_uid: str = ""
+    requested_sop_instance_uid: str = ""
+    event_type: int | None = None
+    action_type: int | None = None
     error_comment: str = ""
 
     @property
@@ -137,6 +154,30 @@ def encode_echo_request(message_id: int, sop_class_uid: str) -> bytes:
     )
 
 
+def encode_action_request(message_id: int, sop_class_uid: str, sop_instance_uid: str, action_type: int) -> bytes:
+    """Encode N-ACTION-RQ with a data set (PS3.7 10.3.4.1)."""
+    return _command_set(
+        _uid(0x0003, sop_class_uid),
+        _number(0x0100, N_ACTION_RQ),
+        _number(0x0110, message_id),
+        _number(0x0800, DATA_SET),
+        _uid(0x1001, sop_instance_uid),
+        _number(0x1008, action_type),
+    )
+
+
+def encode_event_request(message_id: int, sop_class_uid: str, sop_instance_uid: str, event_type: int) -> bytes:
+    """Encode N-EVENT-REPORT-RQ with a data set (PS3.7 10.3.1.1)."""
+    return _command_set(
+        _uid(0x0002, sop_class_uid),
+        _number(0x0100, N_EVENT_REPORT_RQ),
+        _number(0x0110, message_id),
+        _number(0x0800, DATA_SET),
+        _uid(0x1000, sop_instance_uid),
+        _number(0x1002, event_type),
+    )
+
+
 def encode_response(request: Command, status: int, comment: str = "") -> bytes:
     """Encode the response to `request`, with its SOP class and instance repeated.
 
@@ -154,5 +195,5 @@ def encode_response(request: Command, status: int, comment: str = "") -> bytes:
             *(0, 0x0900, 2, status),
         ),
         _ELEMENT.pack(0, _ERROR_COMMENT, len(text)) + text if text else b"",
-        _uid(0x1000, request.affected_sop_instance_uid),
+        _uid(0x1000, request.affected_sop_instance_uid or request.requested_sop_instance_uid),
     )

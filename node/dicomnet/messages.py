@@ -64,12 +64,14 @@ class MessageReader:
         self._empty: int  # PDUs and PDVs without any
         self._give(transfer)
 
-    def command(self) -> tuple[int, dimse.Command]:
+    def command(self, idle: float | None = None) -> tuple[int, dimse.Command]:
         """Read the next command; return the id of its presentation context and the command.
+
+        `idle` stands for the reader's own seconds until it begins.
 
         Raises ReleaseRequested, PeerAborted, PeerTimeout, ProtocolError, Stopped.
         """
-        self._give(self._idle)
+        self._give(self._idle if idle is None else idle)
         context_id, control, data = self._next()
         self._give(self._transfer)
         if control & _WHOLE_COMMAND == _WHOLE_COMMAND and len(data) <= COMMAND_LIMIT:

@@ -102,6 +102,7 @@ class AssociateAccept:
 
     contexts: tuple[AnsweredContext, ...]
     max_pdu: int = 0
+    roles: tuple[Role, ...] = ()
 
 
 def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -177,7 +178,7 @@ def _request(body: bytes) -> AssociateRequest:
                 for c in pdu.presentation_context
             ),
             max_pdu=user.maximum_length or 0,
-            roles=tuple(Role(str(u), bool(r.scu_role), bool(r.scp_role)) for u, r in user.role_selection.items()),
+            roles=_roles(user),
             asynchronous=user.async_ops_window is not None,
             application_context=str(pdu.application_context_name or ""),
             protocol_version=pdu.protocol_version,
@@ -204,12 +205,16 @@ def decode_accept(body: bytes) -> AssociateAccept:
             )
             for c in pdu.presentation_context
         )
-        return AssociateAccept(contexts, user.maximum_length or 0)
+        return AssociateAccept(contexts, user.maximum_length or 0, _roles(user))
     except ProtocolError:
         raise
     # Boundary: as above.
     except Exception:  # noqa: BLE001
         raise ProtocolError("an A-ASSOCIATE-AC cannot be decoded", REASON_INVALID_PARAMETER) from None
+
+
+def _roles(user: UserInformationItem) -> tuple[Role, ...]:
+    return tuple(Role(str(uid), bool(one.scu_role), bool(one.scp_role)) for uid, one in user.role_selection.items())
 
 
 def _user_information(max_pdu: int, answer_window: bool, roles: Sequence[Role]) -> UserInformationItem:
@@ -258,7 +263,7 @@ def _encode_request(request: AssociateRequest) -> bytes:
         item.presentation_context_id = context.context_id
         item.abstract_transfer_syntax_sub_items = [abstract, *map(_transfer_syntax, context.transfer_syntaxes)]
         pdu.variable_items.append(item)
-    pdu.variable_items.append(_user_information(request.max_pdu, False, ()))
+    pdu.variable_items.append(_user_information(request.max_pdu, False, request.roles))
     return bytes(pdu.encode())
 
 

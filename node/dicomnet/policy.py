@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from node.dicomnet.pdus import Role
 from node.tls import Security
+
+LONGEST_COMMITMENT = 4 << 20  # bytes of a data set of Storage Commitment
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,8 @@ class Peer:
     """The requestor of an association; AE titles are trimmed, `association` is the node's own id for the log.
 
     `certificate_names` are the names in its verified certificate: common name first, then the alternative names; empty
-    without TLS, and where no certificate was asked for.
+    without TLS, and where no certificate was asked for. `reports` says that nothing but Storage Commitment (and
+    Verification) was proposed: so an SCP of it comes that brings a report.
     """
 
     calling_ae_title: str
@@ -27,6 +31,7 @@ class Peer:
     port: int
     association: str
     certificate_names: tuple[str, ...] = ()
+    reports: bool = False
 
 
 class Rejecting(Protocol):
@@ -110,6 +115,31 @@ class AcceptorPolicy(Protocol):
         `how` is one of `released`, `aborted` (by the peer), `lost`, `timeout`, `protocol` (the peer broke it; aborted),
         `stopped` (by this side: aborted), `failed` (a fault of the node: aborted).
         """
+
+
+class CommitmentRequest(NamedTuple):
+    """An N-ACTION-RQ, or else an N-EVENT-REPORT-RQ, of Storage Commitment (PS3.7 10.1.1, 10.1.4), as it came.
+
+    `data` is its data set in `transfer_syntax_uid`; None where there is none, or one longer than `LONGEST_COMMITMENT`.
+    """
+
+    is_action: bool
+    sop_class_uid: str
+    sop_instance_uid: str
+    type_id: int | None
+    transfer_syntax_uid: str
+    data: bytes | None
+    too_long: bool = False
+
+
+class CommitmentPolicy(Protocol):
+    """The owner's decisions about Storage Commitment; an acceptor without one refuses it."""
+
+    def roles(self, peer: Peer) -> Role:
+        """What an admitted requestor may be of Storage Commitment: SCU (it asks), SCP (it reports), both or neither."""
+
+    def serve(self, peer: Peer, request: CommitmentRequest) -> StoreAnswer:
+        """Answer a request; 0000H says that it is on stable storage."""
 
 
 @dataclass(frozen=True, slots=True)

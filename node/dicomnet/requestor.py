@@ -1,4 +1,5 @@
-"""The requestor's side: associate, C-ECHO, C-STORE from an open file, C-FIND, release (PS3.8 7, PS3.7 9).
+"""The requestor's side: associate, C-ECHO, C-STORE from an open file, C-FIND, release (PS3.8 7, PS3.7 9);
+and requests of the other services with a data set in memory, both ways.
 
 Guarantees that a data set goes from the file to the socket without passing through this process's memory (what is
 sealed: piece by piece), that no wait is unbounded, and that an association on which anything went wrong is aborted and
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -42,6 +43,7 @@ from node.dicomnet.pdus import (
     AssociateAccept,
     AssociateRequest,
     ProposedContext,
+    Role,
     decode_accept,
     decode_reject,
     encode_abort,
@@ -57,6 +59,7 @@ from node.errors import (
     NetworkError,
     NodeError,
     PeerAborted,
+    PeerTimeout,
     ProtocolError,
 )
 from node.syntaxes import EXPLICIT_LE, IMPLICIT_LE
@@ -104,6 +107,7 @@ def associate(  # noqa: PLR0913 - keywords of one request
     max_pdu: int = 131072,
     tls: Security | None = None,
     source: str = "",
+    roles: Sequence[Role] = (),
 ) -> RequestedAssociation:
     """Open an association.
 
@@ -117,6 +121,8 @@ def associate(  # noqa: PLR0913 - keywords of one request
         The TLS to be spoken, within the time for the association; None for none.
     source
         The address of this machine that the connection comes from; empty: the system's choice.
+    roles
+        Roles of this side that are to be negotiated (PS3.7 D.3.3.4); else it is SCU.
 
     Raises
     ------
@@ -125,7 +131,7 @@ def associate(  # noqa: PLR0913 - keywords of one request
     if not 1 <= len(contexts) <= MAX_CONTEXTS:
         raise ValueError(f"an association has 1 to {MAX_CONTEXTS} presentation contexts")
     proposed = tuple(ProposedContext(2 * i + 1, a, tuple(t)) for i, (a, t) in enumerate(contexts))
-    request = encode_request(AssociateRequest(called_ae_title, calling_ae_title, proposed, max_pdu))
+    request = encode_request(AssociateRequest(called_ae_title, calling_ae_title, proposed, max_pdu, tuple(roles)))
     try:
         address = (source, 0) if source else None
         connection = Connection(socket.create_connection((host, port), timeouts.connect, address), max_pdu)
@@ -184,6 +190,8 @@ class RequestedAssociation:
         Context id → (abstract syntax, transfer syntax).
     refused
         Context id → (abstract syntax, proposed transfer syntaxes, result as in PS3.8 Table 9-18).
+    roles
+        SOP class → the roles of this side that the peer has answered; not where it has answered none.
     sent_completely
         Whether the last `store` got its whole data set out, so that the peer may have stored it whatever happened then.
     """
@@ -202,6 +210,7 @@ class RequestedAssociation:
         self.sent_completely = False
         self.accepted: dict[int, tuple[str, str]] = {}
         self.refused: dict[int, tuple[str, tuple[str, ...], int]] = {}
+        self.roles = {role.sop_class_uid: role for role in accept.roles}
         answered = {context.context_id: context for context in accept.contexts}
         for context in proposed:
             answer = answered.get(context.context_id)
@@ -218,6 +227,11 @@ class RequestedAssociation:
         """Return the id of an accepted context for this pair."""
         pair = (sop_class_uid, transfer_syntax_uid)
         return next((number for number, accepted in self.accepted.items() if accepted == pair), None)
+
+    @property
+    def over(self) -> bool:
+        """Whether the association has ended, as far as this side knows."""
+        return self._connection.closed
 
     @property
     def usable(self) -> bool:
@@ -299,16 +313,67 @@ class RequestedAssociation:
                 yield match
         yield match
 
+    def request(
+        self, context_id: int, encode: Callable[[int], bytes], data: bytes, command_field: int, instance: str
+    ) -> StoreResult:
+        """Send a request with a data set, and return the peer's answer.
+
+        Parameters
+        ----------
+        encode
+            Makes the command set of a message id.
+        data
+            The data set, in the context's transfer syntax.
+        command_field, instance
+            What a response to it has as Command Field, and as Affected SOP Instance UID where it has that.
+
+        Raises
+        ------
+        PeerAborted, PeerTimeout, ProtocolError
+            The association is over.
+        """
+        if context_id not in self.accepted:
+            raise ValueError("the presentation context was not accepted")
+        message_id = self._next_message_id()
+        with _abort_on_failure(self._connection):
+            head = encode_command(context_id, encode(message_id), self._fragment)
+            self._send_data_set(context_id, head, -1, [data])
+            return self._response(context_id, message_id, command_field, instance)
+
+    def incoming(self, wait: float, longest: int) -> tuple[int, dimse.Command, bytes] | None:
+        """Return context id, command and data set of a request that the peer sends within `wait` seconds, else None.
+
+        For SOP classes whose SCP sends requests too. What it has sent is to be answered by `respond`. Raises
+        PeerAborted, and ProtocolError for a data set of more than `longest` bytes.
+        """
+        self._connection.expect_answer()
+        try:
+            context_id, command = self._reader.command(wait)
+        except PeerTimeout:
+            return None
+        except ReleaseRequested:
+            self._connection.finish(encode_release_response())
+            return None
+        with _abort_on_failure(self._connection):
+            data = self._collected(context_id, longest) if command.has_data_set else b""
+        return context_id, command, data
+
+    def respond(self, context_id: int, command: dimse.Command, status: int) -> None:
+        """Answer a request that `incoming` gave. Raises PeerAborted, PeerTimeout."""
+        with _abort_on_failure(self._connection):
+            response = dimse.encode_response(command, status)
+            self._connection.send(encode_command(context_id, response, self._fragment), self._timeouts.response)
+
     def _match(self, context_id: int, message_id: int) -> tuple[int, bytes]:
         status, response = self._answered(context_id, message_id, dimse.C_FIND_RSP)
-        return status, self._identifier(context_id) if response.has_data_set else b""
+        return status, self._collected(context_id, _LONGEST_IDENTIFIER) if response.has_data_set else b""
 
-    def _identifier(self, context_id: int) -> bytes:
+    def _collected(self, context_id: int, longest: int) -> bytes:
         found = bytearray()
         for fragment in self._reader.fragments(context_id):
             found += fragment
-            if len(found) > _LONGEST_IDENTIFIER:
-                raise ProtocolError("an identifier is too long", REASON_INVALID_PARAMETER)
+            if len(found) > longest:
+                raise ProtocolError("a data set is too long", REASON_INVALID_PARAMETER)
         return bytes(found)
 
     def _send_data_set(self, context_id: int, head: bytes, file: int | Ranges, segments: Sequence[Piece]) -> None:

@@ -16,9 +16,9 @@ import time
 
 from node.config import Destination
 from node.errors import LedgerError
-from node.forwarder.retry import delay
 from node.ledger.sending import DestinationState, SendingLedger
 from node.log import event
+from node.retry import delay
 
 LOGGER = logging.getLogger("node.forwarder")
 

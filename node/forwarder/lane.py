@@ -34,9 +34,9 @@ from node.forwarder.body import Body, converted, opened, place_of
 from node.forwarder.contexts import Pair, choose, fits, propose
 from node.forwarder.gate import Gate
 from node.forwarder.outcome import DUPLICATE_SOP_INSTANCE, judge
-from node.forwarder.retry import delay
 from node.ledger.sending import Due, SendingLedger, Settlement, Verdict, Way
 from node.log import event
+from node.retry import delay
 from node.shared import Stop
 from node.spool import Spool
 from node.tls import Security

@@ -14,6 +14,8 @@ waiting     who waits for a pair
 pairs       what the maps hold, to be taken elsewhere
 delivered   what went out under a pseudonym
 sending     claims and settlements of deliveries, the state of destinations
+commitments requests for storage commitment; `questions` to destinations; `asked`: both, for people
+whereabouts what became of an original at the destinations
 operation   what people ask and change
 audit       the audit trail
 alerts      what somebody should look at soon

@@ -16,6 +16,7 @@ from sqlalchemy import text as sql
 
 from node.config import Config
 from node.disk import Disk, look
+from node.ledger.asked import troubles as unanswered
 from node.ledger.canary import wrong
 from node.ledger.closed import records
 from node.ledger.completeness import DIFFERENT, UNCONFIRMED, count_states
@@ -200,6 +201,10 @@ def _studies(database: Database, config: Config, _now: float) -> Iterator[Alert]
             yield Alert(kind, since, f"{count} studies {what}: deid-node completeness list --problems")
 
 
+def _commitments(database: Database, config: Config, _now: float) -> Iterator[Alert]:
+    yield from (Alert("commitment", since, text) for since, text in unanswered(database, set(config.peers)))
+
+
 SOURCES: tuple[Source, ...] = (
     _disk,
     _urgent,
@@ -214,4 +219,5 @@ SOURCES: tuple[Source, ...] = (
     _canary,
     _identifying,
     _studies,
+    _commitments,
 )

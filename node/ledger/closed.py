@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, select, update
 
+from node.ledger.commitments import forget_project
 from node.ledger.database import Database
 from node.ledger.erasing import BLANK
 from node.ledger.review import forget_texts
@@ -86,6 +87,7 @@ def destroy(database: Database, project: str) -> None:
         connection.execute(update(series).where(series.c.project == project).values(accession="", patient=""))
         count(connection, project, counts)
         forget_texts(connection, project)
+        forget_project(connection, project)
     _blank(database, project)
 
 

@@ -16,6 +16,7 @@ MODEL = "devices.model"
 ALIAS_ISSUER = "patient_aliases.issuer"
 ALIAS_PATIENT_ID = "patient_aliases.patient_id"
 SAME_ISSUER = "patient_aliases.same_issuer"
+TRANSACTION_UID = "commitments.transaction_uid"
 SAME_PATIENT_ID = "patient_aliases.same_patient_id"
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0016"  # the migration that makes these tables
+VERSION = "0017"  # the migration that makes these tables
 
 metadata = MetaData()
 

@@ -23,14 +23,20 @@ from node.ledger.names import (
     SAME_PATIENT_ID,
     SHIFT,
     SOP_INSTANCE_UID,
+    TRANSACTION_UID,
     shift_scope,
 )
 from node.ledger.schema import instances, meta, patient_aliases, patient_map, uid_map
+from node.ledger.schema_commitment import commitments
 from node.sealing import Columns
 
 KEY_FINGERPRINT = "encryption_fingerprint"
 """The key of `meta` under which the ledger remembers which key it was sealed with."""
 
+_SEAL_REFERENCES = """
+UPDATE commitment_references SET sop_instance_uid =
+    seal(?, (SELECT project FROM commitments WHERE seq = request), sop_instance_uid)
+"""
 _SEAL = (
     ("UPDATE instances SET sop_instance_uid = seal(?, project, sop_instance_uid)", SOP_INSTANCE_UID),
     ("UPDATE uid_map SET original = seal(?, project, original)", ORIGINAL),
@@ -45,6 +51,8 @@ _SEAL = (
     ("UPDATE patient_aliases SET patient_id = seal(?, project, patient_id)", ALIAS_PATIENT_ID),
     ("UPDATE patient_aliases SET same_issuer = seal(?, project, same_issuer)", SAME_ISSUER),
     ("UPDATE patient_aliases SET same_patient_id = seal(?, project, same_patient_id)", SAME_PATIENT_ID),
+    ("UPDATE commitments SET transaction_uid = seal(?, project, transaction_uid)", TRANSACTION_UID),
+    (_SEAL_REFERENCES, SOP_INSTANCE_UID),
 )
 
 
@@ -53,7 +61,7 @@ def holds_names(database: Database) -> bool:
     with database.read() as connection:
         return any(
             connection.execute(select(table.c.project).limit(1)).first() is not None
-            for table in (instances, uid_map, patient_map, patient_aliases)
+            for table in (instances, uid_map, patient_map, patient_aliases, commitments)
         )
 
 

@@ -13,6 +13,7 @@ from node.errors import OUTCOMES, LedgerError
 from node.ledger import meters
 from node.ledger.alerts import alerts
 from node.ledger.audit import backlog
+from node.ledger.commitments import counts
 from node.ledger.completeness import STATES, count_states
 from node.ledger.database import Database
 from node.ledger.receipts import count_receipts
@@ -31,7 +32,7 @@ def families(config: Config, database: Database) -> Iterator[Family]:
         with database.read() as connection:
             found = [*_instances(config, connection), *_destinations(config, connection), *_held(connection)]
             found += [*_refused(config, connection), *_studies(connection)]
-        found += _alerts(config, database)
+        found += [*_alerts(config, database), *_commitments(database)]
     except LedgerError:
         return
     yield from found
@@ -160,6 +161,16 @@ def _alerts(config: Config, database: Database) -> Iterator[Family]:
     waiting = trail.waiting if config.audit.syslog is not None else 0
     yield value("audit_entries", "Entries of the audit trail.", trail.entries)
     yield value("audit_waiting", "Those that the syslog receiver has yet to get.", waiting)
+
+
+def _commitments(database: Database) -> Iterator[Family]:
+    states = counts(database)
+    yield gauge(
+        "commitments",
+        "Requests for storage commitment of the last thirty days, by state.",
+        ["state"],
+        [((state,), n) for state, n in states.items()],
+    )
 
 
 def _age(since: float | None) -> float:

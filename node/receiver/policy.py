@@ -21,6 +21,7 @@ from node.ledger.database import Database
 from node.ledger.meters import REFUSED, UNAVAILABLE
 from node.ledger.reception import CONTEXT, Refusal, count_refusals
 from node.log import clean_text, event
+from node.receiver.commitment import Commitments
 from node.receiver.door import Door
 from node.receiver.origin import Origin, certificate_of
 from node.receiver.writer import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, Intake, SpoolWriter
@@ -73,9 +74,18 @@ class Refusals:
 
 
 class NodePolicy:
-    """The receiving side of the node at one listener; of one process all share the `door`."""
+    """The receiving side of the node at one listener; of one process all share the `door` and the `commitments`."""
 
-    def __init__(self, router: Router, intake: Intake, refusals: Refusals, door: Door, listener: Listener) -> None:
+    def __init__(
+        self,
+        router: Router,
+        intake: Intake,
+        refusals: Refusals,
+        door: Door,
+        listener: Listener,
+        commitments: Commitments | None = None,
+    ) -> None:
+        self._commitments = commitments
         self._router = router
         self._intake = intake
         self._refusals = refusals
@@ -122,6 +132,8 @@ class NodePolicy:
         rejection = self._router.admit(
             peer.called_ae_title, peer.calling_ae_title, peer.address, verification_only, peer.certificate_names
         )
+        if rejection is not None and peer.reports and self._commitments is not None and self._commitments.expects(peer):
+            rejection = None  # no sender, but a destination that was asked to commit
         if rejection is None and not verification_only and not self._has(peer.called_ae_title):
             rejection = NOT_AT_THIS_LISTENER
         if rejection is not None:

@@ -13,6 +13,7 @@ from node.dicomnet import AcceptorLimits, AcceptorTLS, AssociationServer
 from node.errors import NetworkError
 from node.ledger.database import Database
 from node.ledger.reception import GroupCommit
+from node.receiver.commitment import Commitments, commitments_of
 from node.receiver.door import Door
 from node.receiver.policy import NodePolicy, Refusals
 from node.receiver.writer import Intake
@@ -39,8 +40,10 @@ def receive(
     refusals = Refusals(database)
     intake, router = Intake(spool, GroupCommit(database), bell), Router(config)
     door = Door(config.limits, place, stop.wait)
-    policies = [NodePolicy(router, intake, refusals, door, listener) for listener in config.node.listening]
-    servers = _servers(config, policies, listeners)
+    commitments = commitments_of(config, router, database)
+    shared = router, intake, refusals, door
+    policies = [NodePolicy(*shared, listener, commitments) for listener in config.node.listening]
+    servers = _servers(config, policies, listeners, commitments)
     serving = _in_threads([server.serve for server in servers])
     while not stop.wait(_FLUSH_SECONDS):
         refusals.flush()
@@ -67,7 +70,10 @@ def receive(
 
 
 def _servers(
-    config: Config, policies: Sequence[NodePolicy], listeners: Sequence[socket.socket]
+    config: Config,
+    policies: Sequence[NodePolicy],
+    listeners: Sequence[socket.socket],
+    commitments: Commitments | None,
 ) -> list[AssociationServer]:
     timeouts = config.node.timeouts
     limits = AcceptorLimits(associate=timeouts.acse, idle=timeouts.idle, transfer=timeouts.transfer)
@@ -75,7 +81,7 @@ def _servers(
     for bound, policy in zip(listeners, policies, strict=True):
         security = listener_security(policy.listener)
         tls = None if security is None else AcceptorTLS(security, policy.refused_tls)
-        servers.append(AssociationServer(bound, policy, limits, tls))
+        servers.append(AssociationServer(bound, policy, limits, tls, commitments))
     return servers
 
 

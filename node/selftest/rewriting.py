@@ -1,11 +1,11 @@
 """The configuration of the self test's own node, made of that of the node that serves.
 
-Kept are the routes with all their options but `from`'s addresses and certificates, the projects but their keys, the
-destinations' titles, associations, time-outs and counts of tries, functions and vocabulary. Others are: data folder,
-secret and keys; where it listens; where destinations are (a sink here), without TLS; delays between tries, so that a
-try that fails shows at once; `duplicates.same`, so that a second sending arrives. Everything else has its default.
-Addresses become addresses of this machine, one for each route, so that each is reached; whether an association that
-the route is for would be given to it, is asked of the configuration as it is (`way_in`).
+Kept are the routes with all their options but `from`'s addresses and certificates, and `commitment`; the projects but
+their keys, the destinations' titles, associations, time-outs and counts of tries, functions and vocabulary. Others are:
+data folder, secret and keys; where it listens; where destinations are (a sink here), without TLS; delays between tries,
+so that a try that fails shows at once; `duplicates.same`, so that a second sending arrives. Everything else has its
+default. Addresses become addresses of this machine, one for each route, so that each is reached; whether an association
+that the route is for would be given to it, is asked of the configuration as it is (`way_in`).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _route(route: Route, way: Way) -> Route:
         address=(ipaddress.ip_network(way.source),),
         certificate=None,
     )
-    return route.model_copy(update={"from_": sender})
+    return route.model_copy(update={"from_": sender, "commitment": None})
 
 
 def _destination(destination: Destination, port: int) -> Destination:

@@ -16,6 +16,7 @@ from node.config import (
     Limit,
     NodeSettings,
     Project,
+    ReportPeer,
     Retention,
     Route,
     TrialDestination,
@@ -35,6 +36,7 @@ SECTIONS = {
     "backup": Backups,
     "completeness": Completeness,
     "destinations": Destination,
+    "peers": ReportPeer,
     "trial_destination": TrialDestination,
     "audit": AuditSettings,
     "notify": Notify,
@@ -64,7 +66,7 @@ def test_every_key_is_explained_and_every_explained_key_exists(section):
 
 def test_what_is_not_in_this_version_is_named():
     text = PAGE.split("## Not in this version")[1]
-    assert all(f"`{option}`" in text for option in ("peers", "tls"))
+    assert all(f"`{option}`" in text for option in ("tls",))
 
 
 def test_the_readme_explains_every_reason_for_holding():

@@ -155,7 +155,6 @@ def test_what_is_wrong_is_refused_with_file_and_problem(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        (GOOD + "peers: {A: 'h:1'}\n", "peers"),
         (
             GOOD + "trial_destination: {ae_title: A, listen: '127.0.0.1:1', folder: f, tls: {}}\n",
             "trial_destination.tls",

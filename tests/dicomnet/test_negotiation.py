@@ -92,3 +92,17 @@ def test_the_list_of_pynetdicom_is_a_part_of_what_is_taken() -> None:
 def test_a_requestor_stays_scu() -> None:
     roles = [Role(CT, True, True), Role("1.2.3", True, False)]
     assert answer_roles(roles, frozenset({CT})) == [Role(CT, True, False)]
+
+
+def test_storage_commitment_is_taken_where_it_is_offered_and_the_role_of_who_reports() -> None:
+    uid = "1.2.840.10008.1.20.1"
+    big_endian = "1.2.840.10008.1.2.2"
+    assert choose(uid, [IMPLICIT, EXPLICIT]).result != 0
+    assert choose(uid, [big_endian, IMPLICIT, EXPLICIT], commits=True) == Choice(0, EXPLICIT)
+    assert choose(uid, [IMPLICIT], commits=True) == Choice(0, IMPLICIT)
+    assert choose(uid, [big_endian], commits=True).result == 4
+    assert choose(CT, [IMPLICIT], commits=True) == Choice(0, IMPLICIT)
+    both, accepted = Role(uid, True, True), frozenset({uid, CT})
+    assert answer_roles([both], accepted) == [Role(uid, True, False)]
+    assert answer_roles([both], accepted, Role(uid, False, True)) == [Role(uid, False, True)]
+    assert answer_roles([Role(CT, True, True)], accepted, Role(uid, True, True)) == [Role(CT, True, False)]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from node.errors import HoldReason
 from node.forwarder.contexts import CONVERTIBLE, choose, propose
 from node.forwarder.outcome import judge
-from node.forwarder.retry import delay
 from node.ledger.sending import Verdict
+from node.retry import delay
 
 CT, MR, ECHO = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.1"
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"

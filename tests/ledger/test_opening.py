@@ -16,6 +16,7 @@ import node.ledger.database as module
 from node.errors import NotReachable, StartError
 from node.ledger import (
     Database,
+    schema_commitment,  # noqa: F401 -- as the next one
     schema_upkeep,  # noqa: F401 -- its tables are of the same metadata
 )
 from node.ledger.migrate import MIGRATIONS

@@ -1,0 +1,75 @@
+"""Orthanc as a destination that commits: it reports on an association of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.commitment.peers import Scanner, refs
+from tests.support import RunningNode, can_connect, free_port, make_ct, wait_for
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("Orthanc") is None, reason="Orthanc is not installed"),
+]
+
+
+@contextlib.contextmanager
+def orthanc(folder: Path, port: int, node: int) -> Iterator[None]:
+    folder.mkdir()
+    settings = {
+        "StorageDirectory": str(folder / "db"),
+        "IndexDirectory": str(folder / "db"),
+        "HttpPort": free_port(),
+        "RemoteAccessAllowed": False,
+        "DicomPort": port,
+        "DicomAet": "ORTHANC",
+        "DicomModalities": {"node": ["DEIDNODE", "127.0.0.1", node]},
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    process = subprocess.Popen(
+        ["Orthanc", str(folder / "orthanc.json")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TCP_NODELAY": "1"},
+    )
+    try:
+        wait_for(lambda: can_connect(port), "Orthanc listens")
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.mark.parametrize("way", ["commitment", "find"])
+def test_orthanc_commits_what_it_has(tmp_path: Path, way: str) -> None:
+    port = free_port()
+    node = RunningNode(tmp_path, {"orthanc": port})
+    scanner = Scanner(node.port)
+    node.config["destinations"]["orthanc"]["query"] = {}
+    node.config["routes"][0] |= {
+        "from": {"calling_ae": ["CT1"]},
+        "commitment": {"confirm": way, "patience": "0s"},
+    }
+    node.config["peers"] = {"CT1": f"127.0.0.1:{scanner.port}"}
+    node.write_config()
+    with orthanc(tmp_path / "orthanc", port, node.port):
+        try:
+            node.start()
+            scanner.listen()
+            files = make_ct(tmp_path / "ct", 3, rows=8)
+            scanner.send(files)
+            assert scanner.ask([*refs(files), ("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4")]) == 0x0000
+            told = scanner.report()
+            assert told.committed == {uid for _, uid in refs(files)}
+            assert told.failed == {"1.2.3.4": 0x0112}
+        finally:
+            scanner.close()
+            node.close()
