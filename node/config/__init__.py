@@ -28,6 +28,7 @@ from node.config.retention import Retention
 from node.config.security import (
     Expiry,
     certificate_faults,
+    certificates,
     columns_of,
     destination_security,
     expiries,
@@ -65,6 +66,7 @@ __all__ = [
     "Web",
     "Who",
     "certificate_faults",
+    "certificates",
     "columns_of",
     "destination_security",
     "existing_recipes",

@@ -43,6 +43,11 @@ def columns_of(config: Config) -> Columns:
     return PLAIN if sealing is None else sealing.columns
 
 
+def certificates(config: Config) -> list[tuple[str, Path]]:
+    """Return who uses which file of certificates, in the order of the configuration."""
+    return [(what, file) for _, what, files in _places(config) for file in _certificates(files)]
+
+
 def expiries(config: Config) -> list[Expiry]:
     """Return for how long each configured certificate is valid, in the order of the configuration."""
     return [
@@ -82,6 +87,15 @@ def _places(config: Config) -> Iterator[tuple[KeyPath, str, Files]]:
             yield ("destinations", name, "tls"), f"destination {name}", destination.tls.files
     if config.audit.syslog is not None:
         yield ("audit", "syslog", "tls"), "audit.syslog", config.audit.syslog.tls.files
+    yield from _of_notify(config)
+    if config.canary is not None and config.canary.tls is not None:
+        yield ("canary", "tls"), "canary", config.canary.tls.files
+
+
+def _of_notify(config: Config) -> Iterator[tuple[KeyPath, str, Files]]:
+    for key, told in (("mail", config.notify.mail), ("webhook", config.notify.webhook)):
+        if told is not None and told.ca is not None:
+            yield ("notify", key), f"notify.{key}", Files(ca=told.ca)
 
 
 def _certificates(files: Files) -> tuple[Path, ...]:

@@ -21,9 +21,11 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from node.errors import Collision, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
 from node.ledger.aliases import PersonPlace, generation, read_aliases
 from node.ledger.database import Database
+from node.ledger.decided import decisions, read_decided
 from node.ledger.names import ISSUER, ORIGINAL, PATIENT_ID, SHIFT, shift_scope
 from node.ledger.schema import closed_projects, mixed_studies, patient_map, projects, study_map, uid_map
 from node.ledger.transactions import Transaction
+from node.recipe import Decided
 
 _CACHED = 20_000  # entries of a map that a process keeps in memory
 _Key = TypeVar("_Key")
@@ -91,6 +93,8 @@ class LedgerMaps:
     _imported: dict[PersonPlace, bool] = field(default_factory=dict)
     _aliases: dict[PersonPlace, tuple[str, str]] = field(default_factory=dict)
     _generation: int | None = None
+    _decided: Mapping[str, Decided] = field(default_factory=dict)
+    _decisions: int = -1
 
     def stored_uid(self, project: str, epoch: int, original: str) -> str | None:
         """The replacement that the map holds, so that imported pairs win and a known one stays."""
@@ -110,9 +114,7 @@ class LedgerMaps:
 
     def stored_person(self, project: str, epoch: int, issuer: str, patient_id: str) -> tuple[str, str] | None:
         """Issuer and id of whom an id stands for; None where it stands for itself."""
-        if self._generation is None:
-            with self.database.read() as connection:
-                self.refresh(connection)
+        self._refresh_once()
         return self._aliases.get((project, epoch, issuer, patient_id))
 
     def last_merge(self) -> int:
@@ -123,15 +125,29 @@ class LedgerMaps:
         """Whether somebody else has chosen the patient's pair."""
         return self._stored(self._imported, (project, epoch, issuer, patient_id), _imported) is not None
 
+    def decided(self, project: str) -> Decided | None:
+        """What a person said of the texts of a project that were kept; None where nothing identifies."""
+        self._refresh_once()
+        return self._decided.get(project)
+
+    def _refresh_once(self) -> None:
+        if self._generation is None:
+            with self.database.read() as connection:
+                self.refresh(connection)
+
     def refresh(self, connection: Transaction) -> None:
-        """Read which ids stand for others, where there is something new."""
+        """Read which ids stand for others, and what was said of texts, where there is something new."""
         now = generation(connection)
         if now != self._generation:
             self._aliases, self._generation = read_aliases(connection), now
+        said = decisions(connection)
+        if said != self._decisions:
+            self._decided, self._decisions = read_decided(connection), said
 
     def is_stale(self, connection: Transaction) -> bool:
-        """Whether ids were made one since `refresh`, so that what was found out since then may not hold."""
-        return self._generation is not None and self._generation != generation(connection)
+        """Whether ids were made one, or texts were decided about, since `refresh`: what was found out may not hold."""
+        known = self._generation, self._decisions
+        return self._generation is not None and known != (generation(connection), decisions(connection))
 
     def _stored(
         self, cache: dict[_Key, _Value], key: _Key, find: Callable[[Transaction, _Key], _Value | None]
@@ -221,7 +237,7 @@ class LedgerMaps:
         ]
         if not fresh:
             return
-        connection.execute(_NEW_UID, [_uid_row(connection, *pair, "computed", self._day) for pair in fresh])
+        connection.execute(_NEW_UID, [uid_row(connection, *pair, "computed", self._day) for pair in fresh])
         for key, replacement in fresh:
             # Another process may have written the same pair, which is well, or an import another one, which is not.
             if known_uid(connection, key) != replacement:
@@ -291,35 +307,41 @@ def is_imported(connection: Transaction, key: PersonPlace) -> bool:
     return row is not None and row[2] == "imported"
 
 
-def mark_imported(connection: Transaction, key: PersonPlace) -> None:
-    """Note of a patient's pair that somebody else has chosen it too."""
+def mark_imported(connection: Transaction, key: PersonPlace) -> bool:
+    """Note of a patient's pair that somebody else has chosen it too; say whether it is there."""
     project, epoch, *patient = key
     issuer, patient_id = sealed_patient(connection, project, *patient)
     place = {"the_project": project, "the_epoch": epoch, "the_issuer": issuer, "the_patient": patient_id}
-    connection.execute(_CONFIRMED, place)
+    return connection.execute(_CONFIRMED, place).rowcount == 1
 
 
 def new_uid(connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str) -> None:
     """Write a UID's replacement where it has none; `origin` is computed or imported."""
-    connection.execute(_NEW_UID, _uid_row(connection, key, replacement, origin, today()))
+    connection.execute(_NEW_UID, uid_row(connection, key, replacement, origin))
 
 
 def new_patient(connection: Transaction, key: tuple[str, int, str, str], given: tuple[str, int], origin: str) -> None:
     """Write a patient's pseudonym and shift where there are none; `origin` is computed or imported."""
+    connection.execute(_NEW_PATIENT, patient_row(connection, key, given, origin))
+
+
+def patient_row(connection: Transaction, key: PersonPlace, given: tuple[str, int], origin: str) -> dict[str, str | int]:
+    """Return a patient's pseudonym and shift as they stand in the map, used today."""
     project, epoch, *patient = key
     pseudonym, shift = given
     issuer, patient_id = sealed_patient(connection, project, *patient)
-    row = {"project": project, "epoch": epoch, "issuer": issuer, "patient_id": patient_id, "origin": origin}
+    row: dict[str, str | int] = {"project": project, "epoch": epoch, "issuer": issuer, "patient_id": patient_id}
     sealed = connection.columns.seal(SHIFT, shift_scope(project, pseudonym), str(shift))  # digits alone become a number
-    connection.execute(_NEW_PATIENT, {**row, "pseudonym": pseudonym, "shift_days": sealed, "used_day": today()})
+    return {**row, "pseudonym": pseudonym, "shift_days": sealed, "origin": origin, "used_day": today()}
 
 
-def _uid_row(
-    connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str, day: int
+def uid_row(
+    connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str, day: int | None = None
 ) -> dict[str, str | int]:
+    """Return a UID and its replacement as they stand in the map, used on a day (since 1970; None is today)."""
     project, epoch, uid = key
     row: dict[str, str | int] = {"project": project, "epoch": epoch, "original": _original(connection, project, uid)}
-    return {**row, "replacement": replacement, "origin": origin, "used_day": day}
+    return {**row, "replacement": replacement, "origin": origin, "used_day": today() if day is None else day}
 
 
 def _original(connection: Transaction, project: str, uid: str) -> str:
