@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Container, Iterable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from node.errors import DatasetError
 from node.gate.judge import header_of, is_cleaned
 from node.recipe import Cleaned, EncodedDataset, Recipe
 from node.recipe.charset import Codec, codec
 from node.recipe.coding import Coding
-from node.recipe.compiled import CREATOR, LEAF, Decision, effective_vr
+from node.recipe.compiled import CREATOR, LEAF, Decision, Level, effective_vr
 from node.recipe.dictionary import SPECIFIC_CHARACTER_SET, entry, is_creator, is_private, show
 from node.recipe.elements import Owners, Place, items_coding
 from node.recipe.encoded import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Element
@@ -29,9 +31,12 @@ from node.recipe.program import Program
 _FREE_TEXTS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _NOTHING, _TEXT, _ITEMS = 0, 1, 2
 _LONGEST = 1 << 16  # bytes of a text that are looked at
+_MOST = 2048  # elements whose texts are remembered
+_LARGE = 4096  # bytes; larger ones are not
 
 Text = tuple[str, str]
 """Tag path without the numbers of items, and text."""
+_recent: OrderedDict[tuple[Decision, Level, _Side, _Side | None], tuple[Text, ...]] = OrderedDict()
 
 
 def kept_texts(cleaned: Cleaned, recipe: Recipe) -> list[Text]:
@@ -58,24 +63,44 @@ class _Kept:
     def all(self) -> Iterator[Text]:
         """Give them in the order of the result, some more than once."""
         dataset, level = self._dataset, self._level
-        owners, texts, before = Owners(level, dataset), _Texts(dataset), _Texts(self._original)
+        owners, now, before = Owners(level, dataset), _Texts(dataset), _Texts(self._original)
         for element in dataset.elements:
             if not may_hold_text(element[0]):
                 continue
             decision = level.decisions.get(element[0]) or owners.decide(element, "")
-            found = list(texts.of(element))
-            if not found:
-                continue
-            same = self._original.find(element[0] >> 16)
-            there = set(before.of(same)) if same is not None else set()
-            cleans = None
-            for text in found:
-                if text not in there:
-                    if cleans is None:
-                        cleans = self._cleaning(element, decision)
-                    if text[0] not in cleans:
-                        continue
-                yield text
+            was = self._original.find(element[0] >> 16)
+            yield from self._of(element, decision, was, (now, before))
+
+    def _of(
+        self, element: Element, decision: Decision, was: Element | None, texts: tuple[_Texts, _Texts]
+    ) -> Iterable[Text]:
+        """Return the texts of an element of the top level; `was` is the original's."""
+        now, before = texts
+        # All that they follow from: in a series most of it is the same in each instance.
+        sides = now.side(element), None if was is None else before.side(was)
+        if any(side is not None and len(side.encoded) > _LARGE for side in sides):
+            return self._kept(now.of(element), set() if was is None else set(before.of(was)), element, decision)
+        key = (decision, self._level, *sides)
+        found = _recent.get(key)
+        if found is None:
+            there = set() if was is None else set(before.of(was))
+            found = _recent[key] = tuple(self._kept(now.of(element), there, element, decision))
+            if len(_recent) > _MOST:
+                _recent.popitem(last=False)
+        return found
+
+    def _kept(
+        self, texts: Iterator[Text], there: Container[Text], element: Element, decision: Decision
+    ) -> Iterator[Text]:
+        """Give those of the texts that are there in the original's element, or that a line cleans."""
+        cleans = None
+        for text in texts:
+            if text not in there:
+                if cleans is None:
+                    cleans = self._cleaning(element, decision)
+                if text[0] not in cleans:
+                    continue
+            yield text
 
     def _cleaning(self, element: Element, decision: Decision) -> frozenset[str]:
         """Return the paths, in an element of the top level, of texts that a line cleans."""
@@ -96,6 +121,15 @@ def _cleaned_below(walk: Originals, seen: Seen, path: str) -> Iterator[str]:
         yield from _cleaned_below(walk, child, f"{path}__{show(child.tag)}")
 
 
+class _Side(NamedTuple):
+    """An element of the top level, of the original or the result, and how it is read."""
+
+    encoded: bytes
+    creator: str | None
+    coding: Coding
+    codec: Codec
+
+
 class _Texts:
     """The free texts in the elements of a data set."""
 
@@ -104,11 +138,15 @@ class _Texts:
         self._walker = dataset.walker
         self._creators = _Creators(dataset)
 
-    def of(self, element: Element) -> Iterator[Text]:
-        """Give the texts of an element of the top level, as far as it can be read.
+    def side(self, element: Element) -> _Side:
+        """Return an element of the top level with all that its texts follow from, to be asked for in its order."""
+        dataset = self._dataset
+        creator = self._creators.of(element, dataset.codec)
+        encoded = bytes(dataset.buffer[element[1] : min(element[4], element[1] + _LARGE + 1)])
+        return _Side(encoded, creator, dataset.coding, dataset.codec)
 
-        Elements have to be asked for in their order.
-        """
+    def of(self, element: Element) -> Iterator[Text]:
+        """Give the texts of an element of the top level whose `side` was asked for, as far as they can be read."""
         dataset = self._dataset
         with contextlib.suppress(DatasetError, struct.error):
             yield from self._of(element, "", dataset.coding, dataset.codec, 0, self._creators)

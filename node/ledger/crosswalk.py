@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from node.audit import kinds
 from node.errors import Collision, Fault, MergeRefused, PairsRefused, ProjectClosed
@@ -44,7 +45,8 @@ _FEW = 1000  # patients, and instances that wait: so many are let go in the comm
 class PatientPair:
     """A patient and the pseudonym that was chosen; `line` is where the pair stands.
 
-    `shift_days` is by how many days the dates move, never 0; None leaves it to the project's keys.
+    `shift_days` is by how many days the dates move, never 0; None leaves it to the project's keys. `key` is who that
+    is, where whoever made the pair has found it out by the project's rules.
     """
 
     line: int
@@ -52,6 +54,7 @@ class PatientPair:
     patient_id: str
     pseudonym: str
     shift_days: int | None = None
+    key: PatientKey | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ def import_pairs(
             work = _checked(connection, scope, pairs, file)
             done = _carried_out(connection, work, trail)
     if work.lets_go_later:
-        done = replace(done, released=done.released + let_go(database, scope.project, work.whose()))
+        done = replace(done, released=done.released + let_go(database, scope.project, work.whose))
     return done
 
 
@@ -134,7 +137,7 @@ def _checked(connection: Transaction, scope: Scope, pairs: Sequence[Pair], file:
     refuse_closed(connection, scope.project)
     work = _Import(connection, scope)
     work.check(pairs, file)
-    work.count_waiting()
+    work.prepare()
     return work
 
 
@@ -166,7 +169,7 @@ _Problem = tuple[str, str] | None
 _Given = tuple[str, int]
 
 
-@dataclass(slots=True)
+@dataclass
 class _Import:
     """One import under way: checked in one transaction, and written in the same or a later one (`connection`).
 
@@ -190,10 +193,12 @@ class _Import:
     _pseudonyms: dict[str, int] = field(default_factory=dict)
     _uids: dict[str, tuple[int, str]] = field(default_factory=dict)
     _replacements: dict[str, int] = field(default_factory=dict)
-    _there: list[PersonPlace] = field(default_factory=list)
+    _persons: list[PatientKey] = field(default_factory=list)
     _confirmed: list[PersonPlace] = field(default_factory=list)
     _joined: list[tuple[PatientKey, PatientKey]] = field(default_factory=list)
     _delivered: list[tuple[int, str]] = field(default_factory=list)
+    _patient_rows: list[many.Values] = field(default_factory=list)
+    _uid_rows: list[many.Values] = field(default_factory=list)
     _known: int = 0
 
     def __post_init__(self) -> None:
@@ -215,17 +220,23 @@ class _Import:
         if found:
             raise PairsRefused(self._faults(found, file))
 
-    def count_waiting(self) -> None:
-        """Find out how many instances wait for the pairs."""
-        project, places = self.scope.project, len(self._patients) + len(self._there)
+    def prepare(self) -> None:
+        """Make the rows, and find out how many instances wait for the pairs."""
+        project, epoch = self.scope.project, self.scope.keys.epoch
+        given = {place: pair for place, (_, pair) in self._patients.items()}
+        self._patient_rows = many.patient_rows(self.connection, given)
+        self._uid_rows = many.uid_rows(
+            self.connection, project, epoch, {uid: to for uid, (_, to) in self._uids.items()}
+        )
+        places = len(self._persons)
         if places and anybody_waits(self.connection, project):
-            self.waiting = count_waiting(self.connection, project, self.whose())
+            self.waiting = count_waiting(self.connection, project, self.whose)
             self.lets_go_later = places > _FEW or self.waiting > _FEW
 
+    @cached_property
     def whose(self) -> set[str]:
-        """Return the keyed numbers of the patients whose pairs these are (`ProjectKeys.whose_patient`)."""
-        whose = self.scope.keys.whose_patient
-        return {whose(PatientKey(*place[2:])) for places in (self._patients, self._there) for place in places}
+        """The keyed numbers of the patients whose pairs these are (`ProjectKeys.whose_patient`)."""
+        return set(map(self.scope.keys.whose_patient, self._persons))
 
     def refuse_changed(self) -> None:
         """Raise _Changed where ids were made one since the check, or instances went out that these pairs contradict."""
@@ -241,22 +252,21 @@ class _Import:
 
         Raises _Changed, or breaks a constraint, where the maps are others than they were.
         """
-        project, epoch = self.scope.project, self.scope.keys.epoch
         released = 0
         for old, new in self._joined:
             released += join(self.connection, self.scope, old, new).released
-        many.new_patients(self.connection, {place: given for place, (_, given) in self._patients.items()})
+        many.new_patients(self.connection, self._patient_rows)
         if not all(mark_imported(self.connection, place) for place in self._confirmed):
             raise _Changed
-        many.new_uids(self.connection, project, epoch, {uid: to for uid, (_, to) in self._uids.items()})
+        many.new_uids(self.connection, self._uid_rows)
         return Imported(self.new, self._known, released + self._release())
 
     def _release(self) -> int:
-        project, places = self.scope.project, len(self._patients) + len(self._there)
+        project, places = self.scope.project, len(self._persons)
         if not places or not anybody_waits(self.connection, project):
             return 0
         if not self.lets_go_later and places <= _FEW:
-            return release_of(self.connection, project, self.whose())
+            return release_of(self.connection, project, self.whose)
         self.lets_go_later = True
         begin_to_let_go(self.connection, project)
         return 0
@@ -265,7 +275,7 @@ class _Import:
         """Return whose pair it is; None for an id of no one, and for another kind of pair."""
         if not isinstance(pair, PatientPair):
             return None
-        key = self.scope.patients.key(pair.issuer, pair.patient_id)
+        key = pair.key or self.scope.patients.key(pair.issuer, pair.patient_id)
         return None if key is None else person_of(self._aliases, self.scope, key)
 
     def _place(self, person: PatientKey) -> PersonPlace:
@@ -315,7 +325,7 @@ class _Import:
             self._delivered.append((pair.line, row[0]))
             return "the patient has another pseudonym or shift already.", _NEW_EPOCH
         self._known += 1
-        self._there.append(place)
+        self._persons.append(person)
         if row[2] != "imported":
             self._confirmed.append(place)
         return None
@@ -331,6 +341,7 @@ class _Import:
         if pair.pseudonym in self._taken:
             return "another patient has this pseudonym.", "Choose another: two patients would become one."
         self._patients[place] = (pair.line, given)
+        self._persons.append(person)
         self._pseudonyms[pair.pseudonym] = pair.line
         return None
 

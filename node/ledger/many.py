@@ -11,13 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from node.ledger.aliases import PersonPlace
-from node.ledger.maps import patient_row, uid_row
+from node.ledger.maps import today
 from node.ledger.names import ISSUER, ORIGINAL, PATIENT_ID, SHIFT, shift_scope
 from node.ledger.transactions import Transaction
 
 _AT_ONCE = 5000
+_IMPORTED = "imported"
 _Row = tuple[str, int, str]
 """Pseudonym, shift in days, origin."""
+Values = tuple[str | int, ...]
+"""A row as it stands in its table."""
 
 
 def rows_of(connection: Transaction, places: Iterable[PersonPlace]) -> dict[PersonPlace, _Row]:
@@ -67,15 +70,32 @@ def taken_replacements(connection: Transaction, project: str, asked: Iterable[st
     return _there(connection, _TAKEN_UIDS, project, asked)
 
 
-def new_patients(connection: Transaction, given: Mapping[PersonPlace, tuple[str, int]]) -> None:
-    """Write imported pairs of patients whom the maps do not know: pseudonym, shift in days."""
-    rows = (patient_row(connection, place, pair, "imported") for place, pair in sorted(given.items()))
+def patient_rows(connection: Transaction, given: Mapping[PersonPlace, tuple[str, int]]) -> list[Values]:
+    """Return imported pairs of patients, pseudonym and shift in days, as `new_patients` writes them."""
+    seal, day = connection.columns.seal, today()
+    issuers = {(place[0], place[2]): seal(ISSUER, place[0], place[2]) for place in given}
+    return sorted(
+        (
+            *(project, epoch, issuers[project, issuer], seal(PATIENT_ID, project, patient_id), pseudonym),
+            *(seal(SHIFT, shift_scope(project, pseudonym), str(shift)), _IMPORTED, day),
+        )
+        for (project, epoch, issuer, patient_id), (pseudonym, shift) in given.items()
+    )
+
+
+def uid_rows(connection: Transaction, project: str, epoch: int, given: Mapping[str, str]) -> list[Values]:
+    """Return imported pairs of UIDs as `new_uids` writes them."""
+    seal, day = connection.columns.seal, today()
+    return sorted((project, epoch, seal(ORIGINAL, project, uid), to, _IMPORTED, day) for uid, to in given.items())
+
+
+def new_patients(connection: Transaction, rows: Sequence[Values]) -> None:
+    """Write rows of patients whom the maps do not know."""
     connection.driver.executemany(_NEW_PATIENTS, rows)
 
 
-def new_uids(connection: Transaction, project: str, epoch: int, given: Mapping[str, str]) -> None:
-    """Write imported pairs of UIDs that the maps do not know."""
-    rows = (uid_row(connection, (project, epoch, uid), to, "imported") for uid, to in sorted(given.items()))
+def new_uids(connection: Transaction, rows: Sequence[Values]) -> None:
+    """Write rows of UIDs that the maps do not know."""
     connection.driver.executemany(_NEW_UIDS, rows)
 
 
@@ -107,9 +127,9 @@ _WITH_STUDIES = "SELECT a.value FROM json_each(?) a CROSS JOIN study_map s ON s.
 _ANY_STUDY = "SELECT 1 FROM study_map WHERE project = ? LIMIT 1"
 _NEW_PATIENTS = """
     INSERT INTO patient_map (project, epoch, issuer, patient_id, pseudonym, shift_days, origin, used_day)
-    VALUES (:project, :epoch, :issuer, :patient_id, :pseudonym, :shift_days, :origin, :used_day)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _NEW_UIDS = """
     INSERT INTO uid_map (project, epoch, original, replacement, origin, used_day)
-    VALUES (:project, :epoch, :original, :replacement, :origin, :used_day)
+    VALUES (?, ?, ?, ?, ?, ?)
 """

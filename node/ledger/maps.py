@@ -237,7 +237,7 @@ class LedgerMaps:
         ]
         if not fresh:
             return
-        connection.execute(_NEW_UID, [uid_row(connection, *pair, "computed", self._day) for pair in fresh])
+        connection.execute(_NEW_UID, [_uid_row(connection, *pair, "computed", self._day) for pair in fresh])
         for key, replacement in fresh:
             # Another process may have written the same pair, which is well, or an import another one, which is not.
             if known_uid(connection, key) != replacement:
@@ -317,31 +317,25 @@ def mark_imported(connection: Transaction, key: PersonPlace) -> bool:
 
 def new_uid(connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str) -> None:
     """Write a UID's replacement where it has none; `origin` is computed or imported."""
-    connection.execute(_NEW_UID, uid_row(connection, key, replacement, origin))
+    connection.execute(_NEW_UID, _uid_row(connection, key, replacement, origin, today()))
 
 
 def new_patient(connection: Transaction, key: tuple[str, int, str, str], given: tuple[str, int], origin: str) -> None:
     """Write a patient's pseudonym and shift where there are none; `origin` is computed or imported."""
-    connection.execute(_NEW_PATIENT, patient_row(connection, key, given, origin))
-
-
-def patient_row(connection: Transaction, key: PersonPlace, given: tuple[str, int], origin: str) -> dict[str, str | int]:
-    """Return a patient's pseudonym and shift as they stand in the map, used today."""
     project, epoch, *patient = key
     pseudonym, shift = given
     issuer, patient_id = sealed_patient(connection, project, *patient)
-    row: dict[str, str | int] = {"project": project, "epoch": epoch, "issuer": issuer, "patient_id": patient_id}
+    row = {"project": project, "epoch": epoch, "issuer": issuer, "patient_id": patient_id, "origin": origin}
     sealed = connection.columns.seal(SHIFT, shift_scope(project, pseudonym), str(shift))  # digits alone become a number
-    return {**row, "pseudonym": pseudonym, "shift_days": sealed, "origin": origin, "used_day": today()}
+    connection.execute(_NEW_PATIENT, {**row, "pseudonym": pseudonym, "shift_days": sealed, "used_day": today()})
 
 
-def uid_row(
-    connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str, day: int | None = None
+def _uid_row(
+    connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str, day: int
 ) -> dict[str, str | int]:
-    """Return a UID and its replacement as they stand in the map, used on a day (since 1970; None is today)."""
     project, epoch, uid = key
     row: dict[str, str | int] = {"project": project, "epoch": epoch, "original": _original(connection, project, uid)}
-    return {**row, "replacement": replacement, "origin": origin, "used_day": today() if day is None else day}
+    return {**row, "replacement": replacement, "origin": origin, "used_day": day}
 
 
 def _original(connection: Transaction, project: str, uid: str) -> str:

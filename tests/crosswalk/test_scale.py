@@ -119,7 +119,7 @@ def test_only_those_go_who_have_a_pair(desk: Counter) -> None:
 def test_what_others_write_between_the_check_and_the_commit_is_met_by_the_check_once_more(
     desk: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, checked = ("p", 1, "", "MRN-9"), _Import.count_waiting
+    place, checked = ("p", 1, "", "MRN-9"), _Import.prepare
 
     def meanwhile(work: _Import) -> None:
         checked(work)
@@ -127,7 +127,7 @@ def test_what_others_write_between_the_check_and_the_commit_is_met_by_the_check_
         with desk.database.write(durable=True) as connection:
             new_patient(connection, place, ("THEIRS", -3), "computed")
 
-    monkeypatch.setattr(_Import, "count_waiting", meanwhile)
+    monkeypatch.setattr(_Import, "prepare", meanwhile)
     with pytest.raises(PairsRefused) as refusal:
         desk.bring(HEADING + "MRN-8;S-8;\r\nMRN-9;S-9;-40\r\n")
     assert [fault.line for fault in refusal.value.faults] == [3]
