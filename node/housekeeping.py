@@ -24,6 +24,7 @@ from node.ledger.database import DAMAGED, Database
 from node.ledger.erasing import BATCH, Record, erase_events, erase_maps, maps_are_due
 from node.ledger.meters import fold
 from node.ledger.seen import check, is_unchecked, note
+from node.ledger.waiting import finish_letting_go
 from node.log import event
 from node.shared import Stop
 from node.spool import Spool
@@ -134,6 +135,9 @@ class Keeper:
         if now - self._noted > _NOTE_SECONDS:
             self._noted = now
             note(self.database, self.spool.root)
+            count = finish_letting_go(self.database)
+            if count:
+                event(LOGGER, "let-go", instances=count)
         if now - self._told > _DAY:
             self._told = now
             for alert in held_long(self.database, self.config, time.time()):

@@ -6,8 +6,8 @@ Guarantees
     goes under the same UIDs, by the recipe that the route has now.
 
 Refuses
-    (DrillError) to send again where the route still has the recipe that is recalled, or is gone; a rejection note while
-    forwarding is stopped. Nothing was changed then.
+    (DrillError) to send again where the route still has the recipe that is recalled and no text was said to identify
+    since, or is gone; a rejection note while forwarding is stopped. Nothing was changed then.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from node.errors import DrillError
 from node.ledger import impact, recalls
 from node.ledger.audit import Trail
 from node.ledger.database import Database
+from node.ledger.decided import decided_since
 from node.ledger.halt import stopped
 from node.ledger.impact import DELIVERED, PERHAPS, Item
 from node.rejecting import send_notes
@@ -94,11 +95,15 @@ def recall(  # noqa: PLR0913 -- what a person says of a recall
         As said above, or nothing was selected.
     LedgerError, SpoolError
         The ledger or the disk refused: what was held stays held; recall again.
+    StartError
+        The key of sealed originals cannot be read, with which they would be cleaned again.
     """
     if not selection:
         raise DrillError("nothing that fits was delivered, or waits")
     if again:
-        _refuse_same_recipe(config, selection)
+        _refuse_same_recipe(config, database, selection)
+        if config.node.sealing is not None:
+            config.node.sealing.key  # noqa: B018 -- raises, with what is wrong: none of it could be cleaned
         # What else waits of the same instances would go out by the recipe that is recalled, too.
         others = impact.of_instances(database, {item.instance for item in selection}, waiting=True)
         chosen = {item.delivery for item in selection}
@@ -134,12 +139,13 @@ def recall(  # noqa: PLR0913 -- what a person says of a recall
     }
 
 
-def _refuse_same_recipe(config: Config, selection: Sequence[Item]) -> None:
+def _refuse_same_recipe(config: Config, database: Database, selection: Sequence[Item]) -> None:
     now = {name: recipe.hash for name, recipe in compile_routes(config).items()}
     for item in selection:
         if item.route not in now:
             raise DrillError(f"route {item.route} is gone from the configuration: put it back, or recall without it")
-        if (item.recipe, item.engine) == (now[item.route], __version__):
+        same = (item.recipe, item.engine) == (now[item.route], __version__)
+        if same and not decided_since(database, item.project, item.at):
             raise DrillError(
                 f"route {item.route} still has the recipe {item.recipe[:12]}: mend it, deid-node reload, then recall; "
                 f"or recall without --send-again"

@@ -329,6 +329,8 @@ class Supervisor:
             run_to_its_end(lambda: _check_certificates(config), self.config.node.log)
             run_to_its_end(lambda: _check_projects(config, date_modes(config, recipes)), self.config.node.log)
             self._take(config, recipes)
+            for what, file in in_use.changed_certificates(in_use.read(config.node.data), config):
+                event(LOGGER, "certificate-changed", used_by=what, file=file.name)
             in_use.note(config, recipes)
         except (NodeError, OSError) as error:
             faults = str(error).splitlines() if isinstance(error, NodeError) else ["there is no room for a process"]

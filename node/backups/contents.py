@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.config import Config
+from node.config import Config, certificates
 from node.config.model import is_recipe_path
 from node.config.tls import DestinationTLS, ListenerTLS
 from node.errors import FileError, NodeError, StartError
@@ -88,8 +88,7 @@ def _named(config: Config) -> Iterator[tuple[str, Path]]:
     """Give the files that the configuration names."""
     paths = [Path(entry) for route in config.routes for entry in route.recipe if is_recipe_path(entry)]
     paths += [*config.functions, *config.vocabulary]
-    for tls in _sections(config):
-        paths += [path for path in (tls.files.certificate, tls.files.ca) if path is not None]
+    paths += [path for _, path in certificates(config)]
     yield from ((NAMED, path) for path in dict.fromkeys(paths))
 
 
@@ -97,6 +96,7 @@ def _sections(config: Config) -> list[ListenerTLS | DestinationTLS]:
     found: list[ListenerTLS | DestinationTLS | None] = [listener.tls for listener in config.node.listeners]
     found += [destination.tls for destination in config.destinations.values()]
     found.append(None if config.audit.syslog is None else config.audit.syslog.tls)
+    found.append(None if config.canary is None else config.canary.tls)
     return [one for one in found if one is not None]
 
 

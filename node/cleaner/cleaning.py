@@ -24,7 +24,7 @@ from node.cleaner.plan import Plan
 from node.derived import Derived, derive
 from node.digest import file_sha256
 from node.errors import DatasetError, HoldInstance, HoldReason, SealError, SpoolError
-from node.gate import Finding, described, kept_texts, through
+from node.gate import Finding, Passed, described, through
 from node.instances import (
     Content,
     InstanceIdentities,
@@ -41,6 +41,7 @@ from node.ledger.commissioning import viewing_of
 from node.ledger.copies import told
 from node.ledger.leases import LEASE_SECONDS
 from node.ledger.maps import DATE_MODE, KEY, Handed
+from node.ledger.recalls import Recalled
 from node.ledger.releases import LEAK_RELEASED, PIXEL_RISK_RELEASED, REJECTION, answered_for, rebuilt
 from node.ledger.releases import told as both
 from node.ledger.results import Again, Claimed, Clean, Excluded, Held, Result, Withdrawn
@@ -228,7 +229,7 @@ class Cleaning:
         """
         if claimed.asked_recipe is not None and plan.recipes is not None:
             return replace(plan, recipe=plan.recipes.asked(claimed.asked_recipe), alone=True), False
-        if claimed.recalled is not None and claimed.recalled[1:] == (plan.recipe.hash, __version__):
+        if claimed.recalled is not None and self._is_as_recalled(claimed.project, claimed.recalled, plan.recipe.hash):
             raise HoldInstance(
                 HoldReason.RECALLED,
                 "the route still has the recipe that it was recalled from: mend it; reload, release",
@@ -241,6 +242,12 @@ class Cleaning:
             return plan, True
         recipe = plan.kept.recipe_of(began)
         return (plan, False) if recipe is None else (replace(plan, recipe=recipe), True)
+
+    def _is_as_recalled(self, project: str, recalled: Recalled, recipe: str) -> bool:
+        """Whether an instance would go out as it did: by recipe, program and what was said of texts."""
+        said = self._ledger.maps.decided(project)
+        same = (recalled.recipe, recalled.engine) == (recipe, __version__)
+        return same and (said is None or said.at <= recalled.at)
 
     def _scratch_of(self, claimed: Claimed, original: Original) -> tuple[Callable[[], int], Callable[[int], None]]:
         """What makes a place for what is inflated: of a sealed original it must not lie on the disk as it is."""
@@ -277,7 +284,8 @@ class Cleaning:
         if identities.beside and sop_instance_uid != identities.uid(identities.beside):
             raise HoldInstance(HoldReason.CHANGED, "the recipe gives it no SOP Instance UID of its own, (0008,0018)")
         risk = PIXEL_RISK_RELEASED + verdict.accepted if verdict.accepted else None
-        cleaned, leak = self._gate(claimed, plan, cleaned, risk)
+        passed, leak = self._gate(claimed, plan, cleaned, risk)
+        cleaned = passed.cleaned
         content = masked(cleaned, self._spool.check_room, _DECODING_SECONDS)
         uids = sop_class_uid, sop_instance_uid, content.syntax.uid
         derived = None
@@ -298,7 +306,7 @@ class Cleaning:
             _handed(plan, identities, sole=sole),
             both(leak, risk),
             derived,
-            texts=tuple(kept_texts(cleaned, plan.recipe)) if plan.review else (),
+            texts=tuple(passed.kept) if plan.review else (),
             sent_in=series_sent(
                 _readable(cleaned, STUDY_INSTANCE_UID),
                 _readable(cleaned, SERIES_INSTANCE_UID),
@@ -326,13 +334,13 @@ class Cleaning:
         return size, len(head)
 
     @staticmethod
-    def _gate(claimed: Claimed, plan: Plan, cleaned: Cleaned, risk: str | None) -> tuple[Cleaned, str | None]:
+    def _gate(claimed: Claimed, plan: Plan, cleaned: Cleaned, risk: str | None) -> tuple[Passed, str | None]:
         """Return what goes out, and what the row is to say of an instance that showed identity. Raises HoldInstance.
 
         `risk` is what somebody already answers for; a hold keeps it.
         """
         said = None
-        passed = through(cleaned, plan.recipe, plan.gate)
+        passed = through(cleaned, plan.recipe, plan.gate, review=plan.review)
         for words, findings in (("leak scrubbed: ", passed.taken), ("leak reported: ", passed.reported)):
             if findings:
                 said = words + described(findings)
@@ -343,7 +351,7 @@ class Cleaning:
             if released.get(LEAK_RELEASED) != found:
                 raise HoldInstance(HoldReason.LEAK, both(found, risk) or "")
             said = LEAK_RELEASED + found
-        return passed.cleaned, said
+        return passed, said
 
     def _head(self, plan: Plan, uids: tuple[str, str, str]) -> bytes:
         """File meta information without anything of the sender, and with what a lost ledger is rebuilt from."""

@@ -85,6 +85,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += [f"needs a restart: {one}" for one in found["restart"]]
     if found["keys"]:
         lines.append(f"changed keys: {', '.join(found['keys'])}")
+    lines += [f"certificate of {one['used_by']}: {one['file']} has another content" for one in found["certificates"]]
     routes = found["routes"]
     lines += [f"route {name}: new" for name in routes["new"]]
     lines += [

@@ -31,6 +31,7 @@ from node.config.retention import Retention
 from node.config.security import (
     Expiry,
     certificate_faults,
+    certificates,
     columns_of,
     destination_security,
     expiries,
@@ -73,6 +74,7 @@ __all__ = [
     "Web",
     "Who",
     "certificate_faults",
+    "certificates",
     "columns_of",
     "destination_security",
     "existing_recipes",

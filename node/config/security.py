@@ -9,6 +9,7 @@ from pathlib import Path
 from node.config.commitment import ReportPeer
 from node.config.load import read_document
 from node.config.model import Config, Destination, Listener
+from node.config.tls import DestinationTLS, ListenerTLS
 from node.config.yaml12 import KeyPath, dotted
 from node.errors import CertificateError, Fault
 from node.sealing import PLAIN, Columns
@@ -42,6 +43,11 @@ def columns_of(config: Config) -> Columns:
     """Return what seals the ledger's columns; it reads the key at the first value."""
     sealing = config.node.sealing
     return PLAIN if sealing is None else sealing.columns
+
+
+def certificates(config: Config) -> list[tuple[str, Path]]:
+    """Return who uses which file of certificates, in the order of the configuration."""
+    return [(what, file) for _, what, files in _places(config) for file in _certificates(files)]
 
 
 def expiries(config: Config) -> list[Expiry]:
@@ -83,17 +89,29 @@ def syslog_security(config: Config) -> Security | None:
 
 
 def _places(config: Config) -> Iterator[tuple[KeyPath, str, Files]]:
+    for place, what, tls in _with_tls(config):
+        if tls is not None:
+            yield place, what, tls.files
+    yield from _of_notify(config)
+
+
+def _with_tls(config: Config) -> Iterator[tuple[KeyPath, str, ListenerTLS | DestinationTLS | None]]:
     for index, listener in enumerate(config.node.listeners):
-        if listener.tls is not None:
-            yield ("node", "listeners", index, "tls"), f"listener {listener.listen}", listener.tls.files
+        yield ("node", "listeners", index, "tls"), f"listener {listener.listen}", listener.tls
     for name, destination in config.destinations.items():
-        if destination.tls is not None:
-            yield ("destinations", name, "tls"), f"destination {name}", destination.tls.files
+        yield ("destinations", name, "tls"), f"destination {name}", destination.tls
     for title, peer in config.peers.items():
-        if peer.tls is not None:
-            yield ("peers", title, "tls"), f"peer {title}", peer.tls.files
+        yield ("peers", title, "tls"), f"peer {title}", peer.tls
     if config.audit.syslog is not None:
-        yield ("audit", "syslog", "tls"), "audit.syslog", config.audit.syslog.tls.files
+        yield ("audit", "syslog", "tls"), "audit.syslog", config.audit.syslog.tls
+    if config.canary is not None:
+        yield ("canary", "tls"), "canary", config.canary.tls
+
+
+def _of_notify(config: Config) -> Iterator[tuple[KeyPath, str, Files]]:
+    for key, told in (("mail", config.notify.mail), ("webhook", config.notify.webhook)):
+        if told is not None and told.ca is not None:
+            yield ("notify", key), f"notify.{key}", Files(ca=told.ca)
 
 
 def _certificates(files: Files) -> tuple[Path, ...]:

@@ -13,6 +13,7 @@ Refuses
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,19 @@ from node.spool import Spool
 _PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No look for garbage: the lines of a file are very many small objects, of which none is any."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@_uncollected()
 def import_file(  # noqa: PLR0913 - keywords of one request
     config: Config,
     ledger: Ledger,

@@ -27,6 +27,8 @@ class Column(StrEnum):
     SINCE = "Waiting Since"
     NOTHING = ""  # known, and nothing is made of it
 
+    __hash__ = str.__hash__  # it is asked for in each cell; an enumeration's own is a function of Python
+
 
 # Each program's own, then what people write. CTP: the stage IDMap; RSNA: the patient lookup, one line for each study.
 _KNOWN: dict[Column, tuple[str, ...]] = {

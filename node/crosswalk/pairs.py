@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from node.crosswalk.headings import Column
 from node.crosswalk.reading import Row, Table
@@ -14,7 +14,9 @@ from node.identity import PatientKey
 from node.ledger.crosswalk import Pair, PatientPair, SamePerson, UidPair
 
 _DAYS = re.compile(r"[+-]?\d{1,6}", re.ASCII)
-_OF_PATIENTS = (Column.ISSUER, Column.PATIENT_ID, Column.PSEUDONYM, Column.SHIFT, Column.SAME_ID, Column.SAME_ISSUER)
+_OF_PATIENTS = frozenset(
+    (Column.ISSUER, Column.PATIENT_ID, Column.PSEUDONYM, Column.SHIFT, Column.SAME_ID, Column.SAME_ISSUER)
+)
 
 KeyOf = Callable[[str, str], PatientKey | None]
 
@@ -48,7 +50,7 @@ class Pairs:
         """Make pairs of the rows of a table."""
         self.as_written = self.as_written or table.untouched
         for row in table.rows:
-            if any(row[column] for column in _OF_PATIENTS):
+            if not _OF_PATIENTS.isdisjoint(row.cells):
                 self._patient(row, table)
             if row[Column.ORIGINAL_UID] or row[Column.REPLACEMENT_UID]:
                 self._uid(row)
@@ -75,14 +77,15 @@ class Pairs:
         if wrong is not None:
             self._fault(row.line, *wrong)
             return
+        key = self.key_of(issuer, patient_id)
         if row[Column.SAME_ID]:
             same = SamePerson(row.line, issuer, patient_id, row[Column.SAME_ISSUER], row[Column.SAME_ID])
-            self._add(row.line, (issuer, patient_id), same)
+            self._add(row.line, key, same)
             return
         days = row[Column.SHIFT]
         shift = None if not days or (table.zero_is_none and int(days) == 0) else int(days)
-        pair = PatientPair(row.line, issuer, patient_id, pseudonym, shift)
-        self._add(row.line, (issuer, patient_id), pair, table.is_of_studies)
+        pair = PatientPair(row.line, issuer, patient_id, pseudonym, shift, key)
+        self._add(row.line, key, pair, table.is_of_studies)
 
     def _wrong(self, row: Row) -> tuple[str, str] | None:
         """Return what is wrong with the cells of a patient, and what to do."""
@@ -103,9 +106,8 @@ class Pairs:
                 return f"the {name} is {how}: it is not what somebody wrote.", HINT
         return None
 
-    def _add(self, line: int, patient: tuple[str, str], pair: PatientPair | SamePerson, again: bool = False) -> None:
+    def _add(self, line: int, key: PatientKey | None, pair: PatientPair | SamePerson, again: bool = False) -> None:
         """Take a pair; a patient has one line, or, where `again` is allowed, several that do not contradict."""
-        key = self.key_of(*patient)
         place = None if key is None else self._patients.get(key)
         if place is None:
             if key is not None:
@@ -121,7 +123,7 @@ class Pairs:
             problem = f"line {first.line} gives the patient another pseudonym or shift."
             self._fault(line, problem, "Keep one of the two.")
         elif first.shift_days is None:
-            self.found[place] = PatientPair(first.line, *patient, pair.pseudonym, pair.shift_days)
+            self.found[place] = replace(pair, line=first.line)
 
     def _uid(self, row: Row) -> None:
         original = row[Column.ORIGINAL_UID]

@@ -35,6 +35,8 @@ class Written:
 
 def is_number(text: str) -> str:
     """Return how a text is a number that a spreadsheet has made of an id; empty where it is none."""
+    if not (text[:1].isdecimal() or text[:1] in ("+", "-")):
+        return ""
     if _SCIENTIFIC.fullmatch(text):
         return "in scientific notation"
     if _DECIMAL.fullmatch(text):

@@ -119,6 +119,9 @@ class _Unkeyed:
     def empties_invalid_dates(self) -> bool:
         raise _no_secret()
 
+    def decided(self) -> None:
+        """Nothing is known of a project."""
+
 
 def _no_secret() -> HoldInstance:
     return HoldInstance(HoldReason.FUNCTION_FAILED, "a function needs the secret, and there is none")

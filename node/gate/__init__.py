@@ -8,10 +8,12 @@ meant: only a line that KEEPs an identifying element, or writes a text of its ow
 search      whether anything of them is in the result at all: the step that every instance takes
 judge       where, and whether it counts: the step that only a suspicious instance takes
 scrub       takes what was found out of texts
+kept        which texts a result has of its original, for whoever reviews them
 markers     what of compressed pixel data is text: marker segments and boxes
 """
 
-from node.gate.judge import Finding, described, kept_texts, leaks
+from node.gate.judge import Finding, described, leaks
+from node.gate.kept import kept_texts
 from node.gate.scrub import Passed, Scrubbed, scrub, through
 
 __all__ = ["Finding", "Passed", "Scrubbed", "described", "kept_texts", "leaks", "scrub", "through"]

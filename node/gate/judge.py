@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 from node.gate.search import RUN, bulk, pixel_texts, suspicious, uids_of
 from node.recipe import Cleaned, EncodedDataset, Recipe
-from node.recipe.compiled import GROUP_LENGTH, effective_vr
+from node.recipe.compiled import GROUP_LENGTH, Decision, effective_vr
 from node.recipe.content import keeps_value
 from node.recipe.descriptors import CLEAN_TEXT
 from node.recipe.dictionary import STRUCTURAL_UIDS, entry, is_creator, is_private, show
 from node.recipe.encoded import UNDEFINED
 from node.recipe.header import Action, Source
 from node.recipe.instance import Instance
-from node.recipe.known.attributes import IDENTIFYING, Form, form_of, kind_of
+from node.recipe.known.attributes import DECIDED, IDENTIFYING, SAID, Form, form_of, kind_of
 from node.recipe.known.gather import Gathered, gather
 from node.recipe.known.needles import Needle, dates_in, decoded, exact, needles_of, places_of, stands_in, writings
 from node.recipe.originals import Originals, Seen
@@ -40,8 +40,6 @@ _DATES = frozenset(("DA", "DT"))
 _PATIENTS = frozenset((0x00100020, 0x00101000, 0x00101060, 0x00080050, 0x00102154, 0x00101040))
 """What is the patient's alone, wherever it stands: ids, accession number, telephone, address."""
 _TEXTS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", *_NUMBERS, *_DATES, "UI"))
-_FREE_TEXTS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
-_ITEM_NUMBER = re.compile("__[0-9]+__")
 _LONGEST = 1 << 16  # bytes; in a longer value a weak needle means nothing
 
 
@@ -77,19 +75,6 @@ def leaks(cleaned: Cleaned, recipe: Recipe, *, pixels: bool = True) -> list[Find
     if not suspicious(gathered, cleaned, pixels=pixels):
         return []
     return list(islice(Judge(gathered, cleaned, recipe, pixels=pixels).findings(), MOST))
-
-
-def kept_texts(cleaned: Cleaned, recipe: Recipe) -> list[tuple[str, str]]:
-    """Return path (without item numbers) and text of each free text that a result has of its original, each once.
-
-    Free texts are those of LO, LT, PN, SH, ST, UC and UT, and of CS where no dictionary knows the element.
-
-    Raises
-    ------
-    DatasetError
-        The result cannot be parsed.
-    """
-    return list(dict.fromkeys(Judge(gathered_of(cleaned), cleaned, recipe, pixels=False).kept()))
 
 
 def gathered_of(cleaned: Cleaned) -> Gathered:
@@ -130,6 +115,7 @@ class Judge:
         self._strong = [sought for sought in self._sought if sought.needle.strong]
         self._weak = [sought for sought in self._sought if not sought.needle.strong and len(sought.needle.text) > 1]
         self._persons = self._of_persons()
+        self._said = [sought.needle.text for sought in self._strong if sought.kind == SAID]
         # Each writing of a date has its year: a text without it needs no more than one look.
         self._years: dict[str, list[tuple[str, str]]] = {}
         for date, tag in gathered.dates.items():
@@ -143,7 +129,8 @@ class Judge:
             for needle in needles_of(value.form, value.raw, value.read):
                 plain = needle.text.isascii()
                 encoded = frozenset[bytes]() if plain else exact(needle.cased, value.read, others)
-                found.setdefault(needle.text, _Sought(needle, value.form, kind_of(value.tag), encoded))
+                if needle.text not in found or value.tag == DECIDED:
+                    found[needle.text] = _Sought(needle, value.form, kind_of(value.tag), encoded)
         return list(found.values())
 
     def _of_persons(self) -> dict[tuple[str, Form], str]:
@@ -167,16 +154,6 @@ class Judge:
                 for kind in self._in_bytes(text):
                     yield Finding(kind, path)
 
-    def kept(self) -> Iterator[tuple[str, str]]:
-        """Give path and text of each free text of the result that was in the original, whole or cleaned."""
-        dataset, _ = header_of(self._cleaned)
-        for seen, _ in _leaves(self._recipe, dataset, self._keeps):
-            if _vr(seen) not in _FREE_TEXTS and not (_vr(seen) == "CS" and entry(seen.tag) is None):
-                continue
-            text = decoded(bytes(dataset.buffer[seen.element[2] : seen.element[4]]), seen.place.read).strip("\0 ")
-            if text and ((self._original(seen) or "").strip("\0 ") == text or _is_cleaned(seen)):
-                yield _ITEM_NUMBER.sub("__", seen.path), text
-
     def _leaf(self, seen: Seen, dataset: EncodedDataset, *, kept: bool) -> Iterator[Finding]:
         raw = bytes(dataset.buffer[seen.element[2] : seen.element[4]])
         if not raw.strip(b"\0 ") or self._writes(seen):
@@ -185,7 +162,7 @@ class Judge:
         if form in IDENTIFYING:
             text = decoded(raw, seen.place.read)
             own = self._original(seen) == text
-            if own and (kept or _is_cleaned(seen)) and _is_its_kind(seen):
+            if own and (kept or is_cleaned(seen.decision)) and _is_its_kind(seen):
                 yield from (Finding(kind, seen.path) for kind in self._foreign(seen, form, raw))
                 return
             if own and self._identifies(form, text):
@@ -211,6 +188,8 @@ class Judge:
             if seen.tag in _PATIENTS or form is Form.NAME
             else ()
         )
+        if any(said in text and stands_in(said, text) for said in self._said):
+            yield SAID
         for (needle, other), kind in self._persons.items():
             if not (other is form and needle in own) and needle in text and stands_in(needle, text):
                 yield kind
@@ -320,9 +299,9 @@ def _is_date_in(written: str, text: str, *, whole_values: bool) -> bool:
     return found is not None and (not whole_values or found.group() == text.strip("\0 "))
 
 
-def _is_cleaned(seen: Seen) -> bool:
+def is_cleaned(decision: Decision) -> bool:
     """Tell whether a line takes out of a text what no vocabulary knows: what stays are words and short numbers."""
-    value = seen.decision.program[-1].value if seen.decision.program else None
+    value = decision.program[-1].value if decision.program else None
     return value is not None and value.text == CLEAN_TEXT
 
 

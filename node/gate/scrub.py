@@ -9,9 +9,10 @@ themselves, numbers, dates, UIDs, codes (CS), names (PN), binary values, pixels.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from node.gate.judge import Finding, Judge, gathered_of, header_of, leaks
+from node.gate.kept import Text, kept_texts
 from node.recipe import Cleaned, EncodedDataset, Recipe
 from node.recipe.compiled import Level, Rules
 from node.recipe.dummies import literal
@@ -19,7 +20,7 @@ from node.recipe.elements import Elements, Inside
 from node.recipe.engine import Engine
 from node.recipe.header import Action, Rule, Source, Value
 from node.recipe.instance import Instance
-from node.recipe.known.attributes import IDENTIFYING, form_of
+from node.recipe.known.attributes import IDENTIFYING, SAID, form_of
 from node.recipe.output import Output
 from node.recipe.program import UNCHANGED, Outcome, Program, Subject
 from node.recipe.selectors import parse_selector
@@ -81,6 +82,8 @@ class Passed:
         What still stands in it and is only reported.
     left
         What still stands in it and holds the instance.
+    kept
+        The texts that it has of its original (`kept_texts`); empty where nobody asked.
     """
 
     cleaned: Cleaned
@@ -88,19 +91,32 @@ class Passed:
     texts: dict[str, str] = field(default_factory=dict)
     reported: list[Finding] = field(default_factory=list)
     left: list[Finding] = field(default_factory=list)
+    kept: list[Text] = field(default_factory=list)
 
 
-def through(cleaned: Cleaned, recipe: Recipe, gate: str) -> Passed:
-    """Let a result through the gate: `hold`, `scrub` or `report`.
+def through(cleaned: Cleaned, recipe: Recipe, gate: str, *, review: bool = False) -> Passed:
+    """Let a result through the gate: `hold`, `scrub` or `report`; with `review` tell which texts it keeps.
 
     A recipe that cleans texts has what is known of the patient taken out of those that it keeps, whatever the gate is.
-    Pixels that are masked go out as others, so their marker segments are not looked at.
+    Pixels that are masked go out as others, so their marker segments are not looked at. A text of which a person has
+    said that it identifies holds, whatever the gate is.
 
     Raises
     ------
     HoldInstance, DatasetError
         As `scrub`, and where the result cannot be parsed.
     """
+    passed = _searched(cleaned, recipe, gate)
+    decided = passed.cleaned.decided
+    if decided is None and not review:
+        return passed
+    kept = kept_texts(passed.cleaned, recipe)
+    if decided is not None:
+        passed.left.extend(Finding(SAID, path) for path, text in kept if decided.forbids(path, text))
+    return replace(passed, left=list(dict.fromkeys(passed.left)), kept=kept)
+
+
+def _searched(cleaned: Cleaned, recipe: Recipe, gate: str) -> Passed:
     findings = leaks(cleaned, recipe, pixels=not cleaned.regions)
     if not findings:
         return Passed(cleaned)
@@ -108,7 +124,8 @@ def through(cleaned: Cleaned, recipe: Recipe, gate: str) -> Passed:
     if gate == "scrub" or (recipe.profile is not None and _CLEANS_TEXTS in recipe.profile.names):
         found = scrub(cleaned, recipe)
         findings = leaks(found.cleaned, recipe, pixels=not cleaned.regions)
-    reported, left = (findings, []) if gate == "report" else ([], findings)
+    left = [finding for finding in findings if gate != "report" or finding.kind == SAID]
+    reported = [finding for finding in findings if finding not in left]
     return Passed(found.cleaned, found.taken, found.texts, reported, left)
 
 

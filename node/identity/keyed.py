@@ -21,8 +21,11 @@ _TEXT = PseudonymForm()  # of texts, whatever the form of pseudonyms
 
 def _fields(*texts: str) -> bytes:
     """Return texts as one byte string that no other texts give: each in UTF-8, with its length in front."""
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    found = b""
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        found += len(encoded).to_bytes(4, "big") + encoded
+    return found
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:

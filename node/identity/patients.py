@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 PADDING = "\0 "
+_NO_MARKS = {number: None for number in range(128) if not chr(number).isalnum()}
 _MOST_KNOWN = 1024  # ids; those of a series come back with every instance
 
 # A character alone, or one that is repeated, stands for any repetition of it that is at least as long.
@@ -52,7 +53,8 @@ PLACEHOLDERS = (
 
 def cleaned(text: str) -> str:
     """Return a text without padding (NUL and blanks at its ends), in Unicode's normal form NFC."""
-    return unicodedata.normalize("NFC", text.strip(PADDING))
+    text = text.strip(PADDING)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,5 +130,7 @@ class Patients:
 
 def comparable(text: str) -> str:
     """Return the letters and digits of a text, without regard to case and width."""
+    if text.isascii():
+        return text.lower().translate(_NO_MARKS)
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(character for character in folded if character.isalnum())

@@ -26,15 +26,15 @@ _AUDIT_TEXT = b"deid-node audit chain"
 _RECEIPT_TEXT = b"deid-node receipts"
 
 
-def load_secret(path: Path, what: str = "secret") -> bytes:
-    """Return the secret of a file, 32 bytes; `what` is how messages call it.
+def load_secret(path: Path, what: str = "secret", hint: str = "") -> bytes:
+    """Return the secret of a file, 32 bytes; `what` is how messages call it, `hint` what to do where it is gone.
 
     Raises StartError when it is missing, malformed, or open to others.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise StartError(f"The {what} {path} cannot be read: {error.strerror}.") from None
+        raise StartError(f"The {what} {path} cannot be read: {error.strerror}.{hint and ' ' + hint}") from None
     try:
         state = os.fstat(descriptor)
         content = os.read(descriptor, 1024) if stat.S_ISREG(state.st_mode) else b""

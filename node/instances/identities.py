@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from node.errors import DatasetError, HoldInstance, HoldReason
 from node.identity import PatientKey
 from node.instances.scope import Scope
-from node.recipe import EncodedDataset
+from node.recipe import Decided, EncodedDataset
 from node.recipe.dictionary import SPECIFIC_CHARACTER_SET
 
 _STUDY_AS_PATIENT = "urn:study-instance-uid"  # the issuer of a patient who is known by a study alone
@@ -79,6 +79,10 @@ class Maps(Protocol):
         """Return whether somebody else has chosen the patient's pair."""
         ...
 
+    def decided(self, project: str) -> Decided | None:
+        """Return what was said of the texts of a project, or None where nothing was."""
+        ...
+
 
 class NoMaps:
     """No ledger: everything is computed."""
@@ -102,6 +106,9 @@ class NoMaps:
     def is_imported(self, _project: str, _epoch: int, _issuer: str, _patient_id: str) -> bool:
         """Return False."""
         return False
+
+    def decided(self, _project: str) -> None:
+        """Return None."""
 
 
 @dataclass(slots=True)
@@ -162,6 +169,10 @@ class InstanceIdentities:
     def empties_invalid_dates(self) -> bool:
         """Whether a date that is none is emptied; else it holds the instance."""
         return self.scope.invalid_dates == "empty"
+
+    def decided(self) -> Decided | None:
+        """What was said of the texts of its project; None where nothing was."""
+        return self.maps.decided(self.scope.project)
 
     def patient(self) -> PatientKey | None:
         """Whose the instance is; None where its id is no one's."""

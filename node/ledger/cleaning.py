@@ -29,7 +29,7 @@ from node.ledger.recalls import recalled_among, send_again
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
 from node.ledger.remembered import Remembered
 from node.ledger.results import Again, Claimed, Clean, Excluded, Held, Result, Withdrawn
-from node.ledger.review import note_texts
+from node.ledger.review import Text, note_texts, number_of_text
 from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.sending import finish
 from node.ledger.sentseries import SentSeries, number_of_sent_series
@@ -71,6 +71,7 @@ class CleaningLedger:
     withdrawals: Withdrawals = field(default_factory=Withdrawals)
     series: Remembered[Place] = field(init=False, default_factory=lambda: Remembered(number_of_series))
     sent: Remembered[SentSeries] = field(init=False, default_factory=lambda: Remembered(number_of_sent_series))
+    texts: Remembered[Text] = field(init=False, default_factory=lambda: Remembered(number_of_text))
 
     def __post_init__(self) -> None:
         self.maps = LedgerMaps(self.database)
@@ -146,8 +147,9 @@ class CleaningLedger:
     def settle(self, results: Sequence[Result]) -> list[Result]:
         """Write what became of claimed instances, durably, in one commit; return the results that are ours to act on.
 
-        An instance whose map entries collide is held instead, alone. Where ids were made one since they were claimed,
-        nothing is ours to act on: whose they are may have changed, and they are cleaned again.
+        An instance whose map entries collide is held instead, alone. Where ids were made one or something was said of
+        texts since they were claimed, nothing is ours to act on: what was found out may not hold, so they are cleaned
+        again.
         """
         try:
             with self._remembering(), self.database.write(durable=True) as connection:
@@ -158,6 +160,7 @@ class CleaningLedger:
                 # Once more, in the transaction that makes them sendable: consent may have been withdrawn meanwhile.
                 self.withdrawals.refresh(connection)
                 settled = [done for result in results if (done := self._settle(connection, result)) is not None]
+                self._note_texts(connection, settled)
         except Collision as error:
             if len(results) > 1:
                 return [one for result in results for one in self.settle([result])]
@@ -171,6 +174,11 @@ class CleaningLedger:
             if isinstance(result, Clean):
                 self.maps.remember(result.claimed.project, result.handed)
         return settled
+
+    def _note_texts(self, connection: Transaction, settled: Sequence[Result]) -> None:
+        left = [one for one in settled if isinstance(one, Clean) and one.texts]
+        if left:
+            note_texts(connection, self.texts, [(one.claimed.project, one.claimed.seq, one.texts) for one in left])
 
     def spoken_of(self, project: str, uids: Sequence[str]) -> tuple[list[int], list[Sent]]:
         """Return the numbers of a project's instances of these SOP Instance UIDs, and their deliveries."""
@@ -196,7 +204,7 @@ class CleaningLedger:
     @contextlib.contextmanager
     def _remembering(self) -> Iterator[None]:
         """Around a commit: the numbers of series that it writes are remembered."""
-        with self.series.committed(), self.sent.committed():
+        with self.series.committed(), self.sent.committed(), self.texts.committed():
             yield
 
     def _placed(self, connection: Transaction, result: Result) -> dict[str, object]:
@@ -240,8 +248,6 @@ class CleaningLedger:
         else:
             add_deliveries(connection, result.claimed.seq, result.destinations, due_at)
         _decide_rebuilt(connection, result.claimed)
-        if result.texts:
-            note_texts(connection, result.claimed.project, result.claimed.seq, result.texts)
         if result.followed is not None and result.place is not None:
             note_followed(connection, result.claimed.project, result.place, result.followed)
         if result.viewing is not None and not _is_rebuilt(result.claimed):

@@ -21,9 +21,11 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from node.errors import Collision, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
 from node.ledger.aliases import PersonPlace, generation, read_aliases
 from node.ledger.database import Database
+from node.ledger.decided import decisions, read_decided
 from node.ledger.names import ISSUER, ORIGINAL, PATIENT_ID, SHIFT, shift_scope
 from node.ledger.schema import closed_projects, mixed_studies, patient_map, projects, study_map, uid_map
 from node.ledger.transactions import Transaction
+from node.recipe import Decided
 
 _CACHED = 20_000  # entries of a map that a process keeps in memory
 _Key = TypeVar("_Key")
@@ -91,6 +93,8 @@ class LedgerMaps:
     _imported: dict[PersonPlace, bool] = field(default_factory=dict)
     _aliases: dict[PersonPlace, tuple[str, str]] = field(default_factory=dict)
     _generation: int | None = None
+    _decided: Mapping[str, Decided] = field(default_factory=dict)
+    _decisions: int = -1
 
     def stored_uid(self, project: str, epoch: int, original: str) -> str | None:
         """The replacement that the map holds, so that imported pairs win and a known one stays."""
@@ -110,9 +114,7 @@ class LedgerMaps:
 
     def stored_person(self, project: str, epoch: int, issuer: str, patient_id: str) -> tuple[str, str] | None:
         """Issuer and id of whom an id stands for; None where it stands for itself."""
-        if self._generation is None:
-            with self.database.read() as connection:
-                self.refresh(connection)
+        self._refresh_once()
         return self._aliases.get((project, epoch, issuer, patient_id))
 
     def last_merge(self) -> int:
@@ -123,15 +125,29 @@ class LedgerMaps:
         """Whether somebody else has chosen the patient's pair."""
         return self._stored(self._imported, (project, epoch, issuer, patient_id), _imported) is not None
 
+    def decided(self, project: str) -> Decided | None:
+        """What a person said of the texts of a project that were kept; None where nothing identifies."""
+        self._refresh_once()
+        return self._decided.get(project)
+
+    def _refresh_once(self) -> None:
+        if self._generation is None:
+            with self.database.read() as connection:
+                self.refresh(connection)
+
     def refresh(self, connection: Transaction) -> None:
-        """Read which ids stand for others, where there is something new."""
+        """Read which ids stand for others, and what was said of texts, where there is something new."""
         now = generation(connection)
         if now != self._generation:
             self._aliases, self._generation = read_aliases(connection), now
+        said = decisions(connection)
+        if said != self._decisions:
+            self._decided, self._decisions = read_decided(connection), said
 
     def is_stale(self, connection: Transaction) -> bool:
-        """Whether ids were made one since `refresh`, so that what was found out since then may not hold."""
-        return self._generation is not None and self._generation != generation(connection)
+        """Whether ids were made one, or texts were decided about, since `refresh`: what was found out may not hold."""
+        known = self._generation, self._decisions
+        return self._generation is not None and known != (generation(connection), decisions(connection))
 
     def _stored(
         self, cache: dict[_Key, _Value], key: _Key, find: Callable[[Transaction, _Key], _Value | None]
@@ -291,12 +307,12 @@ def is_imported(connection: Transaction, key: PersonPlace) -> bool:
     return row is not None and row[2] == "imported"
 
 
-def mark_imported(connection: Transaction, key: PersonPlace) -> None:
-    """Note of a patient's pair that somebody else has chosen it too."""
+def mark_imported(connection: Transaction, key: PersonPlace) -> bool:
+    """Note of a patient's pair that somebody else has chosen it too; say whether it is there."""
     project, epoch, *patient = key
     issuer, patient_id = sealed_patient(connection, project, *patient)
     place = {"the_project": project, "the_epoch": epoch, "the_issuer": issuer, "the_patient": patient_id}
-    connection.execute(_CONFIRMED, place)
+    return connection.execute(_CONFIRMED, place).rowcount == 1
 
 
 def new_uid(connection: Transaction, key: tuple[str, int, str], replacement: str, origin: str) -> None:

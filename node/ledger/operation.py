@@ -5,7 +5,7 @@ Guarantees
     returns a value of a data set. `release` runs the step again that held an instance; it never makes anything sendable
     that was not cleaned, or that the leak gate holds: that takes `release_despite`, which is written down, and so is
     `release_as`, for what came before with another content or says that others are not to be used.
-    `discard` deletes the files before the commit that says so.
+    `discard` deletes the files, durably, before the commit that says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.audit import kinds
@@ -202,12 +202,13 @@ class Ledger:
         """Let an instance go that is held as `leak` or `pixel-risk`, as it was found; False where none of that id is.
 
         It is cleaned again, and passes with these findings under this recipe only. The row and its events say so from
-        now on.
+        now on. What was cleaned before a text of it was said to identify goes as it is.
         """
         with self.database.write(durable=True) as connection:
             released = clean_again(
                 connection, instance_id, instances.c.reason == str(reason), detail=_DESPITE[reason] + instances.c.detail
             )
+            released += _make_due(connection, instance_id, deliveries.c.reason == str(reason))
             if released and self.trail is not None:
                 self.trail.append(
                     connection,
@@ -240,7 +241,6 @@ class Ledger:
 
         What the leak gate holds stays held, and so do corrected patients and rejection notes.
         """
-        now = time.time()
         with self.database.write(durable=True) as connection:
             released = clean_again(
                 connection,
@@ -249,22 +249,8 @@ class Ledger:
                 detail="released",
                 asked_recipe=None,
             )
-            seq = select(instances.c.seq).where(instances.c.id == instance_id, instances.c.state == "cleaned")
-            released += connection.execute(
-                update(deliveries)
-                .where(deliveries.c.instance == seq.scalar_subquery(), deliveries.c.state == "held")
-                .where(deliveries.c.reason.not_in([str(reason) for reason in (*_UNRELEASABLE, HoldReason.RECALLED)]))
-                .values(
-                    state="due",
-                    due_at=now,
-                    changed_at=now,
-                    tries=0,
-                    refused=0,
-                    reason=None,
-                    detail=None,
-                    lease_owner=None,
-                )
-            ).rowcount
+            which = deliveries.c.reason.not_in([str(reason) for reason in (*_UNRELEASABLE, HoldReason.RECALLED)])
+            released += _make_due(connection, instance_id, which)
             if released:
                 note_released(connection, instance_id, self.trail)
             if released and self.trail is not None:
@@ -272,7 +258,13 @@ class Ledger:
         return released > 0
 
     def discard(self, instance_id: str, spool: Spool) -> bool:
-        """Delete what is held of an instance, for good, and keep its row; False where nothing of that id is held."""
+        """Delete what is held of an instance, for good, and keep its row; False where nothing of that id is held.
+
+        Raises
+        ------
+        SpoolError
+            The disk refused; the row still says that it is held.
+        """
         now = time.time()
         with self.database.write(durable=True) as connection:
             row = connection.execute(
@@ -282,8 +274,7 @@ class Ledger:
                 return False
             if row.state == "held":
                 self._note_discarded(connection, instance_id)
-                spool.original(instance_id).unlink(missing_ok=True)
-                spool.cleaned_file(instance_id).unlink(missing_ok=True)
+                spool.remove_now([instance_id])
                 connection.execute(
                     update(instances)
                     .where(instances.c.seq == row.seq)
@@ -302,8 +293,7 @@ class Ledger:
                 .values(state="discarded", changed_at=now)
             )
             if finish(connection, [row.seq]):  # else another destination still waits for it
-                spool.cleaned_file(instance_id).unlink(missing_ok=True)
-                spool.original(instance_id).unlink(missing_ok=True)
+                spool.remove_now([instance_id])
             return True
 
     def pause(self, destination: str) -> None:
@@ -395,6 +385,16 @@ class Ledger:
             if one["waiting"] and one["next_try"] is None:
                 one.update(_waiting(connection, name, one["last_error"]))
         return found
+
+
+def _make_due(connection: Transaction, instance_id: str, which: ColumnElement[bool]) -> int:
+    """Let the held deliveries of a cleaned instance go, at once; return how many. `which` says for what reasons."""
+    now = time.time()
+    seq = select(instances.c.seq).where(instances.c.id == instance_id, instances.c.state == "cleaned")
+    due = {"state": "due", "due_at": now, "changed_at": now, "tries": 0, "refused": 0, "lease_owner": None}
+    held = deliveries.c.instance == seq.scalar_subquery(), deliveries.c.state == "held"
+    query = update(deliveries).where(*held).where(which)
+    return connection.execute(query.values(**due, reason=None, detail=None)).rowcount
 
 
 def _waiting(connection: Transaction, name: str, last_error: str | None) -> dict[str, str | None]:

@@ -35,11 +35,15 @@ _TO_CLEAN, _SENT_AGAIN, _GONE = 1, 2, 3
 
 
 class Recalled(NamedTuple):
-    """As what an instance went out that is to be cleaned again: SOP Instance UID, recipe, version of the program."""
+    """As what an instance went out that is to be cleaned again: SOP Instance UID, recipe, version of the program.
+
+    `at` is when it went, in seconds, UTC.
+    """
 
     uid: str
     recipe: str
     engine: str | None
+    at: float
 
 
 def begin(
@@ -167,7 +171,7 @@ def gone(database: Database, number: int) -> set[tuple[int, str]]:
 def recalled_among(connection: Transaction, first: int, last: int) -> dict[int, Recalled]:
     """Return, of the instances of these numbers, those that are to be cleaned again and sent."""
     rows = connection.execute(_AMONG, {"the_first": first, "the_last": last})
-    return {row.instance: Recalled(row.uid, row.recipe_hash, row.engine_version) for row in rows}
+    return {row.instance: Recalled(row.uid, row.recipe_hash, row.engine_version, row.at) for row in rows}
 
 
 def send_again(connection: Transaction, seq: int) -> None:
@@ -288,7 +292,7 @@ _COMES_AGAIN = (
     .values(reason=RECALLED)
 )
 _AMONG = (
-    select(recalled.c.instance, recalled.c.uid, recalled.c.recipe_hash, recalled.c.engine_version)
+    select(recalled.c.instance, recalled.c.uid, recalled.c.recipe_hash, recalled.c.engine_version, recalled.c.at)
     .where(text("again = 1"), recalled.c.instance >= bindparam("the_first"))
     .where(recalled.c.instance <= bindparam("the_last"))
 )

@@ -1,8 +1,9 @@
 """Texts that left the node as they came, or cleaned, and what a person says of them (`projects.NAME.review`).
 
 Guarantees that each text of a project and tag path is kept once, counted, and tied to the instances that it left with
-(the first `MOST_INSTANCES`); that no more than `MOST_TEXTS` are kept of a project; that a text, which may be a name, is
-sealed where the ledger is, and shown to nobody without an entry of the audit trail in the same commit.
+(about the first `MOST_INSTANCES`); that no more than `MOST_TEXTS` are kept of a project; that a text, which may be a
+name, is sealed where the ledger is, and shown to nobody without an entry of the audit trail in the same commit. What is
+said to identify leaves no more from the commit on that says so (`node.ledger.decided`); what waits with it is held.
 """
 
 from __future__ import annotations
@@ -14,10 +15,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from node.audit import kinds
+from node.errors import HoldReason
+from node.ledger.decided import HARMLESS, IDENTIFYING, count_decision
+from node.ledger.leases import is_free
 from node.ledger.names import KEPT_TEXT
+from node.ledger.remembered import Remembered
 from node.ledger.schema import deliveries, instances
 from node.ledger.schema_upkeep import kept_in, kept_texts
 from node.ledger.times import iso
+from node.recipe.known.attributes import SAID
+from node.recipe.known.decided import LONGEST
 from node.vocabulary import folded, words_of
 
 if TYPE_CHECKING:
@@ -27,30 +34,47 @@ if TYPE_CHECKING:
 
 MOST_TEXTS = 20_000
 MOST_INSTANCES = 10_000
-LONGEST = 256  # characters of a text that are kept
-HARMLESS, IDENTIFYING = "harmless", "identifying"
+_NONE = -1  # the number of a text that is not kept: the project has too many
+
+Text = tuple[str, str]
+"""Tag path without the numbers of items, and text."""
 
 
-def note_texts(connection: Transaction, project: str, seq: int, texts: Sequence[tuple[str, str]]) -> None:
-    """Count the texts of an instance, by path and text, in the commit that makes it sendable."""
+def number_of_text(connection: Transaction, project: str, text: Text) -> int:
+    """Return the number of a project's text, which is written where the ledger does not have it and has room."""
+    path, written = text
+    sealed = connection.columns.seal(KEPT_TEXT, project, written)
+    found = connection.execute(_KNOWN, {"the_project": project, "the_path": path, "the_text": sealed}).scalar()
+    if found is not None:
+        return int(found)
+    if connection.execute(_TOO_MANY, {"the_project": project}).first() is not None:
+        return _NONE
     now = time.time()
-    for path, text in dict.fromkeys((path, text[:LONGEST]) for path, text in texts):
-        sealed = connection.columns.seal(KEPT_TEXT, project, text)
-        bound = {"the_project": project, "the_path": path, "the_text": sealed}
-        known = connection.execute(_KNOWN, bound).first()
-        if known is None:
-            if connection.execute(_TOO_MANY, {"the_project": project}).first() is not None:
-                continue
-            row = {"project": project, "path": path, "text": sealed, "n": 0, "first_at": now, "last_at": now}
-            connection.execute(_NEW, [row])
-            known = connection.execute(_KNOWN, bound).one()
-        connection.execute(_COUNT, {"the_seq": known.seq, "n": known.n + 1, "last_at": now})
-        if known.n < MOST_INSTANCES:
-            connection.execute(_LINK, [{"kept_text": known.seq, "instance": seq}])
+    row = {"project": project, "path": path, "text": sealed, "n": 0, "first_at": now, "last_at": now}
+    return int(connection.execute(_NEW, row).scalar())
+
+
+def note_texts(
+    connection: Transaction, numbers: Remembered[Text], left: Sequence[tuple[str, int, Sequence[Text]]]
+) -> None:
+    """Count the texts of instances, each given by project, number and texts, in the commit that makes them sendable."""
+    counted: dict[int, list[int]] = {}
+    for project, seq, texts in left:
+        for text in dict.fromkeys((path, text[:LONGEST]) for path, text in texts):
+            number = numbers.number(connection, project, text)
+            if number != _NONE:
+                counted.setdefault(number, []).append(seq)
+    if not counted:
+        return
+    now = time.time()
+    connection.driver.executemany(_COUNT, [(len(seqs), now, number) for number, seqs in counted.items()])
+    links = [(seq, number, MOST_INSTANCES) for number, seqs in counted.items() for seq in seqs]
+    connection.driver.executemany(_LINK, links)
 
 
 def forget_texts(connection: Transaction, project: str) -> None:
     """Delete what is kept of a project, in the caller's transaction."""
+    count_decision(connection)
     mine = select(kept_texts.c.seq).where(kept_texts.c.project == project)
     connection.execute(delete(kept_in).where(kept_in.c.kept_text.in_(mine)))
     connection.execute(delete(kept_texts).where(kept_texts.c.project == project))
@@ -86,18 +110,31 @@ def texts_of(database: Database, project: str, tag: str = "", trail: Trail | Non
 def decide(
     database: Database, project: str, ids: Sequence[int], decision: str, trail: Trail | None = None
 ) -> list[int]:
-    """Write down what a person says of texts, `harmless` or `identifying`; return the ids that the project has."""
+    """Write down what a person says of texts, `harmless` or `identifying`; return the ids that the project has.
+
+    What waits for a destination with an identifying one is held; what a lane is just sending goes.
+    """
     by = trail.by.participant().user if trail is not None else None
     mine = kept_texts.c.project == project, kept_texts.c.seq.in_(list(ids))
     with database.write(durable=True) as connection:
         found = [row.seq for row in connection.execute(select(kept_texts.c.seq).where(*mine))]
         values = {"decision": decision, "decided_by": by, "decided_at": time.time()}
         connection.execute(update(kept_texts).where(*mine).values(**values))
+        count_decision(connection)
+        if decision == IDENTIFYING:
+            _hold_what_waits(connection, found)
         if found and trail is not None:
             numbers = ", ".join(map(str, found))
             text = f"kept texts of project {project} said to be {decision}: {numbers}"
             trail.append(connection, kinds.restricted(trail.source, trail.by, text))
     return found
+
+
+def _hold_what_waits(connection: Transaction, ids: Sequence[int]) -> None:
+    now = time.time()
+    for row in connection.execute(select(kept_texts.c.seq, kept_texts.c.path).where(kept_texts.c.seq.in_(list(ids)))):
+        held = {"detail": f"{SAID} in {row.path}", "changed_at": now}
+        connection.execute(_HOLD, {"the_text": row.seq, "the_owner": "", "now": now, **held})
 
 
 def impact(database: Database, ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -156,7 +193,7 @@ def still_kept(database: Database) -> Iterator[tuple[str, int, float]]:
         yield from ((row[0], row[1], row[2]) for row in connection.execute(query).all())
 
 
-_KNOWN = select(kept_texts.c.seq, kept_texts.c.n).where(
+_KNOWN = select(kept_texts.c.seq).where(
     kept_texts.c.project == bindparam("the_project"),
     kept_texts.c.path == bindparam("the_path"),
     kept_texts.c.text == bindparam("the_text"),
@@ -164,6 +201,15 @@ _KNOWN = select(kept_texts.c.seq, kept_texts.c.n).where(
 _TOO_MANY = (
     select(kept_texts.c.seq).where(kept_texts.c.project == bindparam("the_project")).offset(MOST_TEXTS - 1).limit(1)
 )
-_NEW = insert(kept_texts)
-_COUNT = update(kept_texts).where(kept_texts.c.seq == bindparam("the_seq"))
-_LINK = insert(kept_in).prefix_with("OR IGNORE")
+_NEW = insert(kept_texts).returning(kept_texts.c.seq)
+_COUNT = "UPDATE kept_texts SET n = n + ?, last_at = ? WHERE seq = ?"
+_LINK = "INSERT OR IGNORE INTO kept_in (kept_text, instance) SELECT seq, ? FROM kept_texts WHERE seq = ? AND n <= ?"
+_HOLD = (
+    update(deliveries)
+    .where(
+        deliveries.c.instance.in_(select(kept_in.c.instance).where(kept_in.c.kept_text == bindparam("the_text"))),
+        deliveries.c.state == "due",
+        is_free(deliveries.c.lease_owner, deliveries.c.lease_until),
+    )
+    .values(state="held", reason=str(HoldReason.LEAK))
+)

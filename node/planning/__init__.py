@@ -54,7 +54,7 @@ def make_plan(config_path: Path, new: Config, recipes: Mapping[str, Recipe], mos
     -------
     dict
         `against` (`running` or `file`), `since`, `changes` (bool), `faults`, `restart`, `keys`, `routes`, `senders`,
-        `all_asked`, `recent_senders`, `recipes`; `docs/operation.md` explains them.
+        `all_asked`, `recent_senders`, `recipes`, `certificates`; `docs/operation.md` explains them.
 
     Raises
     ------
@@ -81,12 +81,18 @@ def make_plan(config_path: Path, new: Config, recipes: Mapping[str, Recipe], mos
             "all_asked": all_asked,
             "recent_senders": list(changed_senders(_recent(database), new)) if there else [],
             "recipes": _Recipes(old, new, recipes, before, database if there else None, most).all(),
+            "certificates": [
+                {"used_by": what, "file": str(file)} for what, file in in_use.changed_certificates(used, new)
+            ],
         }
     finally:
         database.close()
     routes = found["routes"]
     found["changes"] = any(
-        [found["keys"], *routes.values(), found["senders"], found["recipes"], found["restart"], found["faults"]]
+        [
+            *(found[key] for key in ("keys", "senders", "recipes", "restart", "faults", "certificates")),
+            *routes.values(),
+        ]
     )
     return found
 

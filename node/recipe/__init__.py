@@ -10,6 +10,7 @@ from node.recipe.conditions import Conditions, compile_conditions
 from node.recipe.encoded import EncodedDataset
 from node.recipe.filters import Detection, Finding, Judgement, Region
 from node.recipe.functions import BUILT_IN, Identities
+from node.recipe.known.decided import Decided, decided_of
 from node.recipe.language import RecipeText
 from node.recipe.learnt import Memory
 from node.recipe.load import Recipe, load_recipe, read_recipe, shipped_names, shipped_recipe
@@ -20,6 +21,7 @@ __all__ = [
     "BUILT_IN",
     "Cleaned",
     "Conditions",
+    "Decided",
     "Detection",
     "EncodedDataset",
     "Finding",
@@ -32,6 +34,7 @@ __all__ = [
     "Region",
     "Segment",
     "compile_conditions",
+    "decided_of",
     "load_functions",
     "load_recipe",
     "read_recipe",

@@ -20,6 +20,7 @@ from node.recipe.values import SINGLE, is_age, parse_date, split_datetime
 
 if TYPE_CHECKING:
     from node.recipe.instance import Instance
+    from node.recipe.known.decided import Decided
 
 STANDARD_ROOT = "1.2.840.10008"
 # What programs write where they have no date: far outside of the time of imaging, or a clock that was never set.
@@ -68,6 +69,10 @@ class Identities(Protocol):
 
     def empties_invalid_dates(self) -> bool:
         """Return whether a date that is none becomes empty; else it holds the instance."""
+        ...
+
+    def decided(self) -> Decided | None:
+        """Return what was said of the texts of the instance's project; None where nothing was."""
         ...
 
 

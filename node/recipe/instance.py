@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from node.recipe.encoded import EncodedDataset
 from node.recipe.functions import Call, Identities
+from node.recipe.known.decided import Decided
 from node.recipe.known.gather import Gathered, gather
 from node.recipe.known.texts import Known, known_of
 from node.recipe.lists import Lists
@@ -39,6 +40,8 @@ class Instance:
         Its file meta information, where lines reach that.
     vocabulary
         The words that its texts may keep; None are those that come with the node.
+    decided
+        What was said of the texts of its project; None where nothing was.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Instance:
         lookup: Mapping[str, Any],
         meta: EncodedDataset | None = None,
         vocabulary: Vocabulary | None = None,
+        decided: Decided | None = None,
     ) -> None:
         self.dataset = dataset
         self.meta = meta
@@ -55,6 +59,7 @@ class Instance:
         self.lookup = lookup
         self.lists = Lists()
         self.vocabulary = vocabulary or shipped_vocabulary()
+        self.decided = decided
         self.gathered: Gathered | None = None
         self._names: dict[str, list[str]] = {}
 
@@ -68,7 +73,9 @@ class Instance:
     def known(self) -> Known:
         """What identifies the instance, for texts that stay; found out where a text asks for it."""
         self.gathered = gather(self.dataset)
-        return known_of(self.gathered)
+        if self.decided is not None:
+            self.gathered.values |= self.decided.values
+        return known_of(self.gathered, self.decided)
 
     def items(self, path: str, tags: Sequence[int]) -> list[dict[int, str]]:
         """Return the original values of some attributes in each item of a sequence. Raises DatasetError."""

@@ -130,7 +130,8 @@ class Recipe:
         regions = judgement.regions
         if judgement.risks or (regions and not masks):
             raise HoldInstance(HoldReason.PIXEL_RISK, "; ".join(judgement.risks) or "a filter asks for a mask")
-        instance = Instance(dataset, identities, variables, meta, self._vocabulary)
+        decided = None if identities is None else identities.decided()
+        instance = Instance(dataset, identities, variables, meta, self._vocabulary, decided)
         root, codes = self.root(dataset), applied_codes(self.profile, masked=bool(regions))
         engines = [Engine(root, dataset, instance, watch=watch, codes=codes)]
         if meta is not None:
@@ -141,7 +142,9 @@ class Recipe:
         cleaned, *others = [engine.run() for engine in engines]
         cleaned.meta = others[0] if others else None
         cleaned.regions = regions
-        cleaned.gathered = instance.gathered
+        if decided is not None:
+            _ = instance.known  # the gate looks for it too
+        cleaned.gathered, cleaned.decided = instance.gathered, decided
         return cleaned
 
     def with_texts(self, texts: Sequence[RecipeText]) -> Recipe:

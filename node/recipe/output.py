@@ -15,6 +15,7 @@ from node.recipe.charset import Codec
 from node.recipe.coding import SEQUENCE, SHORT_CODES, Coding
 from node.recipe.encoded import UNDEFINED, Element, EncodedDataset
 from node.recipe.filters import Region
+from node.recipe.known.decided import Decided
 from node.recipe.known.gather import Gathered
 
 Segment: TypeAlias = bytes | tuple[int, int]
@@ -42,6 +43,8 @@ class Cleaned:
         (`node.pixels`); `segments` alone still show it.
     gathered
         The identifying values of the original, where they were found out on the way.
+    decided
+        What was said of the texts of its project; its values are among `gathered`.
     """
 
     dataset: EncodedDataset
@@ -54,6 +57,7 @@ class Cleaned:
     regions: tuple[Region, ...] = ()
     _edits: list[Edit] = field(default_factory=list)
     gathered: Gathered | None = None
+    decided: Decided | None = None
 
     def span(self, start: int, end: int) -> tuple[int, int, bool]:
         """Return where a range of the source lies in the cleaned data set: start, end, and whether it was edited.
@@ -94,7 +98,8 @@ class Cleaned:
         output = Output(self.dataset)
         output.take(list(edits), dict(values), list(self.warnings))
         result = output.cleaned(self.codec)
-        result.meta, result.regions, result.gathered = self.meta, self.regions, self.gathered
+        result.meta, result.regions = self.meta, self.regions
+        result.gathered, result.decided = self.gathered, self.decided
         return result
 
     def text(self, tag: int) -> str | None:

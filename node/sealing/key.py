@@ -22,6 +22,7 @@ from node.sealing.columns import Columns
 KEY_ID_BYTES = 8
 _COLUMN_KEY_BYTES = 64  # of AES-256-SIV: one half for each of its two keys
 _FINGERPRINT_TEXT = b"deid-node encryption fingerprint"
+_GONE = "Put its copy back there, for the node's user alone: without it nothing that was sealed can be read."
 _FILE_TEXT = b"deid-node sealed file"
 _COLUMN_TEXT = b"deid-node sealed column"
 
@@ -63,7 +64,7 @@ class Sealing:
         """The key; read at the first use. Raises StartError."""
         if self.key_file is None:
             return Key(bytes.fromhex(self.text))
-        return Key(load_secret(self.key_file, "encryption key"))
+        return Key(load_secret(self.key_file, "encryption key", _GONE))
 
     @cached_property
     def columns(self) -> Columns:

@@ -74,6 +74,9 @@ class Keys:
     def empties_invalid_dates(self) -> bool:
         return False
 
+    def decided(self) -> None:
+        return None
+
 
 def header_of(path: Path) -> bytes:
     """The file without its Pixel Data."""

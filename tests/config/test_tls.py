@@ -129,3 +129,29 @@ def test_the_days_of_every_certificate_are_known(tmp_path: Path, authority: Auth
     assert found[0] in ((f"listener {LISTENER}", "node.crt", days) for days in (19, 20))
     assert found[1][:2] == (f"listener {LISTENER}", "ca.crt")
     assert found[2:] == [("destination archive", "none", None)]
+
+
+TOLD = """\
+notify:
+  mail: {{ to: [team@hospital.example], from: node@hospital.example, server: mail.hospital.example:587, ca: {0} }}
+  webhook: {{ url: "https://chat.hospital.example/hook", ca: {0} }}
+canary:
+  tls: {{ ca: {0}, certificate: {1}/old.crt, key: {1}/old.key }}
+"""
+
+
+def test_certificates_of_mail_webhook_and_canary_are_looked_at_as_others_are(
+    tmp_path: Path, authority: Authority
+) -> None:
+    config = load(tmp_path, with_listeners(listener(authority)) + TOLD.format(authority.ca, authority.folder))
+    assert [(one.used_by, one.file.name) for one in expiries(config)[2:]] == [
+        ("canary", "old.crt"),
+        ("canary", "ca.crt"),
+        ("notify.mail", "ca.crt"),
+        ("notify.webhook", "ca.crt"),
+    ]
+    (fault,) = certificate_faults(config)
+    assert (fault.key, fault.problem) == ("canary.tls.certificate", f"{authority.folder}/old.crt has expired.")
+    gone = load(tmp_path, GOOD + TOLD.format(tmp_path / "none.crt", authority.folder))
+    keys_of = [fault.key for fault in certificate_faults(gone)]
+    assert keys_of == ["canary.tls.certificate", "canary.tls.ca", "notify.mail.ca", "notify.webhook.ca"]

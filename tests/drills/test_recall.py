@@ -370,3 +370,23 @@ def test_an_instance_whose_device_cannot_be_read_goes_out_as_any_other(site: Sit
     ds.Modality = None
     name = site.come(ds, syntax=EXPLICIT)
     assert site.row(name)[0] == "cleaned"
+
+
+def test_what_went_with_a_text_that_identifies_is_sent_again_by_the_same_recipe_without_it(
+    make_site: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = make_site(KEYED + "REPLACE StudyDescription func:clean_text\n")
+    site.settings["projects"] = {"p": {"review": True}}
+    site.configure()
+    name = site.come(image(StudyDescription="Lunge links"), "r2")
+    (first,) = site.deliver("a")
+    asked = ("recall", "--route", "r2", "--destination", "a", "--send-again", "--yes", "--out", str(tmp_path))
+    assert site.cli(capsys, *asked) == 1, "nothing would be otherwise"
+    (text,) = [one for one in site.asked(capsys, "review", "list", "--project", "p") if one["text"] == "Lunge links"]
+    told = site.asked(capsys, "review", "decide", str(text["id"]), "--project", "p", "--identifying")
+    assert {(one["destination"], one["state"]) for one in told["instances"]} == {("a", "delivered"), ("b", "held")}
+    assert site.asked(capsys, *asked)["sent_again"] == 1
+    site.clean()
+    (again,) = site.due("a")
+    assert (again.id, again.sop_instance_uid) == (name, first.sop_instance_uid)
+    assert "StudyDescription" not in data_of(site, again) or not data_of(site, again).StudyDescription

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from node.errors import HoldReason
 from node.gate import kept_texts
-from node.ledger import Database
+from node.ledger import Database, Ledger
 from node.ledger.alerts import _identifying
 from node.ledger.cleaning import CleaningLedger
+from node.ledger.maps import LedgerMaps
 from node.ledger.review import decide, forget_texts, impact, texts_of, vocabulary_lines
 from node.recipe import EncodedDataset, RecipeText, load_recipe
 from node.sealing import Columns
+from node.spool import Spool
 from node.syntaxes import EXPLICIT_LE
 from node.vocabulary import load_vocabulary
 from tests.ledger.support import clean, receive, sql
@@ -70,6 +73,62 @@ def test_decisions_become_words_of_a_vocabulary(database: Database, tmp_path: Pa
     assert vocabulary.digest != load_vocabulary([plain]).digest
 
 
+def ids_of(database: Database, *texts: str) -> list[int]:
+    return [one["id"] for one in texts_of(database, "p") if one["text"] in texts]
+
+
+def test_what_was_being_cleaned_when_something_was_said_is_cleaned_again_by_what_was_said(database: Database) -> None:
+    left(database, "1.2.1", "knee of Kowalska", "Head")
+    receive(database, uid="1.2.2")
+    cleaner = CleaningLedger(database, "cleaner")
+    assert cleaner.maps.decided("p") is None
+    (claimed,) = cleaner.claim(1)
+    decide(database, "p", ids_of(database, "knee of Kowalska"), "identifying")
+    assert cleaner.settle([clean(claimed, ("d",))]) == [], "it was cleaned without knowing"
+    (claimed,) = cleaner.claim(1)
+    said = cleaner.maps.decided("p")
+    assert said is not None
+    assert said.forbids(PATH, "knee of Kowalska")
+    assert not said.forbids(PATH, "Head")
+    assert cleaner.maps.decided("other") is None
+    assert cleaner.settle([clean(claimed, ("d",))])
+    decide(database, "p", ids_of(database, "knee of Kowalska"), "harmless")
+    assert LedgerMaps(database).decided("p") is None, "a person may think better of it"
+
+
+def test_what_waits_with_a_text_that_identifies_is_held_until_somebody_answers_for_it(
+    database: Database, tmp_path: Path
+) -> None:
+    one, other = left(database, "1.2.1", "knee of Kowalska"), left(database, "1.2.2", "knee of Kowalska")
+    left(database, "1.2.3", "Head")
+    decide(database, "p", ids_of(database, "knee of Kowalska"), "identifying")
+    ledger = Ledger(database)
+    assert [(entry["id"], entry["reason"]) for entry in ledger.held()] == [(one, "leak"), (other, "leak")]
+    assert all(entry["detail"].endswith(f"in {PATH}") for entry in ledger.held())
+    assert not ledger.release(one)
+    assert ledger.release_despite(HoldReason.LEAK, one)
+    spool = Spool(tmp_path / "spool")
+    spool.prepare()
+    assert ledger.discard(other, spool)
+    assert ledger.held() == []
+    assert sql(database, "SELECT state FROM deliveries ORDER BY seq") == [("due",), ("discarded",), ("due",)]
+
+
+def test_a_batch_counts_each_text_once_for_each_instance_and_what_fails_is_not_remembered(database: Database) -> None:
+    for uid in ("1.2.1", "1.2.2", "1.2.3"):
+        receive(database, uid=uid)
+    cleaner = CleaningLedger(database, "cleaner")
+    claimed = cleaner.claim(16)
+    texts = ((PATH, "Head"), (PATH, "Head"), (PATH, "Neck"))
+    results = [replace(clean(one, ("d",)), texts=texts) for one in claimed]
+    broken = replace(results[0], destinations=("d", "d"))
+    assert [type(one).__name__ for one in cleaner.settle([broken])] == ["Held"], "the ledger refuses a row of it"
+    assert not texts_of(database, "p")
+    assert cleaner.settle(results[1:])
+    assert [(one["text"], one["instances"]) for one in texts_of(database, "p")] == [("Head", 2), ("Neck", 2)]
+    assert sql(database, "SELECT count(*) FROM kept_in") == [(4,)]
+
+
 def test_texts_are_sealed_where_the_ledger_is_and_go_with_their_project(tmp_path: Path) -> None:
     key = secrets.token_bytes(64)
     database = Database(f"sqlite:///{tmp_path / 'sealed.db'}", Columns(lambda: key))
@@ -78,6 +137,11 @@ def test_texts_are_sealed_where_the_ledger_is_and_go_with_their_project(tmp_path
     left(database, "1.2.2", "Kowalska")
     assert [(one["text"], one["instances"]) for one in texts_of(database, "p")] == [("Kowalska", 2)]
     assert "Kowalska" not in str(sql(database, "SELECT * FROM kept_texts"))
+    decide(database, "p", [one["id"] for one in texts_of(database, "p")], "identifying")
+    said = LedgerMaps(database).decided("p")
+    assert said is not None
+    assert said.words == {"kowalska"}
+    assert b"owalska" not in b"".join(path.read_bytes() for path in tmp_path.glob("sealed.db*"))
     with database.write(durable=False) as connection:
         forget_texts(connection, "p")
     assert not sql(database, "SELECT 1 FROM kept_texts UNION SELECT 1 FROM kept_in")

@@ -19,6 +19,7 @@ from node.opening import make_spool, open_node
 from node.planning.senders import transitions
 from node.routing import compile_routes
 from tests.config.support import GOOD, write
+from tests.dicomnet.tls import Authority
 from tests.ledger.support import receive
 from tests.support import make_ct
 
@@ -232,3 +233,19 @@ def test_senders_are_told_apart_by_every_part_of_both_configurations(tmp_path: P
         (["any other"], ["10.0.0.0/8"]),
         (["any other"], ["10.1.0.0/16"]),
     ]
+
+
+def test_a_certificate_with_another_content_under_the_same_name_is_told(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = Authority(tmp_path / "one"), Authority(tmp_path / "other")
+    write(site.folder, REPORTING + f"    tls: {{ ca: {one.ca} }}\n")
+    site.runs_with(site.load())
+    assert site.plan(capsys)["certificates"] == []
+    shutil.copy(other.ca, one.ca)
+    found = site.plan(capsys)
+    assert found["certificates"] == [{"used_by": "destination archive", "file": str(one.ca)}]
+    assert found["changes"]
+    assert not found["keys"]
+    noted = (site.folder / "var/in-use.json").read_text()
+    assert "BEGIN" not in noted

@@ -59,6 +59,9 @@ class Keys:
     def empties_invalid_dates(self) -> bool:
         return False
 
+    def decided(self) -> None:
+        return None
+
 
 def recipe(*lines: str) -> Recipe:
     return load_recipe([RecipeText("r.dicom", "\n".join(["FORMAT dicom", "%header", *lines]))])

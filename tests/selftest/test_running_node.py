@@ -120,6 +120,21 @@ def test_a_study_waits_and_goes_byte_for_byte_as_it_was_looked_at(
     assert study["study"] in audited
 
 
+def test_a_text_that_a_person_says_identifies_leaves_no_more(node: RunningNode, scp: StoreSCP, tmp_path: Path) -> None:
+    listed = json.loads(node.cli("review", "list", "--project", "good", "--json", check=True).stdout)
+    one = next(text for text in listed if text["tag"] == "(0018,1160)")
+    before = {path.name for path in scp.files()}
+    assert all(one["text"].encode() in path.read_bytes() for path in scp.files())
+    done = node.cli("review", "decide", str(one["id"]), "--project", "good", "--identifying", "--json", check=True)
+    told = json.loads(done.stdout)
+    assert {gone["state"] for gone in told["instances"]} == {"delivered"}
+    assert len(told["instances"]) == one["instances"], "what left with it, and where to"
+    storescu(node.port, *make_ct(tmp_path / "three", 1, patient="MRN-0003"))
+    node.wait_delivered(4)
+    (last,) = [path for path in scp.files() if path.name not in before]
+    assert one["text"].encode() not in last.read_bytes(), "without a restart or reload"
+
+
 def body(path: Path) -> bytes:
     """The data set of a file, without its file meta information."""
     raw = path.read_bytes()

@@ -119,7 +119,14 @@ def are_numbers(key: int) -> bool:
     return (known.vr if known is not None else VR_NAMES.get(key & 0xFFFF, "UN")) in ("DS", "IS")
 
 
+DECIDED = -1
+"""In place of a tag: a text of which a person has said that it identifies somebody."""
+SAID = "a text said to identify"
+
+
 def kind_of(tag: int) -> str:
     """Return how a finding calls the value of an element: the attribute's name, never a value."""
+    if tag == DECIDED:
+        return SAID
     known = entry(tag)
     return known.name if known is not None else f"the value of {show(tag)}"

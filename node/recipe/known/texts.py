@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import chain
 
 from node.recipe.known.attributes import Form
+from node.recipe.known.decided import Decided
 from node.recipe.known.gather import Gathered, Value
 from node.recipe.known.needles import Needle, decoded, needles_of, places_of, stands_in, writings
 from node.recipe.wording import Piece, Spans, cleaned_text
@@ -32,13 +33,16 @@ _recent: OrderedDict[tuple[object, ...], Known] = OrderedDict()
 _MOST_RECENT = 64
 
 
-def known_of(gathered: Gathered) -> Known:
-    """Return what is known of an original; the instances of a series know the same, and it is made once."""
+def known_of(gathered: Gathered, decided: Decided | None = None) -> Known:
+    """Return what is known of an original; the instances of a series know the same, and it is made once.
+
+    `decided` is what was said of the texts of its project, whose values are in `gathered`.
+    """
     read = (value.read.terms for value in gathered.values.values())
-    key = (*gathered.values, *read, *gathered.dates)
+    key = (*gathered.values, *read, *gathered.dates, decided)
     found = _recent.get(key)
     if found is None:
-        found = _recent[key] = Known(gathered)
+        found = _recent[key] = Known(gathered, decided.words if decided is not None else frozenset())
         if len(_recent) > _MOST_RECENT:
             _recent.popitem(last=False)
     return found
@@ -47,10 +51,10 @@ def known_of(gathered: Gathered) -> Known:
 class Known:
     """What is known of the patient and of all others in one instance.
 
-    `settled` are texts that were cleaned for them already, by text and vocabulary.
+    `words` are others that no text keeps. `settled` are texts that were cleaned already, by text and vocabulary.
     """
 
-    def __init__(self, gathered: Gathered) -> None:
+    def __init__(self, gathered: Gathered, words: frozenset[str] = frozenset()) -> None:
         self._settled: dict[tuple[str, str], str] = {}
         needles: dict[str, tuple[Needle, Form]] = {}
         self._numbers: set[str] = {date[:4] for date in gathered.dates}
@@ -62,7 +66,7 @@ class Known:
                 self._digits(value)
         self._strong = [text for text, (needle, _) in needles.items() if needle.strong]
         self._weak = {t: form for t, (needle, form) in needles.items() if not needle.strong and len(t) > 1}
-        self._words = frozenset(map(folded, self._strong))
+        self._words = words.union(map(folded, self._strong))
         self._dates = [(date[2:4], _written(date)) for date in gathered.dates]
 
     def _digits(self, value: Value) -> None:
