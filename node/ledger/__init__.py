@@ -16,6 +16,10 @@ delivered   what went out under a pseudonym
 sending     claims and settlements of deliveries, the state of destinations
 operation   what people ask and change
 audit       the audit trail
+following   which studies something happened to, and when they are looked at
+accounts    what became of a study, by series and destination
+completeness  whether it is complete, and what a person says of it
+receipts    what destinations have, signed
 alerts      what somebody should look at soon
 """
 
