@@ -52,15 +52,18 @@ def keep_complete(config: Config, stop: Stop) -> None:
             raise NodeError("a thread that asks a destination has ended")
         try:
             more = follow(database, wanted.quiet)
-            wait = _PAUSE_SECONDS if look(book) or more else every
+            wait = _PAUSE_SECONDS if look(book, wanted.quiet) or more else every
         except LedgerError as error:
             event(LOGGER, "ledger-trouble", level=logging.ERROR, error=str(error))
             wait = _TROUBLE_SECONDS
 
 
-def look(book: Book) -> bool:
-    """Look at studies that have become quiet, a bounded number; whether there are more. Raises LedgerError."""
-    due = due_studies(book.database, _AT_ONCE)
+def look(book: Book, quiet: float) -> bool:
+    """Look at studies that have been quiet for so many seconds, a bounded number; whether there are more.
+
+    Raises LedgerError.
+    """
+    due = due_studies(book.database, _AT_ONCE, quiet)
     for one in due:
         book.conclude(one.seq)
     return len(due) == _AT_ONCE

@@ -18,6 +18,10 @@ commitments requests for storage commitment; `questions` to destinations; `asked
 whereabouts what became of an original at the destinations
 operation   what people ask and change
 audit       the audit trail
+following   which studies something happened to, and when they are looked at
+accounts    what became of a study, by series and destination
+completeness  whether it is complete, and what a person says of it
+receipts    what destinations have, signed
 alerts      what somebody should look at soon
 """
 

@@ -29,7 +29,7 @@ from node.config import Config
 from node.ledger.accounts import Account, Part, SeriesAccount, account_of
 from node.ledger.audit import Trail
 from node.ledger.database import Database
-from node.ledger.following import FollowedStudy, study_of
+from node.ledger.following import LONGEST_PAUSE, FollowedStudy, study_of
 from node.ledger.receipts import Writer, write_rows
 from node.ledger.schema_studies import studies, study_answers
 from node.ledger.times import iso
@@ -40,7 +40,6 @@ STATES = (COMPLETE, UNDER_WAY, UNCONFIRMED, DIFFERENT, ACCEPTED)
 PROBLEMS = (DIFFERENT, UNCONFIRMED)
 MOST_LISTED = 1000  # UIDs or ids of one kind in a report
 PATIENCE = 3  # times that a destination may not answer before somebody is told
-LONGEST_PAUSE = 6 * 3600.0  # seconds until it is asked again
 
 
 @dataclass(slots=True)

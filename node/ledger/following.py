@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Float, bindparam, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.config.canary import PREFIX
@@ -25,6 +25,8 @@ from node.ledger.transactions import Transaction
 
 _CURSOR = "completeness_events"
 _AT_ONCE = 10_000
+LONGEST_PAUSE = 6 * 3600.0  # seconds until a destination that does not answer is asked again
+_GRACE = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +85,24 @@ def _begin(connection: Transaction, newest: int, after: float) -> int:
     return newest if first is None else int(first) - 1
 
 
-def due_studies(database: Database, limit: int) -> list[FollowedStudy]:
-    """Return studies that are to be looked at now, at most `limit`, longest due first."""
+def due_studies(database: Database, limit: int, quiet: float) -> list[FollowedStudy]:
+    """Return studies that are to be looked at now, at most `limit`, longest due first.
+
+    What is due later than `quiet` seconds from now was written before the clock was set back, and is due now.
+    """
+    now = time.time()
+    bound = {"now": now, "later": now + quiet + _GRACE, "the_limit": limit}
     with database.read() as connection:
-        rows = connection.execute(_DUE, {"now": time.time(), "the_limit": limit}).all()
+        rows = connection.execute(_DUE, bound).all()
     return [FollowedStudy(*row) for row in rows]
 
 
 def study_to_ask_about(database: Database, destination: str) -> FollowedStudy | None:
     """Return the study about which a destination is to be asked next; None where there is none now."""
+    now = time.time()
+    bound = {"the_destination": destination, "now": now, "later": now + LONGEST_PAUSE + _GRACE}
     with database.read() as connection:
-        row = connection.execute(_QUESTION, {"the_destination": destination, "now": time.time()}).first()
+        row = connection.execute(_QUESTION, bound).first()
     return None if row is None else FollowedStudy(*row)
 
 
@@ -124,6 +133,10 @@ def expected_of(connection: Transaction, project: str, study: str) -> dict[str, 
     return {row.series: row.n for row in rows}
 
 
+def _is_due(column: ColumnElement[float | None]) -> ColumnElement[bool]:
+    return or_(column <= bindparam("now", type_=Float), column > bindparam("later", type_=Float))
+
+
 _REFERENCES = upsert(study_references).on_conflict_do_nothing()
 _MORE = upsert(study_expected)
 _EXPECTED = _MORE.on_conflict_do_update(index_elements=list(study_expected.primary_key), set_={"n": _MORE.excluded.n})
@@ -144,7 +157,7 @@ _CHANGED = _NEW.on_conflict_do_update(
 _COLUMNS = (studies.c.seq, studies.c.project, studies.c.study, studies.c.changed_at, studies.c.due_at)
 _DUE = (
     select(*_COLUMNS)
-    .where(studies.c.due_at.is_not(None), studies.c.due_at <= bindparam("now"))
+    .where(studies.c.due_at.is_not(None), _is_due(studies.c.due_at))
     .order_by(studies.c.due_at)
     .limit(bindparam("the_limit"))
 )
@@ -153,7 +166,7 @@ _QUESTION = (
     select(*_COLUMNS)
     .join(study_answers, study_answers.c.study == studies.c.seq)
     .where(study_answers.c.destination == bindparam("the_destination"))
-    .where(study_answers.c.ask_at.is_not(None), study_answers.c.ask_at <= bindparam("now"))
+    .where(study_answers.c.ask_at.is_not(None), _is_due(study_answers.c.ask_at))
     .order_by(study_answers.c.ask_at)
     .limit(1)
 )

@@ -48,7 +48,7 @@ class FollowedSite(Site):
         """Let an hour pass, and let the node look at what has become quiet."""
         self.follow()
         self.sql(f"UPDATE studies SET due_at = due_at - {2 * HOUR}")
-        while look(self.book(*asked)):
+        while look(self.book(*asked), HOUR):
             pass
 
     def asks(self, **ports: int) -> None:

@@ -62,7 +62,7 @@ def front(tmp_path: Path) -> Iterator[Front]:
 @pytest.fixture
 def node(tmp_path: Path, front: Front) -> Iterator[RunningNode]:
     (tmp_path / "r.dicom").write_text(RECIPE)
-    made = RunningNode(tmp_path, {"archive": front.port}, completeness={"quiet": "1s"})
+    made = RunningNode(tmp_path, {"archive": front.port})
     made.config["routes"][0] |= {"recipe": ["./r.dicom"], "gate": "report"}
     made.config["destinations"]["archive"]["query"] = {"address": f"127.0.0.1:{front.there.port}"}
     made.config["destinations"]["archive"]["retry"]["refused_tries"] = 1
@@ -90,6 +90,12 @@ def alerting(node: RunningNode) -> tuple[list[str], str]:
     mail = " ".join(one.text for one in matters(database, config, 0.0))
     database.close()
     return kinds, mail
+
+
+def turn_on(node: RunningNode) -> None:
+    node.config["completeness"] = {"quiet": "1s"}
+    node.write_config()
+    node.cli("reload", check=True)
 
 
 def send_all_but_the_last(node: RunningNode, folder: Path, study: str) -> Path:
@@ -125,7 +131,7 @@ def find_again(there: Archive, lost: str) -> None:
 
 def test_a_study_of_a_hundred_images_of_which_three_are_lost(node: RunningNode, front: Front, tmp_path: Path) -> None:
     study, archived = str(pydicom.uid.generate_uid()), front.there
-    node.start()
+    turn_on(node.start())
     late = send_all_but_the_last(node, tmp_path / "in", study)
     wait_for(lambda: last_look(node).get("state") == "different", "it was looked at", 30)
     archived.index()

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from node.ledger.completeness import report
-from node.ledger.following import due_studies, follow
+from node.ledger.following import due_studies, follow, study_to_ask_about
 from node.ledger.sealed import seal_ledger
 from node.notifier.matters import matters
 from node.sealing import Sealing
 from tests.completeness.support import HOUR, FollowedSite, burned_in, refers_to
 from tests.copies.support import IMPLICIT, WITHOUT_KEYS
 from tests.drills.support import KEYED, Site, image
+from tests.ledger.support import trace
 
 ORIGINALS = ("MRN-1", "PLANTED", '"1.2.7', "1.2.7.1")
 REFERRING = KEYED + "REPLACE ReferencedSOPInstanceUID func:generate_uid\n"
@@ -59,7 +60,7 @@ def test_a_study_is_looked_at_when_it_is_quiet_and_again_when_something_is_new(s
     site.come(image())
     site.deliver("a")
     site.follow()
-    assert due_studies(site.database, 10) == [], "something came less than an hour ago"
+    assert due_studies(site.database, 10, HOUR) == [], "something came less than an hour ago"
     site.pass_time()
     assert site.state() == "complete"
     checked = site.sql("SELECT checked_at FROM studies")
@@ -266,3 +267,27 @@ def test_what_was_there_before_it_was_turned_on_is_told_but_not_looked_at(
     assert not follow(site.database, HOUR)
     assert site.sql("SELECT count(*) FROM studies") == [(1,)]
     site.database.close()
+
+
+def test_a_clock_that_was_set_back_keeps_no_study_waiting(site: FollowedSite) -> None:
+    site.come(image())
+    site.follow()
+    site.sql("UPDATE studies SET due_at = due_at + 864000")
+    assert len(due_studies(site.database, 10, HOUR)) == 1
+
+
+def test_a_look_at_a_study_reads_no_table_from_end_to_end(site: FollowedSite) -> None:
+    statements: list[str] = []
+    trace(site.database, statements.append)
+    site.come(refers_to("1.2.7.404"))
+    site.deliver("a")
+    ((study,),) = site.sql("SELECT study FROM series")
+    del statements[:]
+    site.pass_time()
+    report(site.database, "p", study, ("a",))
+    study_to_ask_about(site.database, "a")
+    asked = [one for one in statements if one.lstrip().startswith("SELECT")]
+    assert any("FROM series" in one for one in asked)
+    plans = [str(row[3]) for one in asked for row in site.sql(f"EXPLAIN QUERY PLAN {one}")]
+    scans = {plan.split()[1] for plan in plans if plan.startswith("SCAN")}
+    assert scans <= {"receipts"}, "of the receipts the last one, by their numbers"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,7 +105,9 @@ def archive(folder: Path) -> Iterator[Archive]:
 
 
 @contextlib.contextmanager
-def answering(answer: Callable[[Dataset], Iterator[tuple[int, Dataset | None]]]) -> Iterator[int]:
+def answering(
+    answer: Callable[[Dataset], Iterator[tuple[int, Dataset | None]]], tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """Run an SCP that answers each C-FIND with what `answer` makes of its identifier; give its port."""
 
     def handle(event: Any) -> Iterator[tuple[int, Dataset | None]]:
@@ -113,7 +116,7 @@ def answering(answer: Callable[[Dataset], Iterator[tuple[int, Dataset | None]]])
     ae = AE("ARCHIVE")
     ae.add_supported_context(STUDY_ROOT_FIND)
     port = free_port()
-    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_FIND, handle)])
+    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_FIND, handle)], ssl_context=tls)
     assert server is not None
     try:
         yield port

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -13,9 +14,10 @@ from pydicom.uid import generate_uid
 
 from node.config import Config
 from node.dicomnet import Timeouts
-from node.errors import AssociationRejected, ConnectionFailed, QueryFailed, QueryNotSupported
+from node.errors import AssociationRejected, ConnectionFailed, HandshakeFailed, QueryFailed, QueryNotSupported
 from node.query import find_instances, finding, has_instances, peer_of
 from tests.config.support import GOOD, keys, load
+from tests.dicomnet.tls import Authority, client_side, server_context
 from tests.query.archives import Archive, answering, archive, match, peer_at
 from tests.support import StoreSCP, free_port, make_ct, storescu
 
@@ -156,3 +158,20 @@ def test_a_destination_is_asked_where_its_query_says(tmp_path: Path) -> None:
 def test_the_trial_destination_is_not_asked(tmp_path: Path) -> None:
     trial = "trial_destination: {ae_title: ARCHIVE, listen: '127.0.0.1:11113', folder: x}\n"
     assert keys(tmp_path, GOOD + "    query: {}\n" + trial) == [(12, "destinations.archive.query")]
+
+
+def test_where_the_destination_speaks_tls_it_is_asked_over_tls(tmp_path: Path) -> None:
+    authority, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
+    own = authority.issue("archive")
+
+    def one(identifier: Dataset) -> Iterator[tuple[int, Dataset | None]]:
+        if identifier.QueryRetrieveLevel == "IMAGE":
+            yield 0xFF00, match(STUDY, SERIES, "1.2.3.1.1")
+
+    context = server_context(authority, own, client_certificate=False)
+    wanted = [(STUDY, SERIES, "1.2.3.1.1")]
+    with answering(one, context) as port:
+        peer = replace(peer_at(port), tls=client_side(authority, None))
+        assert has_instances(peer, wanted) == {"1.2.3.1.1"}
+        with pytest.raises(HandshakeFailed):
+            has_instances(replace(peer, tls=client_side(other, None)), wanted)

@@ -83,7 +83,7 @@ def picture(page: Any, name: str) -> None:
         page.screenshot(path=f"{PICTURES}/web-{name}.png")
 
 
-@pytest.mark.parametrize(("name", "places"), [("vera", 6), ("otto", 7), ("ruth", 6), ("both", 7)])
+@pytest.mark.parametrize(("name", "places"), [("vera", 7), ("otto", 8), ("ruth", 7), ("both", 8)])
 def test_each_role_signs_in_and_sees_its_pages(window: Any, name: str, places: int) -> None:
     page = sign_in(window(), name)
     assert page.get_by_role("navigation", name="Pages").get_by_role("link").count() == places
@@ -95,7 +95,7 @@ def test_each_role_signs_in_and_sees_its_pages(window: Any, name: str, places: i
 
 def test_the_page_of_a_viewer_holds_no_token(window: Any, place: Place) -> None:
     page = sign_in(window(), "vera")
-    for path in ("/", "/held", "/search", "/destinations", "/refused", "/crosswalk", f"/instances/{place.held()[0]}"):
+    for path in ("/", "/held", "/search", "/studies", "/refused", "/crosswalk", f"/instances/{place.held()[0]}"):
         page.goto(path)
         assert not [token for token in TOKENS if token in page.content()]
         assert page.get_by_role("button", name="Discard").count() == 0
