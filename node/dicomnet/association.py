@@ -52,6 +52,7 @@ logger = logging.getLogger(__name__)
 
 _SERVICE_USER, _SERVICE_PROVIDER = 0, 2  # sources of an A-ABORT
 _ONLY_REPORTS = frozenset({STORAGE_COMMITMENT, VERIFICATION})
+_OF_COMMITMENT = frozenset({dimse.N_ACTION_RQ, dimse.N_EVENT_REPORT_RQ})
 _NO_ROLE = Role(STORAGE_COMMITMENT, False, False)
 _WRONG_CONTEXT = Rejection(1, 1, 2, "application context name not supported")
 _WRONG_VERSION = Rejection(1, 2, 2, "protocol version not supported")
@@ -242,8 +243,9 @@ class AcceptedAssociation:
         field = command.command_field or 0
         if field & dimse.RESPONSE:
             raise ProtocolError("a response to no request", REASON_UNEXPECTED_PDU)
-        if field in (dimse.N_ACTION_RQ, dimse.N_EVENT_REPORT_RQ):
-            return self._commit(reader, context_id, command)
+        is_commitment = self._contexts[context_id][0] == STORAGE_COMMITMENT
+        if self._commitment is not None and is_commitment and field in _OF_COMMITMENT:
+            return self._commit(self._commitment, reader, context_id, command)
         if command.has_data_set:
             for _ in reader.fragments(context_id):
                 pass
@@ -251,28 +253,27 @@ class AcceptedAssociation:
             return None
         return StoreAnswer(dimse.SUCCESS if field == dimse.C_ECHO_RQ else dimse.UNRECOGNIZED_OPERATION)
 
-    def _commit(self, reader: MessageReader, context_id: int, command: dimse.Command) -> StoreAnswer:
+    def _commit(
+        self, commitment: CommitmentPolicy, reader: MessageReader, context_id: int, command: dimse.Command
+    ) -> StoreAnswer:
         collected, length = bytearray(), 0
         for fragment in reader.fragments(context_id) if command.has_data_set else ():
             length += len(fragment)
             if length <= LONGEST_COMMITMENT:
                 collected += fragment
-        abstract_syntax, transfer_syntax = self._contexts[context_id]
-        if self._commitment is None or abstract_syntax != STORAGE_COMMITMENT:
-            return StoreAnswer(dimse.UNRECOGNIZED_OPERATION)
         is_action = command.command_field == dimse.N_ACTION_RQ
         request = CommitmentRequest(
             is_action,
             command.requested_sop_class_uid if is_action else command.affected_sop_class_uid,
             command.requested_sop_instance_uid if is_action else command.affected_sop_instance_uid,
             command.action_type if is_action else command.event_type,
-            transfer_syntax,
+            self._contexts[context_id][1],
             bytes(collected) if 0 < length <= LONGEST_COMMITMENT else None,
             length > LONGEST_COMMITMENT,
         )
         assert self._peer is not None
         try:
-            return self._commitment.serve(self._peer, request)
+            return commitment.serve(self._peer, request)
         # Boundary: one request. Whether it was taken is unknown: the peer asks, or reports, again.
         except Exception as error:  # noqa: BLE001
             self._fault("in storage commitment", error)
