@@ -91,6 +91,9 @@ def test_the_running_node_is_asked_for_a_round(node: RunningNode, flown: dict[st
     found = json.loads(done.stdout)
     assert [one["route"] for one in found["routes"]] == ["good"]
     assert found["passed"]
+    nothing = node.cli("selftest", "--real", "--route", "godo")
+    assert nothing.returncode == 1, "what was not looked at has not passed"
+    assert "'godo'" in nothing.stderr
 
 
 def test_a_study_waits_and_goes_byte_for_byte_as_it_was_looked_at(
