@@ -54,6 +54,7 @@ def make_app(site: Site) -> FastAPI:
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         lifespan=living,
+        redirect_slashes=False,  # such a redirection names the scheme, which a proxy in front has changed
     )
     app.state.site = site
     for router in PAGES:

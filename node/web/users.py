@@ -202,6 +202,8 @@ class Users:
             draft.rename(self.path)
             sync_folder(self.path.parent)
         except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise UsersError(f"{self.path.parent} is not there yet: the node's first start makes it") from None
             raise UsersError(f"{self.path} cannot be written ({error.strerror})") from None
         self._read()
 

@@ -33,6 +33,8 @@ def node(tmp_path_factory: pytest.TempPathFactory, scp: StoreSCP) -> Iterator[Ru
         {"archive": scp.port},
         routes=[
             {"name": "weak", "recipe": ["./weak.dicom"], "to": ["archive"], "from": {"called_ae": ["WEAK"]}},
+            {"name": "paired", "recipe": ["research"], "to": ["archive"], "from": {"called_ae": ["PAIRED"]}}
+            | {"mapping": "required"},
             {"name": "good", "recipe": ["research"], "to": ["archive"], "commissioning": 1},
         ],
         canary={"every": "1h", "within": "60s"},
@@ -60,6 +62,7 @@ def rows(node: RunningNode, query: str) -> list[tuple[Any, ...]]:
 def test_the_canary_of_a_route_that_works_comes_out_clean(flown: dict[str, Any]) -> None:
     assert flown["good"]["verdict"] == "passed"
     assert flown["good"]["arrived"] == 8
+    assert flown["paired"]["arrived"] == 8, "also where a route lets those wait who have no pair"
 
 
 def test_the_canary_of_a_broken_route_alarms(node: RunningNode, flown: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> RunningNode:
             route("weak", "./name.dicom", "./study.dicom", gate="report"),
             route("gated", "./passes.dicom"),
             route("hasty", "./passes.dicom", gate="report", to="hasty"),
+            route("paired", "research", project="good", mapping="required"),
         ],
     )
     node.config["destinations"]["hasty"]["timeout"]["response"] = "0.001ms"
@@ -81,6 +82,11 @@ def test_a_route_that_works_passes_and_tells_what_is_excluded(result: dict[str, 
         "dates": True,
     }
     assert [(kept["reason"], kept["meant"], kept["instances"]) for kept in good["kept"]] == [("rule", True, 1)]
+
+
+def test_a_route_that_demands_a_mapping_is_tried_with_a_pair(result: dict[str, Any]) -> None:
+    paired = result["paired"]
+    assert (paired["verdict"], paired["arrived"], paired["kept"]) == ("passed", 8, [])
 
 
 def test_a_name_and_an_original_uid_that_stay_fail_with_their_tags(result: dict[str, Any]) -> None:

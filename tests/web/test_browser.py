@@ -176,8 +176,9 @@ def test_a_file_is_shown_under_two_recipes(window: Any, place: Place) -> None:
 
 
 def test_what_still_waits_is_shown_under_two_recipes_without_values(window: Any, place: Place, tmp_path: Path) -> None:
+    paused = place.node.log().count('"destination-paused"')
     assert place.ask("POST", "/api/v1/destinations/archive/pause", "otto").status_code == 200
-    wait_for(lambda: '"destination-paused"' in place.node.log(), "the forwarder has seen it")
+    wait_for(lambda: place.node.log().count('"destination-paused"') > paused, "the forwarder has seen it")
     assert storescu(place.node.port, *make_ct(tmp_path / "waits", 1, rows=16)).returncode == 0
     place.node.wait_status(lambda status: status["destinations"]["archive"]["waiting"] == 1, "it waits")
     with place.node.ledger() as ledger, ledger.database.read() as connection:

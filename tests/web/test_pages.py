@@ -151,6 +151,11 @@ def test_many_are_cleaned_again_by_another_recipe_and_what_the_list_has_no_room_
     wait_for(held_again, "they are held again, for the same reason")
     for one in held[:2]:
         assert "released with the recipe" in operator.get(f"/instances/{one}").text
+    shown = re.findall(r'name="shown" value="([^"]+)"', operator.get("/held?reason=no-patient-id").text)
+    assert set(shown[0].split()) == set(held)
+    everything = {"way": "release", "reason": "no-patient-id", "all": "yes", "shown": shown[0]}
+    assert f"{len(held)} done: release" in operator.post("/held", None, None, **everything).text
+    wait_for(lambda: set(place.held()) == set(held), "and are held again")
 
 
 @pytest.mark.slow

@@ -53,7 +53,9 @@ def _list(desk: Desk, reason: str) -> dict[str, Any]:
 @router.post("/held")
 def several(request: Request, desk: Acting, form: Form) -> Response:
     """Take a way out for several instances of one reason."""
-    reason, ids = text(form, "reason"), texts(form, "id")[:MOST]
+    # All are those that were shown: what came since, nobody has seen.
+    shown = list(dict.fromkeys(text(form, "shown", 100 * MOST).split())) if text(form, "all") else texts(form, "id")
+    reason, ids = text(form, "reason"), shown[:MOST]
     way = _need_way_for_many(form, reason)
     known = {entry["id"] for entry in desk.ledger("held list").held(MOST, reason)}
     chosen = [one for one in ids if one in known]
@@ -65,8 +67,8 @@ def several(request: Request, desk: Acting, form: Form) -> Response:
         went, stayed = take_way(desk, way, chosen)
         told, failed = f"{len(went)} done: {way}", failed + stayed
     template = "held_list.html" if is_live(request) else "held.html"
-    shown = _list(desk, reason) | {"told": told, "failed": failed, "problem": problem}
-    return page(request, desk, template, 409 if problem else 200, **shown)
+    values = _list(desk, reason) | {"told": told, "failed": failed, "problem": problem}
+    return page(request, desk, template, 409 if problem else 200, **values)
 
 
 def _need_way_for_many(form: Form, reason: str) -> str:
