@@ -132,6 +132,8 @@ def _finish(staging: Staging, config_path: Path, into: Path | None, by: Actor) -
     to_do = staging.to_do()
     if into is not None:
         return {"to_do": to_do}
+    if os.geteuid() == 0:
+        to_do.append("all of it is root's now: where the node runs as another user, give it to that one (chown -R)")
     try:
         config = load_config(config_path if config_path.exists() else staging.places.config)
     except NodeError as error:

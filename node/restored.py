@@ -17,7 +17,8 @@ from node.spool import Spool
 _BATCH = 500
 _SINCE = (
     "What was delivered since the backup is not known: a sender that repeats is served again, with the same UIDs and "
-    "bytes. Imported pairs, releases and other decisions since then have to be made again"
+    "bytes. Imported pairs, releases and other decisions since then have to be made again, and withdrawals of consent "
+    "that withdrawn.json in the data folder does not have: deid-node revoke --list"
 )
 
 

@@ -225,6 +225,11 @@ def undo(config: Config, database: Database, trail: Trail | None, subject: Subje
         _write(config, database, trail, subject, change)
 
 
+def withdrawn(database: Database, subject: Subject) -> bool:
+    """Whether a subject has withdrawn, and has not taken it back."""
+    return bool(_changes(database, subject, undo=True))
+
+
 def _changes(database: Database, subject: Subject, *, undo: bool) -> list[Change]:
     found = [withdrawals.next_change(database, subject.project, number, undo=undo) for number in subject.numbers]
     return [one for one in found if one is not None]

@@ -161,12 +161,18 @@ def look_at(root: Path, port: int, first: int) -> None:
     def inside(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
         enter = ["nsenter", "--target", str(first), "--mount", "--pid", "setpriv", f"--reuid={USER}", f"--regid={USER}"]
         settings = [f"PATH={root}/opt/deid-node/bin:/usr/bin:/bin", f"DEID_NODE_CONFIG={root}/config.yaml"]
-        settings += [f"DEID_NODE_PORT={port}", f"HOME={root}", f"TMPDIR={root / 'tmp'}"]
+        settings += [f"HOME={root}", f"TMPDIR={root / 'tmp'}"]
         line = [*enter, "--clear-groups", "env", "-i", *settings, *command]
         return subprocess.run(line, check=True, timeout=SECONDS, capture_output=True)
 
-    inside("sh", TOP / "docker/healthcheck")
-    print("ok: the health check", flush=True)
+    def is_well() -> bool:
+        try:
+            inside("sh", TOP / "docker/healthcheck")
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
+    wait_for(is_well, "the health check")
     inside("python", "-c", SEND, str(port))
     expect(json.loads(inside("deid-node", "status", "--json").stdout)["received"] == 1, "it took an instance")
     inside("sh", "-c", "sleep 0.5 >/dev/null 2>&1 & exit 0")

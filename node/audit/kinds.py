@@ -38,6 +38,7 @@ SECURITY_CONFIGURATION = Code("110129", "Security Configuration")
 SOFTWARE_CONFIGURATION = Code("110131", "Software Configuration")
 USER_AUTHENTICATION, LOGIN = Code("110114", "User Authentication"), Code("110122", "Login")
 RESTRICTED_FUNCTION = Code("110132", "Use of Restricted Function")
+USER_ATTRIBUTES = Code("110137", "User Security Attributes Changed")
 RECORDING_STARTED = Code("110134", "Audit Recording Started")
 
 _APPLICATION, _LAUNCHER = Code("110150", "Application"), Code("110151", "Application Launcher")
@@ -201,6 +202,11 @@ def signed_in(source: Source, by: Actor, *, well: bool) -> Message:
     """Somebody has signed in at the web page, or has tried to with a wrong password (A.5.3.12)."""
     outcome, text = (SUCCESS, "") if well else (MINOR_FAILURE, "name or password was wrong")
     return Message(USER_AUTHENTICATION, "E", (by.participant(), node_itself(source)), (), (LOGIN,), outcome, text)
+
+
+def user_changed(source: Source, by: Actor, user: str, text: str) -> Message:
+    """Somebody says who may use the web page, as what: adds or removes a user or a token (A.5.3.11)."""
+    return _alert(source, by, USER_ATTRIBUTES, (("user", user),), SUCCESS, f"web page: {text}")
 
 
 def configured(source: Source, by: Actor, config: str, recipes: Mapping[str, str], faults: int = 0) -> Message:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.config import Config, certificates
+from node.config import Config, certificates, users_path
 from node.config.model import is_recipe_path
 from node.config.tls import DestinationTLS, ListenerTLS
 from node.errors import FileError, NodeError, StartError
@@ -64,7 +64,7 @@ def gather(config: Config) -> Contents:
         except OSError as error:
             raise FileError(f"the {role} cannot be read ({error.strerror})", str(path)) from None
     found.environment = sorted({name.decode() for name in _VARIABLE.findall(found.parts[-1].content)})
-    for role, path in (*_keys(config), *_named(config), *_kept(config)):
+    for role, path in (*_keys(config), *_named(config), *_kept(config), *_users(config)):
         try:
             found.parts.append(Part(role, path, path.read_bytes()))
         except OSError as error:
@@ -103,6 +103,13 @@ def _sections(config: Config) -> list[ListenerTLS | DestinationTLS]:
 def _kept(config: Config) -> Iterator[tuple[str, Path]]:
     for name in KEPT_FOLDERS:
         yield from ((KEPT, path) for path in sorted((config.node.data / name).rglob("*.json")))
+
+
+def _users(config: Config) -> Iterator[tuple[str, Path]]:
+    """Give the file of the web page's users, where there is one: it has no password, only hashes."""
+    path = users_path(config)
+    if path.exists():
+        yield (KEPT if path.is_relative_to(config.node.data) else NAMED), path
 
 
 def _left_out(config: Config) -> Iterator[Path]:

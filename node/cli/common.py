@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,11 +88,34 @@ def opened_ledger(config: Config, readonly: bool = True) -> Iterator[Ledger]:
     from node.audit.actor import this_person
     from node.ledger import open_ledger
 
+    if not readonly:
+        refuse_root(config)
     ledger = open_ledger(config, None if readonly else this_person(_command_name()))
     try:
         yield ledger
     finally:
         ledger.close()
+
+
+def refuse_root(config: Config) -> None:
+    """Refuse to write as root into what another user's node has made: that user could not read it, and not start.
+
+    Raises NodeError.
+    """
+    from node.errors import NodeError
+
+    if os.geteuid() != 0 or not config.node.data.exists():
+        return
+    owner = config.node.data.stat().st_uid
+    if owner != 0:
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"'#{owner}'"
+        raise NodeError(
+            f"{config.node.data} is not root's, and the node could not read what root writes there: "
+            f"sudo -u {name} deid-node …"
+        )
 
 
 def _command_name() -> str:

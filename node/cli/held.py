@@ -42,12 +42,14 @@ def held() -> None:
 @held.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show the oldest so many.")
+@click.option("--reason", type=click.Choice([str(reason) for reason in HoldReason]), help="Only what is held for it.")
 @config_option
-def list_held(as_json: bool, limit: int) -> None:
+def list_held(as_json: bool, limit: int, reason: str | None) -> None:
     """List what is held, oldest first."""
     config = quiet_config()
     with opened_ledger(config) as ledger:
-        entries = with_age(ledger.held(limit), config.retention.held)
+        entries = with_age(ledger.held(limit, reason), config.retention.held)
+        counts = {} if as_json else ledger.held_by_reason()
     if as_json:
         print_json(entries)
         return
@@ -61,7 +63,11 @@ def list_held(as_json: bool, limit: int) -> None:
         keys = ("route", "destination", "reason", "detail")
         since = ago(entry["since"]) + " (too long)" * entry.get("overdue", False)
         add_row(table, entry["id"], since, *(entry[key] for key in keys))
-    console().print(table)
+    screen = console()
+    screen.print(table)
+    if len(entries) >= limit:
+        every = ", ".join(f"{count} {name}" for name, count in counts.items())
+        screen.print(f"The oldest {limit} are shown (--limit, --reason). Held are: {every}", soft_wrap=True)
 
 
 def with_age(entries: list[dict[str, Any]], age: float | None) -> list[dict[str, Any]]:
@@ -280,7 +286,7 @@ def _chosen(ledger: Ledger, instances: tuple[str, ...], everything: bool, reason
         raise click.UsageError("--all and --reason belong together.")
     if instances:
         return list(dict.fromkeys(instances))
-    return list(dict.fromkeys(entry["id"] for entry in ledger.held(ALL) if entry["reason"] == reason))
+    return list(dict.fromkeys(entry["id"] for entry in ledger.held(ALL, reason)))
 
 
 def _report(done: str, chosen: list[str], failed: list[str], said: Collection[str] = ()) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from node.cli.common import add_row, ago, config_option, console, opened_ledger, print_json, quiet_config
+from node.cli.common import add_row, ago, config_option, console, opened_ledger, print_json, quiet_config, refuse_root
 
 
 @click.group()
@@ -73,6 +73,7 @@ def key(name: str) -> None:
     from node.ledger.database import Database
 
     config = quiet_config()
+    refuse_root(config)
     database = Database(config.node.ledger, columns_of(config))
     try:
         path = make_key(config, database, name)

@@ -59,7 +59,10 @@ def _revoke(  # noqa: PLR0913 -- the options of one command
     as_json: bool,
 ) -> int:
     from node import withdrawing
+    from node.errors import DrillError
 
+    if out is not None and out.exists():
+        raise DrillError(f"{out} is there already, and nothing is overwritten: name another file")
     config = quiet_config()
     with opened_ledger(config, readonly=False) as ledger:
         subject = withdrawing.find_subject(
@@ -72,10 +75,7 @@ def _revoke(  # noqa: PLR0913 -- the options of one command
             even_unknown=even_unknown,
         )
         if undo:
-            if not dry_run:
-                withdrawing.undo(config, ledger.database, ledger.trail, subject)
-            click.echo("Taken back: what comes from now on is sent. What was discarded has to be sent again.")
-            return 0
+            return _undo(config, ledger, subject, dry_run=dry_run)
         told, went = _carry_out(config, ledger, subject, dry_run=dry_run)
     if out is not None and not dry_run:
         _write(out, went)
@@ -85,6 +85,18 @@ def _revoke(  # noqa: PLR0913 -- the options of one command
     else:
         _show(told, went)
     return WRONG if told.get("in_hand") or told.get("unreadable") else 0
+
+
+def _undo(config: Config, ledger: Ledger, subject: Subject, *, dry_run: bool) -> int:
+    from node import withdrawing
+
+    if dry_run:
+        known = withdrawing.withdrawn(ledger.database, subject)
+        click.echo("It would be taken back; nothing was changed." if known else "This subject has not withdrawn.")
+        return 0 if known else WRONG
+    withdrawing.undo(config, ledger.database, ledger.trail, subject)
+    click.echo("Taken back: what comes from now on is sent. What was discarded has to be sent again.")
+    return 0
 
 
 def _carry_out(config: Config, ledger: Ledger, subject: Subject, *, dry_run: bool) -> tuple[dict[str, Any], list[Item]]:

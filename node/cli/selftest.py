@@ -52,7 +52,7 @@ def _real(config: Config, routes: tuple[str, ...], timeout: float) -> list[Route
     import time
 
     from node.cli.common import opened_ledger
-    from node.errors import NotReachable
+    from node.errors import NodeError, NotReachable
     from node.ledger.canary import ask, results
     from node.opening import running_node
     from node.probe.report import read
@@ -61,6 +61,10 @@ def _real(config: Config, routes: tuple[str, ...], timeout: float) -> list[Route
         raise NotReachable("no node is running on the spool of this configuration.")
     if config.canary is None:
         raise NotReachable("the node has no canary: add `canary: {every: 1h}` to the configuration, and reload.")
+    known = config.canary.routes or tuple(route.name for route in config.routes)
+    unknown = [name for name in routes if name not in known]
+    if unknown:
+        raise NodeError(f"the canary does not stand for a route '{unknown[0]}'; it does for {', '.join(known)}")
     with opened_ledger(config) as ledger:
         asked = ask(ledger.database)
         until = time.monotonic() + timeout

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from node.cli.common import WRONG, config_option, quiet_config
+from node.cli.common import WRONG, config_option, quiet_config, refuse_root
 from node.errors import NodeError, SealError
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def encrypt() -> None:
     """Seal what the spool and the ledger hold in plain, once node.encryption is new; the node must be stopped."""
     from node.encrypting import encrypt as run
 
-    done = run(quiet_config())
+    config = quiet_config()
+    refuse_root(config)
+    done = run(config)
     ledger = "the ledger was sealed" if done["ledger"] else "the ledger was sealed before"
     click.echo(f"{done['originals']} originals were sealed; {ledger}")

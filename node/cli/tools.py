@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from node.cli.common import add_row, config_option, console, opened_ledger, print_json, quiet_config
+from node.cli.common import add_row, config_option, console, opened_ledger, print_json, quiet_config, refuse_root
 from node.config.units import Endpoint, parse_ae_title, parse_endpoint, parse_positive_duration
 
 
@@ -80,6 +80,7 @@ def rebuild(send: bool, assume: bool, imported_from: Path | None, as_json: bool)
     from node.rebuild import rebuild as run
 
     config = quiet_config()
+    refuse_root(config)
     result = run(config, send=send, assume_delivered=assume, imported_from=imported_from)
     with opened_ledger(config, readonly=False) as ledger:
         ledger.record_rebuild({key: value for key, value in result.items() if isinstance(value, int)})

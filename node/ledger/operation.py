@@ -52,6 +52,10 @@ _UNRELEASABLE = (
     HoldReason.PATIENT_CORRECTED,
     HoldReason.REJECTION_NOTE,
 )
+_HELD_INSTANCES, _HELD_DELIVERIES = (
+    select(table.c.reason, func.count().label("n")).where(table.c.state == "held").group_by(table.c.reason)
+    for table in (instances, deliveries)
+)
 _DESPITE = {HoldReason.LEAK: LEAK_RELEASED, HoldReason.PIXEL_RISK: PIXEL_RISK_RELEASED}
 _DECISIONS = {
     CORRECTION: HoldReason.PATIENT_CORRECTED,
@@ -135,8 +139,11 @@ class Ledger:
             for (project, study), (began, recipes) in found.items()
         ]
 
-    def held(self, limit: int = 1000) -> list[dict[str, Any]]:
-        """What is held, oldest first: instances that could not be cleaned, and deliveries that were refused."""
+    def held(self, limit: int = 1000, reason: str | None = None) -> list[dict[str, Any]]:
+        """What is held, oldest first: instances that could not be cleaned, and deliveries that were refused.
+
+        `reason` leaves out what is held for another one.
+        """
         cleaning = select(instances).where(instances.c.state == "held").order_by(instances.c.changed_at).limit(limit)
         sending = (
             select(deliveries, instances.c.id, instances.c.route)
@@ -145,10 +152,22 @@ class Ledger:
             .order_by(deliveries.c.changed_at)
             .limit(limit)
         )
+        if reason is not None:
+            cleaning = cleaning.where(instances.c.reason == reason)
+            sending = sending.where(deliveries.c.reason == reason)
         with self.database.read() as connection:
             found = [(row.changed_at, _held(row, None)) for row in connection.execute(cleaning)]
             found += [(row.changed_at, _held(row, row.destination)) for row in connection.execute(sending)]
         return [entry for _, entry in sorted(found, key=lambda pair: pair[0])][:limit]
+
+    def held_by_reason(self) -> dict[str, int]:
+        """How much is held for which reason, the reasons in the order of the alphabet."""
+        counts: dict[str, int] = {}
+        with self.database.read() as connection:
+            for query in (_HELD_INSTANCES, _HELD_DELIVERIES):
+                for row in connection.execute(query):
+                    counts[row.reason] = counts.get(row.reason, 0) + row.n
+        return dict(sorted(counts.items()))
 
     def held_detail(self, instance_id: str) -> dict[str, Any] | None:
         """All that the ledger tells of one instance, with its events; None where there is no such id."""

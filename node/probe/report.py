@@ -15,7 +15,6 @@ ON_PURPOSE = frozenset(
         HoldReason.DOCUMENT,
         HoldReason.PIXEL_RISK,
         HoldReason.COMMISSIONING,
-        HoldReason.NO_MAPPING,
     )
 )
 """Reasons for which a configuration means to hold: no failure, but told."""

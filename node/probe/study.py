@@ -51,11 +51,12 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A synthetic study, and all that was planted in it."""
+    """A synthetic study, and all that was planted in it; whose it is, by issuer and Patient ID."""
 
     uid: str
     instances: tuple[Instance, ...]
     garden: Garden
+    patient: tuple[str, str]
 
     @property
     def classes(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -70,7 +71,7 @@ def make_study() -> Study:
     """Return a new study: eight instances, a few hundred kilobytes less than nothing to store."""
     garden = Garden()
     made = _Making(garden)
-    return Study(made.study, tuple(made.instances()), garden)
+    return Study(made.study, tuple(made.instances()), garden, made.patient)
 
 
 class _Making:
@@ -81,6 +82,7 @@ class _Making:
         self.study = garden.uid(_STUDY)
         self._frame = garden.uid(_FRAME)
         self._patient_id, self._issuer = garden.word(_PATIENT_ID), garden.word(_ISSUER)
+        self.patient = (self._issuer, self._patient_id)
         family, given = garden.word(_PATIENT_NAME), garden.word(_PATIENT_NAME)
         self._name = f"{family}^{given}"
         year = 1950 + secrets.randbelow(25)

@@ -19,8 +19,12 @@ from pathlib import Path
 
 from node.children import fork, send_signal
 from node.config import Config, Route, columns_of
+from node.crosswalk import import_file
+from node.crosswalk.headings import Column
+from node.crosswalk.writing import csv_lines
 from node.dicomnet import AssociationServer
 from node.errors import NodeError
+from node.ledger import Ledger
 from node.ledger.database import Database
 from node.ledger.probing import came, troubles
 from node.probe import Check, Door, RouteReport, Study, examine, make_study, send, stray
@@ -102,19 +106,21 @@ class _Trial:
 
     def _try(self, config: Config, recipes: Mapping[str, Recipe], folders: Mapping[str, Path]) -> list[RouteReport]:
         until = time.monotonic() + self.seconds
-        reports = [self._send(config, route) for route in config.routes]
         database = Database(config.node.ledger, columns_of(config))
         try:
+            reports = [self._send(config, route, database) for route in config.routes]
             for route, report in zip(config.routes, reports, strict=True):
                 self._look(database, route, report, recipes[route.name], folders, until)
         finally:
             database.close()
         return reports
 
-    def _send(self, config: Config, route: Route) -> RouteReport:
+    def _send(self, config: Config, route: Route, database: Database) -> RouteReport:
         original = next(one for one in self.config.routes if one.name == route.name)
         report = RouteReport(route.name, route.to, notes=left_out(self.config, original))
         self.studies[route.name] = study = make_study()
+        if route.mapping == "required":
+            _bring_pair(config, database, route, study)
         way, listen = self.ways[route.name], config.node.listening[0].listen
         door = Door(listen.host, listen.port, way.called, way.calling, way.source)
         problems = []
@@ -159,6 +165,14 @@ class _Trial:
             found = stray(garden, texts)
             if found:
                 report.checks.append(Check("tokens", False, f"in the {where}: {found}"))
+
+
+def _bring_pair(config: Config, database: Database, route: Route, study: Study) -> None:
+    """Import a pair for the patient of a study, whose instances would only wait by such a route. Raises NodeError."""
+    head = (Column.ISSUER, Column.PATIENT_ID, Column.PSEUDONYM)
+    lines = csv_lines([[str(column) for column in head], [*study.patient, f"SELFTEST-{route.name}"[:64]]])
+    data = "".join(lines).encode()
+    import_file(config, Ledger(database), data, file="the self test's pair", project=route.project, as_written=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ def make_app(site: Site) -> FastAPI:
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         lifespan=living,
+        redirect_slashes=False,  # such a redirection names the scheme, which a proxy in front has changed
     )
     app.state.site = site
     for router in PAGES:
@@ -90,8 +91,14 @@ def _refused(request: Request, error: Exception) -> Response:
 def _invalid(request: Request, error: Exception) -> Response:
     """Say where a request is wrong and how, never what was in it."""
     assert isinstance(error, RequestValidationError)
-    found = [f"{'.'.join(map(str, one['loc']))}: {one['type']}" for one in error.errors()]
+    found = [f"{'.'.join(_place(one))}: {one['type']}" for one in error.errors()]
     return _answer(request, 422, clean_text("; ".join(found), 1000))
+
+
+def _place(found: dict[str, Any]) -> list[str]:
+    """Where something is wrong, by names of the description; a key that it has not is one that was sent."""
+    place = list(map(str, found["loc"]))
+    return place[:-1] if found["type"] == "extra_forbidden" else place
 
 
 def _failed(request: Request, error: Exception) -> Response:

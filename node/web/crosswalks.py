@@ -53,6 +53,14 @@ def export(commands: Commands, project: str, on_behalf: str) -> bytes:
         return file.read_bytes()
 
 
+def list_waiting(commands: Commands, project: str, on_behalf: str) -> bytes:
+    """Return who waits in a project, as a file to be filled in and imported. Raises CommandFailed."""
+    ended = commands.run(["crosswalk", "waiting", "--identity", "--project", project], on_behalf=on_behalf)
+    if ended.code != 0:
+        raise CommandFailed(ended.messages or "the list could not be made")
+    return ended.output
+
+
 def waiting(commands: Commands) -> Any:
     """Return who waits for a mapping, in numbers, by project. Raises CommandFailed."""
     ended = commands.run(["crosswalk", "waiting", "--json"])

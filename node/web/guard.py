@@ -2,8 +2,8 @@
 
 Guarantees
     The page answers under its own names alone, so that no other site's name can be made to point at it (DNS
-    rebinding). No request is longer than its path may take. No answer is kept by a browser or proxy, framed by another
-    page, or runs a script that is not one of the node's own files.
+    rebinding). No request is longer than its path may take, or comes for longer than its length explains. No answer is
+    kept by a browser or proxy, framed by another page, or runs a script that is not one of the node's own files.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from node.config import Config
 
 _UPLOADS_AT_ONCE = 4
 MOST_BYTES = 1 << 20  # of a request, but for uploads
+BODY_SECONDS = 30.0  # in which a request has to be there
+_SLOWEST = 64 << 10  # bytes a second, of what is longer
 UPLOADS = ("/recipes", "/crosswalk", "/api/v1/preview", "/api/v1/crosswalk")
 
 _POLICY = (
@@ -87,12 +89,20 @@ def _is_longer(length: str, most: int) -> bool:
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
-    """Count what comes: not every request says how long it is."""
-    seen = 0
+    """Count what comes, and how long it takes: not every request says how long it is, or ever ends."""
+    seen, whole = 0, False
+    latest = asyncio.get_running_loop().time() + BODY_SECONDS + most / _SLOWEST
 
     async def bounded() -> Message:
-        nonlocal seen
-        message = await receive()
+        nonlocal seen, whole
+        if whole:  # what comes now is the end of the connection, for which nobody has to hurry
+            return await receive()
+        try:
+            async with asyncio.timeout_at(latest):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, "too slow", {"Connection": "close"}) from None
+        whole = not message.get("more_body", False)
         seen += len(message.get("body", b""))
         if seen > most:
             raise HTTPException(413, "too long")

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy import text as sql
 
 from node.config import Config
 from node.errors import LedgerError
 from node.ledger import Database, Ledger
-from node.ledger.schema import deliveries, instances
+from node.ledger.schema import deliveries, instances, tallies
 from node.log import event
 
 LOGGER = logging.getLogger("node.web.history")
@@ -28,7 +28,13 @@ LOGGER = logging.getLogger("node.web.history")
 SECONDS = 10.0
 _KEPT = 360
 
-_OLDEST_RECEIVED = select(instances.c.received_at).where(sql("state = 'received'")).order_by(instances.c.seq).limit(1)
+_UNCLEANED = select(tallies.c.route).where(tallies.c.state == "received", tallies.c.n > 0).distinct()
+_OLDEST_RECEIVED = (
+    select(instances.c.received_at)
+    .where(sql("state = 'received'"), instances.c.route == bindparam("the_route"))
+    .order_by(instances.c.seq)
+    .limit(1)
+)
 _OLDEST_DUE = (
     select(deliveries.c.destination, func.min(deliveries.c.created_at).label("since"))
     .where(sql("state = 'due'"))
@@ -40,14 +46,17 @@ _OLDEST_DUE = (
 class Moment:
     """What was counted at a time (seconds, UTC): whole numbers by name, and by destination what waits there.
 
-    `lag` is for how long the oldest has waited, in seconds: by destination, and under an empty name for its cleaning.
+    `lag` is for how long the oldest has waited, in seconds: by destination, and under an empty name for its cleaning;
+    `cleaning_lag` the latter by route. `routes` is what was received by each.
     """
 
     at: float
     counts: Mapping[str, int]
     waiting: Mapping[str, int]
     delivered: Mapping[str, int]
+    routes: Mapping[str, int] = field(default_factory=dict)
     lag: Mapping[str, float] = field(default_factory=dict)
+    cleaning_lag: Mapping[str, float] = field(default_factory=dict)
 
 
 def look(ledger: Ledger) -> Moment:
@@ -57,18 +66,24 @@ def look(ledger: Ledger) -> Moment:
     counts["cleaned"] = sum(route["cleaned"] for route in found["routes"].values())
     where: dict[str, dict[str, Any]] = found["destinations"]
     lag: dict[str, float] = {}
+    cleaning: dict[str, float] = {}
     if counts["in_flight"]:
         with ledger.database.read() as connection:
-            oldest = connection.execute(_OLDEST_RECEIVED).scalar()
+            for route in list(connection.execute(_UNCLEANED).scalars()):
+                since = connection.execute(_OLDEST_RECEIVED, {"the_route": route}).scalar()
+                if since is not None:
+                    cleaning[route] = max(0.0, now - since)
             lag = {row.destination: max(0.0, now - row.since) for row in connection.execute(_OLDEST_DUE)}
-        if oldest is not None:
-            lag[""] = max(0.0, now - oldest)
+        if cleaning:
+            lag[""] = max(cleaning.values())
     return Moment(
         now,
         counts,
         {name: int(one["waiting"]) for name, one in where.items()},
         {name: int(one["delivered"]) for name, one in where.items()},
+        {name: int(one["received"]) for name, one in found["routes"].items()},
         lag,
+        cleaning,
     )
 
 
@@ -116,10 +131,14 @@ class History:
                 return
 
 
-def rates(moments: Sequence[Moment], name: str) -> list[tuple[float, float]]:
-    """Return how many a second were counted under a name between each moment and the one before; never less than 0."""
+def rates(moments: Sequence[Moment], name: str, of: str = "counts") -> list[tuple[float, float]]:
+    """Return how many a second were counted under a name between each moment and the one before; never less than 0.
+
+    `of` are the counts that have the name: `counts`, `routes` (received) or `delivered` (by destination).
+    """
+    counted = [(one.at, getattr(one, of).get(name, 0)) for one in moments]
     return [
-        (after.at, max(0.0, (after.counts[name] - before.counts[name]) / (after.at - before.at)))
-        for before, after in pairwise(moments)
-        if after.at > before.at
+        (after, max(0.0, (more - less) / (after - before)))
+        for (before, less), (after, more) in pairwise(counted)
+        if after > before
     ]

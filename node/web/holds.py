@@ -13,7 +13,7 @@ from node.ledger import Ledger
 from node.ledger.releases import BOTH, CORRECTION, REJECTION, REPLACE
 from node.spool import Spool
 
-DISCARD = "discard"
+DISCARD, CLEAN = "discard", "clean"
 MOST = 1000  # at once
 
 
@@ -54,6 +54,29 @@ _SPECIAL: dict[HoldReason, tuple[Out, ...]] = {
 NAMES = tuple(
     dict.fromkeys((RELEASE.name, *(out.name for outs in _SPECIAL.values() for out in outs if out is not RELEASE)))
 )
+
+
+# Held after it was cleaned, or for what no recipe changes (`node.story.recleaning`).
+_NOT_BY_A_RECIPE = frozenset(
+    {
+        HoldReason.FILE_MISSING,
+        HoldReason.PATIENT_CORRECTED,
+        HoldReason.REJECTION_NOTE,
+        HoldReason.REFUSED,
+        HoldReason.GAVE_UP,
+        HoldReason.CLASS_REFUSED,
+        HoldReason.SYNTAX_REFUSED,
+        HoldReason.DESTINATION_HAS_ANOTHER,
+        HoldReason.DESTINATION_GONE,
+        HoldReason.COMMISSIONING,
+        HoldReason.REBUILT,
+    }
+)
+
+
+def cleans(reason: str) -> bool:
+    """Whether what is held for a reason may be cleaned again by another recipe; whether it can, the command says."""
+    return bool(reason) and reason not in _NOT_BY_A_RECIPE
 
 
 def ways(reason: str | None) -> tuple[Out, ...]:

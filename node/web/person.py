@@ -61,10 +61,11 @@ def peer_of(request: Request) -> str:
 def address_of(request: Request, site: Site) -> str:
     """Where a request comes from: what a trusted proxy says that stands between, else the connection's own address."""
     peer = peer_of(request)
-    said = request.headers.get("x-forwarded-for", "")
+    said = request.headers.getlist("x-forwarded-for")
     if not said or not _is_proxy(peer, site):
         return peer
-    last = said.rpartition(",")[2].strip()
+    # Its own word stands last, in the last line of several: a proxy may leave what came, and add a line behind it.
+    last = said[-1].rpartition(",")[2].strip()
     try:
         return str(ipaddress.ip_address(last))
     except ValueError:
@@ -99,8 +100,12 @@ def _by_token(request: Request, site: Site, token: str) -> Person:
 
 def _by_session(request: Request, site: Site) -> Person | None:
     session = site.sessions.get(cookie_of(request), touch=_POLL not in request.headers)
-    user = site.users.get(session.user) if session is not None and not session.proxied else None
-    return None if user is None else Person(user, address_of(request, site), Way.SESSION, session)
+    if session is None or session.proxied:
+        return None
+    user = site.users.get(session.user)
+    if user is None or user.sign_in != session.sign_in:
+        return None
+    return Person(user, address_of(request, site), Way.SESSION, session)
 
 
 def _by_proxy(request: Request, site: Site) -> Person | None:

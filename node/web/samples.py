@@ -46,6 +46,18 @@ class Pair:
     differs: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A held original under two recipes: what becomes of it as a whole, and where its elements differ.
+
+    `pairs` is None where one of the two has no elements to compare, since the original would be held or excluded.
+    """
+
+    left: Look
+    right: Look
+    pairs: list[Pair] | None
+
+
 def choices(config: Config) -> dict[str, str]:
     """Return the recipes that can be chosen, by what the form sends: those of routes, then the shipped ones."""
     routes = {f"route:{route.name}": f"of route {route.name}: {_short(route.recipe)}" for route in config.routes}
@@ -96,28 +108,58 @@ def look_at_held(
 
     With `values` they are shown, in the clear: for whoever may see identity, and after that was written down.
     """
+    return _look(commands.run(["preview", path, "--json", "--all", *_asked_of_held(config, held, choice, values)]))
+
+
+def look_beside(  # noqa: PLR0913 -- what is looked at, and how
+    commands: Commands,
+    config: Config,
+    held: Mapping[str, Any],
+    path: str,
+    choice: str,
+    against: str,
+    *,
+    values: bool,
+) -> Beside:
+    """Return what two recipes do to an original, as `look_at_held` does for one. Raises CommandFailed.
+
+    Where values are not shown, values that differ still count as different.
+    """
+    asked = _asked_of_held(config, held, choice, values)
+    beside = [argument for entry in _entries(config, against) for argument in ("--against", entry)]
+    found = _json(commands.run(["preview", path, "--json", *asked, *beside]))
+    left, right = (Look([], **found[side]) for side in ("recipe", "against"))
+    whole = not (left.held or left.excluded or right.held or right.excluded)
+    rows = ((one["recipe"], one["against"]) for one in found["differences"])
+    pairs = [Pair((one or other)["path"], one, other, differs=True) for one, other in rows]
+    return Beside(left, right, pairs if whole else None)
+
+
+def _asked_of_held(config: Config, held: Mapping[str, Any], choice: str, values: bool) -> list[str]:
+    """Another recipe, or its own, under the project and rules of the instance's own route."""
     route = next((one for one in config.routes if one.name == held["route"]), None)
     if route is None:
         raise CommandFailed(f"the configuration no longer has the route {held['route']}")
-    arguments = ["preview", path, "--json", "--all", "--route", route.name]
-    if choice and choice != f"route:{route.name}":
-        arguments += _recipe_alone(config, choice)
-    return _look(commands.run([*arguments, *([] if values else ["--mask"])]))
+    entries = () if choice in ("", f"route:{route.name}") else _entries(config, choice)
+    recipes = [argument for entry in entries for argument in ("--recipe", entry)]
+    return ["--route", route.name, *recipes, *([] if values else ["--mask"])]
 
 
-def _recipe_alone(config: Config, choice: str) -> list[str]:
-    """Another recipe, under the project and rules of the instance's own route."""
+def _entries(config: Config, choice: str) -> Sequence[str]:
     kind, _, name = choice.partition(":")
     if choice not in choices(config):
         raise CommandFailed("there is no such recipe here")
-    entries = (name,) if kind == "recipe" else next(one.recipe for one in config.routes if one.name == name)
-    return [argument for entry in entries for argument in ("--recipe", entry)]
+    return (name,) if kind == "recipe" else next(one.recipe for one in config.routes if one.name == name)
+
+
+def _json(ended: Ended) -> Any:
+    if ended.code not in (0, _WRONG):
+        raise CommandFailed(ended.messages or "the file took more memory or time than it may have")
+    return ended.json()
 
 
 def _look(ended: Ended) -> Look:
-    if ended.code not in (0, _WRONG):
-        raise CommandFailed(ended.messages or "the file took more memory or time than it may have")
-    found = ended.json()
+    found = _json(ended)
     return Look(
         found["elements"], found["held"], found["excluded"], found["pixels"], found["leaks"], str(found["note"] or "")
     )

@@ -2,7 +2,8 @@
 
 Guarantees
     It goes first where memory runs out, so that the way of an instance does not. The secret never comes into it: a
-    child that ends at once makes the key of the audit trail of it, which cannot be turned back.
+    child that ends at once makes the key of the audit trail of it, which cannot be turned back. A connection by which
+    no request comes is closed, so that silent ones keep nobody out, those least that ask whether the node lives.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from node.audit.actor import this_person
 from node.children import run_to_its_end
@@ -33,6 +35,7 @@ _LOOK_SECONDS = 0.25
 _LAST_SECONDS = 5
 _MOST_CONNECTIONS = 200
 _HEADER_BYTES = 32 << 10
+IDLE_SECONDS = 15
 
 
 def serve_web(config: Config, listener: socket.socket, stop: Stop) -> None:
@@ -42,7 +45,7 @@ def serve_web(config: Config, listener: socket.socket, stop: Stop) -> None:
     site = Site(config, _trail(config))
     settings = uvicorn.Config(
         make_app(site),
-        http="h11",
+        http=_Impatient,
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -51,7 +54,7 @@ def serve_web(config: Config, listener: socket.socket, stop: Stop) -> None:
         proxy_headers=False,
         server_header=False,
         limit_concurrency=_MOST_CONNECTIONS,
-        timeout_keep_alive=15,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=_LAST_SECONDS,
         h11_max_incomplete_event_size=_HEADER_BYTES,
     )
@@ -77,6 +80,34 @@ def _trail(config: Config) -> Trail:
 
 def _tell(writer: int, trail: Trail) -> None:
     os.write(writer, trail.key)
+
+
+class _Impatient(H11Protocol):
+    """A connection that is closed where no whole head of a request comes in time, the first one or the next.
+
+    The server's own patience begins with the first answer, and ends with any byte.
+    """
+
+    _waits: asyncio.TimerHandle
+    _answered: RequestResponseCycle | None = None  # the last request, when it was looked at before
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._waits = self.loop.call_later(IDLE_SECONDS, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._waits.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        last: RequestResponseCycle | None = self.cycle
+        if last is None or (last.response_complete and last is self._answered):
+            self.transport.close()
+            return
+        self._answered = last if last.response_complete else None
+        self._waits = self.loop.call_later(IDLE_SECONDS, self._look)
 
 
 class _Server(uvicorn.Server):

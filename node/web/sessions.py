@@ -25,13 +25,17 @@ _FORGOTTEN_AFTER = 3600.0
 
 @dataclass(slots=True)
 class Session:
-    """A browser of a user; `proxied` where a reverse proxy says who it is, and has to say so with each request."""
+    """A browser of a user; `proxied` where a reverse proxy says who it is, and has to say so with each request.
+
+    `sign_in` is what the user signed in by (`User.sign_in`): with another password the session is worth nothing.
+    """
 
     user: str
     csrf: str
     since: float
     used: float
     proxied: bool = False
+    sign_in: str = ""
 
 
 class Sessions:
@@ -42,10 +46,10 @@ class Sessions:
         self._lock = threading.Lock()
         self._by_key: OrderedDict[str, Session] = OrderedDict()
 
-    def begin(self, user: str, *, proxied: bool = False) -> tuple[str, Session]:
+    def begin(self, user: str, *, proxied: bool = False, sign_in: str = "") -> tuple[str, Session]:
         """Begin a session; return what the browser keeps as a cookie, and the session."""
         key, now = secrets.token_urlsafe(32), time.monotonic()
-        session = Session(user, secrets.token_urlsafe(32), now, now, proxied)
+        session = Session(user, secrets.token_urlsafe(32), now, now, proxied, sign_in)
         with self._lock:
             self._by_key[_digest(key)] = session
             while len(self._by_key) > _MOST_SESSIONS:

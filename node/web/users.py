@@ -64,6 +64,11 @@ class User:
         """Whether the user has a role; that of a viewer everybody has."""
         return role is Role.VIEWER or role in self.roles
 
+    @property
+    def sign_in(self) -> str:
+        """What a session of the user goes by: another text once the password is another one."""
+        return _digest(self.password or "")
+
 
 class Users:
     """The users of a file, which is read again when it changes. A file that is not there holds nobody."""
@@ -99,18 +104,34 @@ class Users:
         right = _is(known or _NOBODY, password)
         return user if right and known is not None else None
 
-    def put(self, name: str, roles: Iterable[Role], password: str | None) -> User:
-        """Add a user, or give one other roles and another password (None: none); tokens stay. Raises UsersError."""
+    @staticmethod
+    def check(name: str, password: str | None) -> None:
+        """Raise UsersError where `put` would, for the name or the password."""
         if not _NAME.match(name):
             raise UsersError(
                 "a user's name has letters, digits and . _ @ -, begins with one of the first two, at most 64"
             )
         if password is not None and not SHORTEST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
             raise UsersError(f"a password has at least {SHORTEST_PASSWORD} characters, and at most {_LONGEST_PASSWORD}")
+
+    def need(self, name: str) -> User:
+        """The user of a name. Raises UsersError, also where there is none."""
+        self._read()
+        return self._need(name)
+
+    def put(self, name: str, roles: Iterable[Role], password: str | None) -> User:
+        """Add a user, or give one other roles and another password (None: none); tokens stay. Raises UsersError."""
+        self.check(name, password)
         self._read()
         before = self._users.get(name)
         hashed = None if password is None else _HASHER.hash(password)
         user = User(name, frozenset({Role.VIEWER, *roles}), hashed, before.tokens if before else {})
+        self._write({**self._users, name: user})
+        return user
+
+    def set_roles(self, name: str, roles: Iterable[Role]) -> User:
+        """Give a user other roles; password and tokens stay. Raises UsersError."""
+        user = replace(self.need(name), roles=frozenset({Role.VIEWER, *roles}))
         self._write({**self._users, name: user})
         return user
 
@@ -120,12 +141,18 @@ class Users:
         self._need(name)
         self._write({key: user for key, user in self._users.items() if key != name})
 
+    def check_label(self, name: str, label: str, *, there: bool = False) -> User:
+        """Return the user whose token is to be made, or with `there` removed. Raises UsersError where it cannot be."""
+        user = self.need(name)
+        if there and label not in user.tokens:
+            raise UsersError(f"the user has no token '{label}'")
+        if not there and (not _NAME.match(label) or label in user.tokens):
+            raise UsersError("a token's label is a name like a user's, and no other token of the user has it")
+        return user
+
     def add_token(self, name: str, label: str) -> str:
         """Make a token for a user and return it: nobody can be told it again. Raises UsersError."""
-        self._read()
-        user = self._need(name)
-        if not _NAME.match(label) or label in user.tokens:
-            raise UsersError("a token's label is a name like a user's, and no other token of the user has it")
+        user = self.check_label(name, label)
         token = _TOKEN + secrets.token_urlsafe(32)
         tokens = {**user.tokens, label: (_digest(token), time.time())}
         self._write({**self._users, name: replace(user, tokens=tokens)})
@@ -133,10 +160,7 @@ class Users:
 
     def remove_token(self, name: str, label: str) -> None:
         """Make a token worthless. Raises UsersError."""
-        self._read()
-        user = self._need(name)
-        if label not in user.tokens:
-            raise UsersError(f"the user has no token '{label}'")
+        user = self.check_label(name, label, there=True)
         tokens = {key: value for key, value in user.tokens.items() if key != label}
         self._write({**self._users, name: replace(user, tokens=tokens)})
 
@@ -178,6 +202,8 @@ class Users:
             draft.rename(self.path)
             sync_folder(self.path.parent)
         except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise UsersError(f"{self.path.parent} is not there yet: the node's first start makes it") from None
             raise UsersError(f"{self.path} cannot be written ({error.strerror})") from None
         self._read()
 

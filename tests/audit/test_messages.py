@@ -30,6 +30,7 @@ MESSAGES: dict[str, tuple[Message, str, str]] = {
     "configured": (kinds.configured(SOURCE, BY, "0" * 64, {"research": "1" * 64}), "110113", "110129"),
     "refused configuration": (kinds.configured(SOURCE, BY, "0" * 64, {}, 2), "110113", "110129"),
     "released": (kinds.restricted(SOURCE, BY, "released despite leak", "a" * 32), "110113", "110132"),
+    "user": (kinds.user_changed(SOURCE, BY, "ruth", "roles: re-identifier"), "110113", "110137"),
     "paused": (kinds.paused(SOURCE, BY, "archive", is_paused=True), "110113", "110128"),
     "broken": (kinds.chain_broken(SOURCE), "110113", "110134"),
     "peers": (kinds.refused(SOURCE, [Refused("association", PEER, "OTHER", 7)]), "110113", "110126"),

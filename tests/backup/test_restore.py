@@ -46,12 +46,14 @@ def test_a_lost_data_folder_comes_back_with_the_same_secret_and_the_same_maps(si
     kept = site.config.node.data / "recipes" / "research"
     kept.mkdir(parents=True)
     (kept / f"{'a' * 64}.json").write_text('{"texts": []}')
+    (site.config.node.data / "web-users.json").write_text("those who may use the page")
     file, secret = backed_up(site), site.config.node.secret_file.read_bytes()
     shutil.rmtree(site.config.node.data)
     done = put_back(site, file)
     assert site.config.node.secret_file.read_bytes() == secret
     assert (kept / f"{'a' * 64}.json").exists()
-    for name in ("secret.key", "ledger.db", "spool/id"):
+    assert (site.config.node.data / "web-users.json").read_text() == "those who may use the page"
+    for name in ("secret.key", "ledger.db", "spool/id", "web-users.json"):
         assert (site.config.node.data / name).stat().st_mode & 0o777 == 0o600
     open_node(site.config, make_spool(site.config))
     assert site.hand_out("MRN-4711") == site.pseudonym

@@ -129,6 +129,9 @@ def test_the_configuration_of_the_manifests_is_one_that_the_program_takes(tmp_pa
     found = manifests()
     (tmp_path / "config.yaml").write_text(found["ConfigMap/deid-node"]["data"]["config.yaml"])
     config = load_config(tmp_path / "config.yaml")
+    pages = [key for key, one in found.items() if "Service/" in key and one["spec"]["ports"][0]["targetPort"] == "web"]
+    assert pages, "and they reach the page by the names that it answers to"
+    assert {key.partition("/")[2] for key in pages} <= set(config.web.hosts)
     pod = found["StatefulSet/deid-node"]["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > config.node.drain + LAST
     assert any(config.node.data.is_relative_to(one["mountPath"]) for one in pod["containers"][0]["volumeMounts"])

@@ -136,7 +136,14 @@ def test_it_is_taken_back_on_purpose_and_what_is_sent_again_goes(site: Site, cap
     waiting = image()
     site.come(waiting)
     assert site.cli(capsys, "revoke", "--project", "p", "--undo", "--yes", "MRN-1") == 1
+    assert site.cli(capsys, "revoke", "--project", "p", "--undo", "--dry-run", "MRN-1") == 1
+    there = site.folder / "went.csv"
+    there.write_text("of the last time")
+    assert site.cli(capsys, *REVOKE, "--out", str(there)) == 1
+    assert site.asked(capsys, "revoke", "--list") == [], "what cannot be written is said before anything is done"
     assert site.cli(capsys, *REVOKE) == 0
+    assert site.cli(capsys, "revoke", "--project", "p", "--undo", "--dry-run", "MRN-1") == 0
+    assert site.asked(capsys, "revoke", "--list")[0]["undone"] is None
     blocked = image()
     site.come(blocked)
     assert site.row(site.come(ds)) == GONE, "a repetition of what was delivered too"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def test_who_stopped_and_let_go_stands_in_the_audit_trail_without_the_reason(
     said = site.said_in_audit()
     assert (said.count("forwarding stopped"), said.count("forwarding goes on")) == (1, 1)
     assert "PLANTED" not in said
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can write what belongs to others")
+def test_root_writes_nothing_that_the_nodes_user_could_not_read(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    os.chown(site.config.node.data, 10001, 10001)
+    for command in (["stop"], ["rebuild"], ["revoke", "--project", "p", "--yes", "MRN-1"], ["encrypt"]):
+        assert site.cli(capsys, *command) == 1
+        assert "sudo -u '#10001' deid-node" in site.said, command
+    assert site.cli(capsys, "status") == 0, "to look is another matter"
+    assert site.asked(capsys, "status")["stopped"] is None
+    assert not (site.config.node.data / "withdrawn.json").exists()
 
 
 def slowly(_uid: str, _nth: int) -> int:

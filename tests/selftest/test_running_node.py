@@ -33,6 +33,8 @@ def node(tmp_path_factory: pytest.TempPathFactory, scp: StoreSCP) -> Iterator[Ru
         {"archive": scp.port},
         routes=[
             {"name": "weak", "recipe": ["./weak.dicom"], "to": ["archive"], "from": {"called_ae": ["WEAK"]}},
+            {"name": "paired", "recipe": ["research"], "to": ["archive"], "from": {"called_ae": ["PAIRED"]}}
+            | {"mapping": "required"},
             {"name": "good", "recipe": ["research"], "to": ["archive"], "commissioning": 1},
         ],
         canary={"every": "1h", "within": "60s"},
@@ -60,6 +62,7 @@ def rows(node: RunningNode, query: str) -> list[tuple[Any, ...]]:
 def test_the_canary_of_a_route_that_works_comes_out_clean(flown: dict[str, Any]) -> None:
     assert flown["good"]["verdict"] == "passed"
     assert flown["good"]["arrived"] == 8
+    assert flown["paired"]["arrived"] == 8, "also where a route lets those wait who have no pair"
 
 
 def test_the_canary_of_a_broken_route_alarms(node: RunningNode, flown: dict[str, Any]) -> None:
@@ -91,6 +94,9 @@ def test_the_running_node_is_asked_for_a_round(node: RunningNode, flown: dict[st
     found = json.loads(done.stdout)
     assert [one["route"] for one in found["routes"]] == ["good"]
     assert found["passed"]
+    nothing = node.cli("selftest", "--real", "--route", "godo")
+    assert nothing.returncode == 1, "what was not looked at has not passed"
+    assert "'godo'" in nothing.stderr
 
 
 def test_a_study_waits_and_goes_byte_for_byte_as_it_was_looked_at(

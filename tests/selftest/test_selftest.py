@@ -42,6 +42,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> RunningNode:
             route("weak", "./name.dicom", "./study.dicom", gate="report"),
             route("gated", "./passes.dicom"),
             route("hasty", "./passes.dicom", gate="report", to="hasty"),
+            route("paired", "research", project="good", mapping="required"),
         ],
     )
     node.config["destinations"]["hasty"]["timeout"]["response"] = "0.001ms"
@@ -75,6 +76,11 @@ def that_works_passes_and_tells_what_is_excluded(result: dict[str, Any]) -> None
     assert [(kept["reason"], kept["meant"], kept["instances"]) for kept in good["kept"]] == [("rule", True, 1)]
 
 
+def whose_mapping_is_demanded_is_tried_with_a_pair(result: dict[str, Any]) -> None:
+    paired = result["paired"]
+    assert (paired["verdict"], paired["arrived"], paired["kept"]) == ("passed", 8, [])
+
+
 def that_lets_a_name_and_an_original_uid_stay_fails_with_their_tags(result: dict[str, Any]) -> None:
     assert result["weak"]["verdict"] == "failed"
     assert failed(result["weak"]) == {"tokens"}
@@ -103,6 +109,7 @@ def test_each_route_is_judged_by_what_it_does_and_no_value_is_told_and_the_node_
     assert not found["passed"]
     routes = {one["route"]: one for one in found["routes"]}
     that_works_passes_and_tells_what_is_excluded(routes)
+    whose_mapping_is_demanded_is_tried_with_a_pair(routes)
     that_lets_a_name_and_an_original_uid_stay_fails_with_their_tags(routes)
     that_the_gate_holds_fails_with_its_reason(routes)
     whose_destination_cannot_answer_in_its_time_fails(routes)

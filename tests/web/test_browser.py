@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import wait_for
+from tests.support import make_ct, storescu, wait_for
 from tests.web.support import PASSWORD, TOKENS, Place, a_place
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -173,6 +173,29 @@ def test_a_file_is_shown_under_two_recipes(window: Any, place: Place) -> None:
     page.get_by_role("heading", name="Side by side").wait_for()
     assert page.locator("tr.differs").count() > 0
     picture(page, "recipes")
+
+
+def test_what_still_waits_is_shown_under_two_recipes_without_values(window: Any, place: Place, tmp_path: Path) -> None:
+    paused = place.node.log().count('"destination-paused"')
+    assert place.ask("POST", "/api/v1/destinations/archive/pause", "otto").status_code == 200
+    wait_for(lambda: place.node.log().count('"destination-paused"') > paused, "the forwarder has seen it")
+    assert storescu(place.node.port, *make_ct(tmp_path / "waits", 1, rows=16)).returncode == 0
+    place.node.wait_status(lambda status: status["destinations"]["archive"]["waiting"] == 1, "it waits")
+    with place.node.ledger() as ledger, ledger.database.read() as connection:
+        ((name,),) = connection.driver.execute("SELECT id FROM instances WHERE outcome = 'in_flight'").fetchall()
+    page = sign_in(window(), "vera")
+    page.goto(f"/instances/{name}")
+    page.get_by_label("Beside it").select_option("recipe:strict")
+    page.get_by_role("button", name="Show, without values").click()
+    page.get_by_role("region", name="Side by side").wait_for()
+    assert page.locator("tr.differs").count() > 0, "also where both say no more than that there is a value"
+    assert not [token for token in TOKENS if token in page.content()]
+    picture(page, "beside")
+    asked = {"recipe": "", "against": "recipe:strict"}
+    found = place.ask("POST", f"/api/v1/instances/{name}/preview/beside", "vera", json=asked).json()
+    assert {one["recipe"]["before"] for one in found["differences"] if one["recipe"]} <= {"***", "", None}
+    assert place.ask("POST", "/api/v1/destinations/archive/resume", "otto").status_code == 200
+    place.node.wait_delivered(3)
 
 
 def test_identity_is_shown_to_a_re_identifier_and_written_down(window: Any, place: Place) -> None:

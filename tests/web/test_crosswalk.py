@@ -43,3 +43,8 @@ def test_pairs_are_imported_and_exported_and_both_are_written_down_with_the_user
     for user in ("vera", "otto"):
         assert place.ask("POST", "/api/v1/crosswalk/demo/export", user).status_code == 403
     assert place.ask("GET", "/api/v1/crosswalk/waiting", "vera").json() == []
+    listed = place.ask("POST", "/api/v1/crosswalk/demo/waiting", "ruth")
+    assert listed.headers["content-disposition"] == 'attachment; filename="waiting-demo.csv"'
+    assert listed.text.splitlines()[0].startswith('"Issuer of Patient ID","Patient ID","Pseudonym"')
+    assert "0 patients who wait were listed" in place.audited()
+    assert place.ask("POST", "/api/v1/crosswalk/demo/waiting", "otto").status_code == 403

@@ -9,8 +9,11 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from node.ledger.halt import go, stop
+from node.ledger.reception import Refusal, count_refusals
 from node.web.api import ROUTERS as API
 from node.web.app import OPEN, PAGES, PREFIX
+from node.web.pages import holds as pages_of_holds
 from node.web.site import Site
 from tests.support import wait_for
 from tests.web.support import PASSWORD, TOKENS, Browser, Place, browser_of
@@ -125,6 +128,86 @@ def test_an_operator_releases_and_discards_one_or_many_and_only_who_is_sure_disc
     assert (status["held"], status["discarded"]) == (2, 2)
     assert not [name for name in (two, three) if list(place.node.spool.rglob(f"{name}*"))]
     assert operator.post(f"/instances/{two}/act", way="release").status_code == 409
+
+
+def test_many_are_cleaned_again_by_another_recipe_and_what_the_list_has_no_room_for_is_counted(
+    place: Place, signed_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = signed_in("otto")
+    held = place.held()
+    monkeypatch.setattr(pages_of_holds, "MOST", 1)
+    assert f"The oldest 1 of {len(held)} are shown." in operator.get("/held?reason=no-patient-id").text
+    monkeypatch.undo()
+    operator.get("/held?reason=no-patient-id")
+    many = {"way": "clean", "reason": "no-patient-id", "id": held[:2]}
+    wrong = operator.post("/held", None, None, **many, recipe="recipe:none")
+    assert (wrong.status_code, "There is no such recipe here." in wrong.text) == (409, True)
+    assert operator.post("/held", None, None, **many | {"reason": "refused"}).status_code == 422
+    before = {one["id"]: one["since"] for one in place.node.held()}
+    done = operator.post("/held", None, None, **many, recipe="route:research")
+    assert f"{len(held[:2])} are cleaned again" in done.text
+
+    def held_again() -> bool:
+        now = {one["id"]: one["since"] for one in place.node.held()}
+        return set(now) == set(held) and all(now[one] != before[one] for one in held[:2])
+
+    wait_for(held_again, "they are held again, for the same reason")
+    for one in held[:2]:
+        assert "released with the recipe" in operator.get(f"/instances/{one}").text
+    shown = re.findall(r'name="shown" value="([^"]+)"', operator.get("/held?reason=no-patient-id").text)
+    assert set(shown[0].split()) == set(held)
+    everything = {"way": "release", "reason": "no-patient-id", "all": "yes", "shown": shown[0]}
+    assert f"{len(held)} done: release" in operator.post("/held", None, None, **everything).text
+    wait_for(lambda: set(place.held()) == set(held), "and are held again")
+
+
+@pytest.mark.slow
+def test_a_held_instance_is_shown_under_two_recipes_without_values(place: Place, signed_in: SignIn) -> None:
+    viewer, held = signed_in("vera"), place.held()[0]
+    viewer.get(f"/instances/{held}")
+    alike = viewer.post(f"/instances/{held}/preview", recipe="recipe:dose-screens", against="recipe:mr-research")
+    assert "0 elements differ" in alike.text
+    one = viewer.post(f"/instances/{held}/preview", recipe="route:research", against="recipe:dose-screens")
+    assert "First: It would be held" in one.text
+    assert "(0010,0010)" in one.text, "and what the other one does"
+    assert not [token for token in TOKENS if token in one.text]
+    asked = {"recipe": "route:research", "against": "recipe:mr-research"}
+    found = place.ask("POST", f"/api/v1/instances/{held}/preview/beside", "vera", json=asked).json()
+    assert found["differences"] is None
+    assert found["recipe"]["held"]["reason"] == "no-patient-id"
+    assert found["against"]["held"] is None
+
+
+def test_a_destination_that_cannot_be_reached_is_gone_or_stopped_says_so(place: Place, signed_in: SignIn) -> None:
+    viewer = signed_in("vera")
+    assert "<dd>idle</dd>" in viewer.get("/destinations").text
+    with place.node.ledger() as ledger:
+        with ledger.database.write(durable=True) as connection:
+            connection.driver.execute("UPDATE destinations SET failures = 2 WHERE name = 'archive'")
+            connection.driver.execute("INSERT INTO destinations (name, paused, failures) VALUES ('old', 0, 0)")
+        stop(ledger.database, ledger.trail, "looking at the recipe")
+        told = viewer.get("/destinations").text
+        states = {one["name"]: one["state"] for one in place.ask("GET", "/api/v1/destinations", "vera").json()}
+        go(ledger.database, ledger.trail)
+        ledger.resume("archive")
+        with ledger.database.write(durable=True) as connection:
+            connection.driver.execute("DELETE FROM destinations WHERE name = 'old'")
+    assert states == {"archive": "unreachable", "old": "gone"}
+    assert "<strong>unreachable</strong>" in told
+    assert "<strong>gone</strong> from the configuration" in told
+    assert "Forwarding is stopped, to every destination" in told
+    assert "looking at the recipe" in told
+
+
+def test_what_was_refused_is_told_by_its_name_and_with_what_to_change(place: Place, signed_in: SignIn) -> None:
+    context = Refusal("presentation-context", "CT<1>", "DEIDNODE", "::1", "1.2.840.10008.1.20.1", "1.2.840.10008.1.2")
+    with place.node.ledger() as ledger:
+        count_refusals(ledger.database, {context: 41, Refusal("association", "US2", "OTHER", "10.0.0.2"): 2})
+    told = signed_in("vera").get("/refused").text
+    for text in ("CT&lt;1&gt;", "Storage Commitment Push Model", "Implicit VR Little Endian", "41", "called_ae", "US2"):
+        assert text in told, text
+    senders = place.ask("GET", "/api/v1/refused", "vera").json()["senders"]
+    assert {one["calling_ae_title"] for one in senders} == {"CT<1>", "US2"}
 
 
 @pytest.mark.slow

@@ -178,9 +178,15 @@ def test_a_reverse_proxy_says_who_it_is_only_from_where_it_is_trusted_and_only_o
         assert proxy.client.get("/destinations", headers=twice).status_code == 303
         proxy.get("/destinations", **said)
         assert proxy.post("/destinations/archive/resume", headers=said).status_code == 303
+        # A proxy that leaves what a browser made up, and adds a line of its own behind it.
+        lines = [("X-Remote-User", "otto"), ("X-Forwarded-For", "203.0.113.66"), ("X-Forwarded-For", "203.0.113.7")]
+        assert proxy.post("/destinations/archive/resume", headers=lines).status_code == 303
         assert proxy.post("/destinations/archive/resume", headers=said | {"X-Remote-User": "both"}).status_code == 403
         assert proxy.post("/destinations/archive/resume").status_code == 401
-    assert 'NetworkAccessPointID="203.0.113.6"' in place.audited()
+    said_of = place.audited()
+    assert 'NetworkAccessPointID="203.0.113.6"' in said_of
+    assert 'NetworkAccessPointID="203.0.113.7"' in said_of
+    assert "203.0.113.66" not in said_of
 
 
 def test_the_file_of_users_holds_no_password_and_no_token_and_is_its_owners_alone(tmp_path: Path) -> None:
@@ -227,6 +233,21 @@ def test_a_name_or_password_that_is_none_is_refused(tmp_path: Path, name: str, p
     assert not (tmp_path / "users.json").exists()
 
 
+def test_another_password_ends_the_sessions_of_a_user_and_other_roles_do_not(site: Site) -> None:
+    site.users.put("nina", [Role.OPERATOR], PASSWORD)
+    one = browser_of(site)
+    assert one.sign_in("nina").status_code == 303
+    site.users.set_roles("nina", [])
+    assert one.get("/held").status_code == 200
+    assert one.get("/recipes").status_code == 403, "the roles of now count"
+    site.users.put("nina", [Role.OPERATOR], PASSWORD[::-1])
+    assert one.get("/held").headers["location"] == "/login"
+    site.users.remove("nina")
+    site.users.put("nina", [Role.OPERATOR], PASSWORD)
+    assert one.get("/held").headers["location"] == "/login", "somebody else of the same name"
+    site.users.remove("nina")
+
+
 def test_users_are_added_listed_and_removed_at_the_command_line(place: Place) -> None:
     cli = place.node.cli
     assert cli("web", "user", "add", "zoe", "--role", "operator", "--no-password").stdout == "zoe: operator, viewer\n"
@@ -235,8 +256,16 @@ def test_users_are_added_listed_and_removed_at_the_command_line(place: Place) ->
     assert place.ask("GET", "/api/v1/me", "zoe").json() == {"name": "zoe", "roles": ["operator", "viewer"]}
     listed = json.loads(cli("web", "user", "list", "--json").stdout)
     assert {"name": "zoe", "roles": ["operator", "viewer"], "password": False, "tokens": ["script"]} in listed
+    assert cli("web", "user", "add", "zoe", "--role", "re-identifier", "--keep-password").returncode == 0
+    assert place.ask("GET", "/api/v1/me", "zoe").json()["roles"] == ["re-identifier", "viewer"]
     assert cli("web", "user", "remove", "zoe").returncode == 0
     assert place.ask("GET", "/api/v1/me", "zoe").status_code == 401
+    assert cli("web", "user", "add", "zoe", "--keep-password").returncode == 1, "nobody is added without a word"
+    said = place.audited()
+    for text in ("roles: operator, viewer; no password", "token script made", "roles: re-identifier, viewer"):
+        assert f"web page: {text}" in said, text
+    assert "web page: removed" in said
+    assert token not in said
 
 
 def test_what_peers_call_themselves_is_text_and_nothing_else() -> None:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from node.web.acting import on_behalf
 from node.web.api.models import problems, subject
-from node.web.crosswalks import Imported, export, import_file, waiting
+from node.web.crosswalks import Imported, export, import_file, list_waiting, waiting
 from node.web.pages.crosswalk import as_file, need_project
 from node.web.site import Identifying, Looking
 
@@ -70,6 +70,17 @@ async def imported(
         refused = Refused(error="the file is refused as a whole; nothing was imported", faults=found.faults)
         return JSONResponse(refused.model_dump(), 409)
     return Import(dry_run=dry_run, counts=found.counts)
+
+
+@router.post(
+    "/crosswalk/{project}/waiting",
+    responses=problems(404) | {200: {"content": {"text/csv": {}}, "description": "Who waits, to be filled in"}},
+    response_class=Response,
+)
+def listed(desk: Identifying, project: Project) -> Response:
+    """Give who waits in a project as a file to be filled in and imported; the audit trail has it first."""
+    name = need_project(desk, project)
+    return as_file(list_waiting(desk.site.commands, name, on_behalf(desk)), name, "waiting")
 
 
 @router.post(

@@ -18,9 +18,13 @@ Name = Annotated[str, Path(max_length=64, description="As the configuration call
 
 
 class Destination(BaseModel):
-    """One destination: where it is, and what became of what is for it; `lag` is how long the oldest waits (seconds)."""
+    """One destination: where it is, and what became of what is for it; `lag` is how long the oldest waits (seconds).
+
+    `state` is idle, sending, unreachable, paused (by a person), or gone: the configuration has it no more.
+    """
 
     name: str
+    state: str
     ae_title: str
     address: str
     tls: bool
@@ -60,7 +64,8 @@ def _destination(name: str, one: dict[str, object]) -> Destination:
     assert isinstance(state, dict)
     found = {key: state.get(key) for key in ("waiting", "delivered", "held", "next_try", "last_error", "last_success")}
     here = {key: one[key] for key in ("ae_title", "address", "tls", "lag")}
-    return Destination.model_validate({"name": name, "paused": bool(state.get("paused")), **here, **found})
+    how = {"state": state["state"], "paused": bool(state.get("paused"))}
+    return Destination.model_validate({"name": name, **how, **here, **found})
 
 
 @router.post("/destinations/{name}/echo", responses=problems(404))

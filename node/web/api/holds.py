@@ -9,6 +9,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from node.errors import HoldReason
 from node.web.acting import clean_again, take_way
 from node.web.api.models import Asked, problems, subject
 from node.web.holds import MOST, NAMES, ways, with_age
@@ -81,10 +82,21 @@ class Done(BaseModel):
 
 
 @router.get("/held")
-def listed(desk: Looking, limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> list[Held]:
+def listed(
+    desk: Looking,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
+    reason: Annotated[HoldReason | None, Query(description="Only what is held for it")] = None,
+) -> list[Held]:
     """List what is held, oldest first."""
-    entries = with_age(desk.ledger("held list").held(limit), desk.config.retention.held)
+    ledger = desk.ledger("held list")
+    entries = with_age(ledger.held(limit, None if reason is None else str(reason)), desk.config.retention.held)
     return [Held.model_validate(entry) for entry in entries]
+
+
+@router.get("/held/reasons")
+def reasons(desk: Looking) -> dict[str, int]:
+    """Count what is held by its reason, however much it is."""
+    return desk.ledger("held list").held_by_reason()
 
 
 @router.get("/instances/{instance}", responses=problems(404))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Body, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -57,6 +57,31 @@ class Choice(Asked):
     recipe: str = ""
 
 
+class Two(Asked):
+    """By which two recipes, as in a preview by one; an empty `recipe` is that of the instance's own route."""
+
+    recipe: str = ""
+    against: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Difference(BaseModel):
+    """One element that comes out otherwise; None where a recipe leaves no trace of it."""
+
+    recipe: Element | None
+    against: Element | None
+
+
+class Compared(BaseModel):
+    """What two recipes do to one file, without the elements that come out alike.
+
+    `differences` is None where one of the two would hold it, or not want it.
+    """
+
+    recipe: Preview
+    against: Preview
+    differences: list[Difference] | None
+
+
 @router.get("/recipes")
 def listed(desk: Looking) -> dict[str, str]:
     """List the recipes that can be asked for, with what they are."""
@@ -80,6 +105,17 @@ async def sample(request: Request, desk: Acting, recipe: Recipe) -> Preview:
 def held(desk: Looking, instance: InstanceId, choice: Annotated[Choice, Body()]) -> Preview:
     """Tell what a recipe does to an original that is still there; no value is shown."""
     return _of_instance(desk, instance, choice.recipe, values=False)
+
+
+@router.post("/instances/{instance}/preview/beside", responses=problems(404))
+def beside(desk: Looking, instance: InstanceId, two: Annotated[Two, Body()]) -> Compared:
+    """Tell what two recipes do otherwise to an original that is still there; no value is shown."""
+    found, problem = look_at(desk, instance, two.recipe, two.against, values=False)
+    if found is None:
+        raise HTTPException(409, problem)
+    pairs = None if found.pairs is None else [{"recipe": one.left, "against": one.right} for one in found.pairs]
+    sides = {"recipe": _preview(found.left), "against": _preview(found.right)}
+    return Compared.model_validate({**sides, "differences": pairs})
 
 
 @router.post("/instances/{instance}/identity", responses=problems(404))

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from node.overview import overview
+from node.refused import refused
 from node.web.api.models import subject
 from node.web.history import Moment
 from node.web.site import Looking
@@ -40,14 +41,26 @@ class Status(BaseModel):
     refused: list[dict[str, Any]]
 
 
+class Refused(BaseModel):
+    """What `deid-node refused --json` prints (docs/monitoring.md): by sender, and by destination."""
+
+    senders: list[dict[str, Any]]
+    destinations: list[dict[str, Any]]
+
+
 class Point(BaseModel):
-    """How things were at a time (seconds since 1970, UTC); `lag` in seconds, that of cleaning under an empty name."""
+    """How things were at a time (seconds since 1970, UTC); `lag` in seconds, that of cleaning under an empty name.
+
+    `cleaning_lag` is the latter by route, `routes` what was received by each.
+    """
 
     at: float
     counts: dict[str, int]
     waiting: dict[str, int]
     delivered: dict[str, int]
+    routes: dict[str, int]
     lag: dict[str, float]
+    cleaning_lag: dict[str, float]
 
 
 @router.get("/me")
@@ -63,6 +76,12 @@ def status(desk: Looking) -> Status:
     return Status.model_validate(overview(desk.ledger("status"), desk.config))
 
 
+@router.get("/refused")
+def refusals(desk: Looking) -> Refused:
+    """List what senders and the node itself asked for and did not get, and what to change."""
+    return Refused.model_validate(refused(desk.site.database, desk.config))
+
+
 @router.get("/history")
 def history(desk: Looking) -> list[Point]:
     """Tell how it was in the last hour, every ten seconds; since the page began at the most."""
@@ -75,5 +94,7 @@ def _point(one: Moment) -> Point:
         counts=dict(one.counts),
         waiting=dict(one.waiting),
         delivered=dict(one.delivered),
+        routes=dict(one.routes),
         lag=dict(one.lag),
+        cleaning_lag=dict(one.cleaning_lag),
     )

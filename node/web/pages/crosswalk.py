@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from node.errors import CommandFailed
 from node.web.acting import on_behalf
-from node.web.crosswalks import export, import_file, projects, waiting
+from node.web.crosswalks import export, import_file, list_waiting, projects, waiting
 from node.web.forms import Form, text, uploaded
 from node.web.rendering import page
 from node.web.site import Desk, Identifying, Looking
@@ -70,7 +70,14 @@ def exported(desk: Identifying, form: Form) -> Response:
     return as_file(export(desk.site.commands, project, on_behalf(desk)), project)
 
 
-def as_file(content: bytes, project: str) -> Response:
+@router.post("/crosswalk/waiting")
+def who_waits(desk: Identifying, form: Form) -> Response:
+    """Give who waits for a pair as a file to be filled in and imported."""
+    project = need_project(desk, text(form, "project", 64))
+    return as_file(list_waiting(desk.site.commands, project, on_behalf(desk)), project, "waiting")
+
+
+def as_file(content: bytes, project: str, name: str = "crosswalk") -> Response:
     """Return a file to be kept, by a name that is safe in a header: a project's name is."""
-    headers = {"Content-Disposition": f'attachment; filename="crosswalk-{project}.csv"'}
+    headers = {"Content-Disposition": f'attachment; filename="{name}-{project}.csv"'}
     return Response(content, media_type="text/csv; charset=utf-8", headers=headers)

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Path, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from node.ledger.halt import stopped
+from node.ledger.targets import destinations_of
 from node.web.echo import echo
 from node.web.rendering import go, is_live, page
 from node.web.site import Acting, Desk, Looking
@@ -30,20 +32,23 @@ def live(request: Request, desk: Looking) -> Response:
 
 
 def table(desk: Desk) -> dict[str, Any]:
-    """Return what is known of each destination: of the configuration and of the ledger."""
-    found = desk.ledger("destinations").status()["destinations"]
+    """Return what is known of each destination: of the configuration and of the ledger; and whether all is stopped."""
+    database, configured = desk.site.database, desk.config.destinations
     lag = (desk.site.history.latest() or desk.site.history.take()).lag
-    rows = {
-        name: {
-            "ae_title": one.ae_title,
-            "address": str(one.address),
-            "tls": one.tls is not None,
+    rows = {}
+    for name, found in destinations_of(database, configured).items():
+        one = configured.get(name)
+        rows[name] = {
+            "ae_title": "" if one is None else one.ae_title,
+            "address": "" if one is None else str(one.address),
+            "tls": one is not None and one.tls is not None,
             "lag": lag.get(name),
-            "state": found.get(name, {"delivered": 0, "waiting": 0, "held": 0}),
+            "known": one is not None,
+            "state": found,
         }
-        for name, one in desk.config.destinations.items()
-    }
-    return {"destinations": rows, "answer": "", "answered": ""}
+    with database.read() as connection:
+        halted = stopped(connection)
+    return {"destinations": rows, "stopped": halted, "answer": "", "answered": ""}
 
 
 def known(desk: Desk, name: str) -> str:

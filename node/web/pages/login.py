@@ -63,7 +63,7 @@ async def enter(request: Request, form: Form) -> Response:
         return _asking(request, 401, "Name or password is wrong.", name)
     site.throttle.succeeded(*keys)
     site.sessions.end(cookie_of(request))
-    key, _ = site.sessions.begin(user.name)
+    key, _ = site.sessions.begin(user.name, sign_in=user.sign_in)
     response = go("/")
     set_session(response, key)
     response.delete_cookie(BEFORE, secure=True, httponly=True, samesite="strict", path="/")

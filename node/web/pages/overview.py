@@ -44,6 +44,9 @@ def facts(desk: Desk) -> dict[str, Any]:
         "waiting": {
             name: [(one.at, float(one.waiting.get(name, 0))) for one in moments] for name in found["destinations"]
         },
+        "by_route": {name: rates(moments, name, "routes") for name in found["routes"]},
+        "to_each": {name: rates(moments, name, "delivered") for name in found["destinations"]},
         "lag": latest.lag,
+        "cleaning_lag": latest.cleaning_lag,
         "since": moments[0].at if moments else latest.at,
     }
