@@ -62,7 +62,7 @@ class Commitment(Section):
 
     confirm: Annotated[tuple[str, ...], PlainValidator(_ways)] = (COMMITMENT, FIND)
     """How destinations are asked: `commitment`, `find`, `status`, or a list of them, of which the first counts that a
-    destination offers (docs/commitment.md).
+    destination offers (docs/commitment.md). Default: `[commitment, find]`.
     """
     within: PositiveDuration = 86400.0
     """What is not delivered and confirmed so long after it was asked about counts as failed."""
