@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from node.ledger.canary import results
 from tests.dicomnet.tls import Authority
 from tests.support import RunningNode, free_port, wait_for
 
 
+@pytest.mark.slow
 def test_the_canary_goes_through_a_listener_with_tls_alone(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca")
     own, itself = authority.issue("node"), authority.issue("canary")
