@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from node.ledger.canary import results
 from tests.dicomnet.tls import Authority
 from tests.support import RunningNode, free_port, wait_for
 
 
-def test_the_canary_goes_through_a_listener_with_tls_alone(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_canary_goes_through_a_listener_with_tls_alone_and_its_certificate_is_compared(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca")
     own, itself = authority.issue("node"), authority.issue("canary")
     tls = {"certificate": str(own.certificate), "key": str(own.key), "ca": str(authority.ca)}
@@ -33,5 +36,13 @@ def test_the_canary_goes_through_a_listener_with_tls_alone(tmp_path: Path) -> No
             (f"listener {listen}", "node.crt"),
         }
         assert all(one["days_left"] > 80 for one in certificates)
+        # A renewed certificate under the same name is told before a reload, and by it.
+        authority.issue("canary", days=200)
+        planned = json.loads(node.cli("plan", "--json", check=True).stdout)
+        assert planned["certificates"] == [{"used_by": "canary", "file": str(itself.certificate)}]
+        node.cli("reload", check=True)
+        told = [json.loads(line) for line in node.log().splitlines() if '"certificate-changed"' in line]
+        assert [(one["used_by"], one["file"]) for one in told] == [("canary", "canary.crt")]
+        assert json.loads(node.cli("plan", "--json", check=True).stdout)["certificates"] == []
     finally:
         node.close()
