@@ -63,4 +63,8 @@ def texts(form: FormData, name: str) -> list[str]:
 async def uploaded(form: FormData, name: str) -> bytes:
     """Return what was uploaded in a field; empty where nothing was."""
     value = form.get(name)
-    return await value.read() if isinstance(value, UploadFile) else b""
+    if not isinstance(value, UploadFile):
+        return b""
+    content = await value.read()
+    await value.close()  # else it is held twice, and complained of in the log
+    return content

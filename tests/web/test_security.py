@@ -233,6 +233,11 @@ def test_a_name_or_password_that_is_none_is_refused(tmp_path: Path, name: str, p
     assert not (tmp_path / "users.json").exists()
 
 
+def test_users_of_a_node_that_was_never_started_have_to_wait_for_its_start(tmp_path: Path) -> None:
+    with pytest.raises(UsersError, match="first start makes it"):
+        Users(tmp_path / "var" / "users.json").put("anna", [], None)
+
+
 def test_another_password_ends_the_sessions_of_a_user_and_other_roles_do_not(site: Site) -> None:
     site.users.put("nina", [Role.OPERATOR], PASSWORD)
     one = browser_of(site)
