@@ -10,9 +10,9 @@ from node.cli import cli
 from scripts.reference.page import NOTE, table
 
 _HEAD = f"""\
-{NOTE}
-
 # Every command
+
+{NOTE}
 
 `deid-node COMMAND --help` says the same. `--config FILE` may stand before or after the command; else the environment
 variable `DEID_NODE_CONFIG` counts, else `config.yaml` in the working directory.

@@ -25,9 +25,9 @@ from scripts.reference.page import NOTE, table
 _DEFAULT = re.compile(r" Default: (?P<words>.+)\.\Z")
 _LINK = re.compile(r"docs/(?P<page>[\w.-]+\.md)(?P<anchor>#[\w-]+)?")
 _HEAD = f"""\
-{NOTE}
-
 # Every key of the configuration
+
+{NOTE}
 
 The guide to it is [configuration.md](../configuration.md): how the file is found and written, with examples. Here is
 each key with what may stand there, its default, and what it means. A key that is *needed* has no default. `[]` stands
