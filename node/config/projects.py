@@ -106,8 +106,8 @@ class Project(Section):
     trial: Trial | None = None
     """The clinical trial that is written into group 0012 of every instance (docs/identity.md)."""
     review: bool = False
-    """Whether the texts that leave are collected, to be reviewed (docs/selftest.md#value-review); it costs some
-    milliseconds an instance.
+    """Whether the texts that leave are collected, to be reviewed (docs/selftest.md#value-review); it costs less
+    than cleaning the header.
     """
 
     @model_validator(mode="before")

@@ -70,7 +70,7 @@ def _storage_classes() -> str:
         (name.removesuffix(" (Retired)"), f"`{uid}`", "retired" if retired else "", special.get(uid, ""))
         for name, uid, retired in storage_classes()
     ]
-    return table(("SOP class", "UID", "", "remark"), rows)
+    return table(("SOP class", "UID", "status", "remark"), rows)
 
 
 def _transfer_syntaxes() -> str:
@@ -80,7 +80,7 @@ def _transfer_syntaxes() -> str:
         kind = "deflated" if syntax.deflated else "lossy" if syntax.lossy else ""
         converted = "yes" if uid in UNCOMPRESSED else "inflated" if syntax.uid == "1.2.840.10008.1.2.1.99" else ""
         rows.append((name if name != uid else "(private)", f"`{uid}`", kind, _PREFERENCE[preference(uid)], converted))
-    return table(("transfer syntax", "UID", "", "preference", "converted for a destination"), rows)
+    return table(("transfer syntax", "UID", "kind", "preference", "converted for a destination"), rows)
 
 
 def rejections() -> set[tuple[int, int, int, str]]:
