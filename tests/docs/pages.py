@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from scripts.titles import slug
 from tests.zygote import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -96,13 +96,6 @@ def links(path: Path) -> Iterator[tuple[int, str]]:
         for pattern in (_LINK, _PICTURE):
             for match in pattern.finditer(plain):
                 yield number, match[1]
-
-
-def slug(heading: str) -> str:
-    """The anchor of a heading, as Python-Markdown makes it."""
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
-    text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", text).strip().lower())
 
 
 @cache

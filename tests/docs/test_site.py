@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.titles import titled
 from tests.docs.pages import DOCS, FILES, NAMES, OUTSIDE, anchors, links, navigation, prose
 from tests.zygote import REPOSITORY
 
@@ -60,3 +61,11 @@ def test_links_that_lead_nowhere_are_found() -> None:
     assert not _is_there(page, "start.md#a-last-image")
     assert not _is_there(page, "stop.md")
     assert not _is_there(page, "../README.md")
+
+
+def test_on_the_site_a_link_shows_the_title_of_what_it_leads_to() -> None:
+    page = DOCS / "reference/configuration.md"
+    assert titled("see [tls.md](../tls.md).", page) == "see [TLS](../tls.md)."
+    there = "[operation.md](../operation.md#the-disk)"
+    assert titled(there, page) == "[The disk](../operation.md#the-disk)"
+    assert titled("[tls.md](../nowhere.md), [TLS](../tls.md)", page) == "[tls.md](../nowhere.md), [TLS](../tls.md)"
