@@ -38,10 +38,8 @@ def headings_of(path: Path) -> dict[str, str]:
     """Return the headings of a page by their anchors, its title first."""
     if not path.is_file():
         return {}
-    found = {}
-    for heading in _HEADING.findall(
-        re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-    ):
+    found: dict[str, str] = {}
+    for heading in _HEADING.findall(_FENCED.sub("", path.read_text(encoding="utf-8"))):
         found.setdefault(slug(heading), re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading))
     return found
 

@@ -55,6 +55,20 @@ def test_a_list_or_a_table_stands_apart_from_the_sentence_before_it(path: Path) 
     assert not wrong
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_an_entry_of_a_list_stands_apart_from_a_paragraph_of_the_entry_before_it(path: Path) -> None:
+    wrong, before, further = [], "", False
+    for number, line in prose(path):
+        if re.match(r" *(?:[-*]|\d+\.) ", line):
+            if before and further:
+                wrong.append(f"{path.name}:{number}")
+            further = False
+        elif line and not before:
+            further = line.startswith("  ")
+        before = line
+    assert not wrong
+
+
 def test_links_that_lead_nowhere_are_found() -> None:
     page = DOCS / "index.md"
     assert _is_there(page, "start.md#a-first-image")
