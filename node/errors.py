@@ -225,7 +225,7 @@ OUTCOMES = ("in_flight", "delivered", "held", "excluded", "discarded")
 
 
 class HoldReason(StrEnum):
-    """Why an instance or a delivery is held: the closed list that `docs/operation.md` explains."""
+    """Why an instance or a delivery is held: the closed list that `docs/failures.md` explains."""
 
     UNPARSABLE = "unparsable"  # the data set cannot be parsed
     EMPTY = "empty"  # the data set has no element

@@ -33,10 +33,15 @@ class Canary(Section):
     """
 
     every: Duration = 3600.0
+    """From one round to the next, at least a minute; the first comes right after the start."""
     within: Duration = 120.0
+    """How long a study may take by one route."""
     routes: tuple[str, ...] = ()
+    """The routes that it stands for. Default: all."""
     to: tuple[str, ...] = ()
+    """Destinations that get it too, besides the sink of its own. They keep it."""
     tls: DestinationTLS | None = None
+    """How the node reaches itself where all its listeners speak TLS."""
 
 
 def faults(config: Config) -> Iterator[tuple[KeyPath, str, str]]:

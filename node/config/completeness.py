@@ -14,4 +14,8 @@ class Completeness(Section):
     """After how many seconds without any change a study is `quiet`; whether `receipts` are written for what arrived."""
 
     quiet: Annotated[float, BeforeValidator(parse_positive_duration)] = 600.0
+    """A study is looked at when nothing of it has come, been delivered or been decided on for so long."""
     receipts: bool = True
+    """Whether a signed receipt is written of what a destination has of a study; each instance is then hashed as it goes
+    out.
+    """

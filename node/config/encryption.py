@@ -29,7 +29,11 @@ class Encryption(Section):
     """Encryption at rest, with the key in `key_file`, or with `key`, which comes from the environment."""
 
     key_file: FilePath | None = None
+    """File with the key that seals originals and the identifying columns of the ledger: 64 hexadecimal digits, mode
+    0600, outside of `data` and `spool` (docs/encryption.md).
+    """
     key: Annotated[str, PlainValidator(_key)] | None = Field(default=None, repr=False)
+    """The key itself, in place of a file: `${NAME}`, from the environment."""
 
     @model_validator(mode="after")
     def _one_key(self) -> Encryption:

@@ -42,8 +42,16 @@ class Limit(Who):
     """
 
     associations: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Open associations of the peer in the whole node, C-ECHO too; one more is rejected (2/3/2). Default:
+    no limit.
+    """
     bytes_per_second: Annotated[int, PlainValidator(_parse_rate)] | None = None
+    """What it may send of data sets in a second, all its associations together, at least 64 KiB; faster ones are read
+    more slowly, never refused. Give the sender time: it waits for its answer as long as its instance takes. Default: no
+    limit.
+    """
     instance_size: Annotated[int, PlainValidator(_parse_amount)] | None = None
+    """Bytes of a data set; a larger instance is answered C000H, and nothing of it is kept. Default: no limit."""
 
     @model_validator(mode="after")
     def _limits_something(self) -> Limit:

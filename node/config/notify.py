@@ -97,12 +97,21 @@ class Mail(Section):
     """A mail server that takes messages: STARTTLS by default, and never a password without TLS."""
 
     to: Annotated[tuple[Mailbox, ...], Filled]
+    """The addresses that get messages."""
     from_: Mailbox = Field(alias="from")
+    """The address that they come from."""
     server: Annotated[Endpoint, PlainValidator(parse_endpoint)]
+    """`host:port` of the mail server."""
     tls: Literal["starttls", "tls", "none"] = "starttls"
+    """`starttls`; `tls`: from the first byte (port 465); `none`: without, and then without password."""
     ca: FilePath | None = None
+    """PEM file with the certificates of the authorities that the server's certificate may come from. Default:
+    the system's.
+    """
     user: str | None = None
+    """The user at the mail server; it stands together with `password`."""
     password: str | None = Field(default=None, repr=False)
+    """The password, from the environment: `${NAME}`."""
 
     @model_validator(mode="after")
     def _possible(self) -> Mail:
@@ -117,17 +126,24 @@ class Webhook(Section):
     """Where messages are posted to as JSON, with headers of its own."""
 
     url: Annotated[str, PlainValidator(_url)] = Field(repr=False)
+    """Where messages are posted to, as JSON; redirections are not followed."""
     header: Annotated[dict[str, str], PlainValidator(_headers)] = Field(default={}, repr=False)
+    """A section of HTTP headers that are sent along, their secrets from the environment."""
     ca: FilePath | None = None
+    """PEM file with the authorities that the certificate of the other side may come from. Default: the system's."""
 
 
 class Quiet(Section):
     """A route that should not be silent for as long as `after` (seconds) in a part of the day, on some days."""
 
     route: str
+    """A route that should not be silent."""
     after: Annotated[float, PlainValidator(parse_positive_duration)]
+    """For how long it may be silent."""
     between: Annotated[Window, PlainValidator(_window)] = WHOLE_DAY
+    """The part of the day that counts, by this machine's local time, in quotes; it may pass over midnight."""
     days: Annotated[tuple[Day, ...], Filled] = DAYS
+    """The days that count. Default: all."""
 
 
 class On(Section):
@@ -137,11 +153,17 @@ class On(Section):
     """
 
     held: Period = HOUR
+    """What was held is told together, at most once in so long; or `never`."""
     destination_down: Period = 600.0
+    """A destination that could not be reached for so long; or `never`."""
     refused_contexts: Period = DAY
+    """Presentation contexts that were refused, by sender, at most once in so long; or `never`."""
     disk: bool = True
+    """The disk's states but `ok` (docs/operation.md#the-disk)."""
     alerts: bool = True
+    """The other `alerts` of `status` (docs/operation.md#what-status-says)."""
     nothing_received: tuple[Quiet, ...] = ()
+    """Routes that should not be silent."""
 
 
 class Notify(Section):
@@ -151,11 +173,17 @@ class Notify(Section):
     """
 
     name: Label | None = None
+    """What messages call the node. Default: its AE title."""
     mail: Mail | None = None
+    """A mail server that takes messages."""
     webhook: Webhook | None = None
+    """Where messages are posted to, as JSON."""
     at_most: Annotated[int, Field(ge=1, le=1000)] = 12
+    """How many messages go out in an hour, by each of both ways; what is more waits, and is told together."""
     again: Annotated[float, PlainValidator(parse_positive_duration)] = DAY
+    """After so long what lasts is told again."""
     on: On = On()
+    """What is told."""
 
     @property
     def wanted(self) -> bool:

@@ -38,9 +38,13 @@ class Pseudonyms(Section):
     """The form of the project's pseudonyms."""
 
     prefix: str = ""
+    """What stands in front of each pseudonym: letters, digits, dot, dash, underscore."""
     length: Annotated[int, Field(ge=1, le=MAX_PSEUDONYM)] = PseudonymForm().length
+    """Characters of the whole, at most 16; what carries less than 60 bits is a fault."""
     alphabet: str = CROCKFORD
+    """The letters and digits that pseudonyms are made of; capital and small letters count as one."""
     check_digit: bool = False
+    """Whether the last character is a check digit."""
 
     @model_validator(mode="after")
     def _possible(self) -> Pseudonyms:
@@ -56,9 +60,13 @@ class Dates(Section):
     """By how much the dates of the project's patients move, in days, and what becomes of those that are none."""
 
     shift_min: Days = ShiftRange().least
+    """Dates move into the past by at least so many days."""
     shift_max: Days = ShiftRange().most
+    """Dates move into the past by at most so many days."""
     whole_weeks: bool = False
+    """Whether they move by whole weeks only."""
     invalid: Literal["hold", "empty"] = "hold"
+    """A date that is none: `hold` the instance, or `empty` the value."""
 
     @model_validator(mode="after")
     def _possible(self) -> Dates:
@@ -79,14 +87,28 @@ class Project(Section):
     """
 
     key_file: FilePath | None = None
+    """File with a key of the project's own, which is mixed into the secret: once it is destroyed, nobody can compute
+    the project's replacements again (docs/identity.md#a-key-of-the-projects-own). `deid-node project key NAME` makes
+    it; fixed with the project's first instance.
+    """
     epoch: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """The number of the project's key; another one gives a new replacement to everything."""
     pseudonym: Pseudonyms = Pseudonyms()
+    """The form of pseudonyms."""
     uid_root: Annotated[str, PlainValidator(_root)] = UUID_ROOT
+    """The root of all UIDs that the node makes: 2.25 (UUIDs) or your own, at most 44 characters."""
     dates: Dates = Dates()
+    """By how much dates move."""
     issuers: dict[Text, tuple[Text, ...]] = {}
+    """For each issuer of Patient IDs a list of its other names."""
     placeholder_ids: tuple[Text, ...] = PLACEHOLDERS
+    """Patient IDs that are no one's own. Default: a list (docs/identity.md#the-patient)."""
     trial: Trial | None = None
+    """The clinical trial that is written into group 0012 of every instance (docs/identity.md)."""
     review: bool = False
+    """Whether the texts that leave are collected, to be reviewed (docs/selftest.md#value-review); it costs less
+    than cleaning the header.
+    """
 
     @model_validator(mode="before")
     @classmethod

@@ -20,6 +20,16 @@ class Retention(Section):
     """
 
     originals: Annotated[float, PlainValidator(parse_stay)] = 0.0
+    """How long an original stays after its last delivery, in `spool/retained/`: a duration, or `0`: it goes at once.
+    Not together with `node.originals: until-cleaned`.
+    """
     held: Annotated[float | None, PlainValidator(parse_age)] = None
+    """How long something may be held before there is an alert about it. Nothing is deleted by it. Default:
+    `forever`.
+    """
     events: Annotated[float | None, PlainValidator(parse_age)] = None
+    """How long the history of an instance that is done with stays in the ledger. Default: `forever`."""
     maps: Annotated[int | None, PlainValidator(parse_age_in_days)] = None
+    """How long the way back from a replacement to its original stays, in whole days since it was last used. What was
+    imported stays. Default: `forever`.
+    """

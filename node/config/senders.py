@@ -57,8 +57,14 @@ class Who(Section):
     """
 
     calling_ae: Annotated[tuple[AEPattern, ...], Filled] | None = None
+    """AE titles that callers have. Default: any."""
     address: Annotated[tuple[Network, ...], Filled] | None = None
+    """Addresses and networks of callers, such as `10.1.0.0/16`. Default: any."""
     certificate: Annotated[tuple[NamePattern, ...], Filled] | None = None
+    """Names, `*` as wildcard, of which the sender's certificate must have one: as common name, or as
+    alternative name (DNS, URI, e-mail); without regard to case. Only connections over TLS with a certificate that was
+    verified have any (docs/tls.md). Default: any.
+    """
 
     def is_calling(self, caller: Caller) -> bool:
         """Say whether the calling AE title fits."""

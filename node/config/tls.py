@@ -28,9 +28,15 @@ class ListenerTLS(Section):
     """The TLS of a listener; `client_certificate` says whether a sender must show one that comes from `ca`."""
 
     certificate: FilePath
+    """PEM file with the node's certificate, then the intermediate ones (docs/tls.md)."""
     key: FilePath
+    """PEM file with its private key: without password, readable for the node's user alone."""
     ca: FilePath | None = None
+    """PEM file with the certificates of the authorities whose clients may connect."""
     client_certificate: Literal["required", "optional", "none"] = "required"
+    """Whether a sender must show a certificate: `required`, `optional` (one that is shown must be good), or `none`
+    (then `ca` is not needed).
+    """
 
     @model_validator(mode="after")
     def _possible(self) -> ListenerTLS:
@@ -48,9 +54,16 @@ class DestinationTLS(Section):
     """The TLS of a destination, whose certificate must come from `ca` and have `name` (by default its host)."""
 
     ca: FilePath
+    """PEM file with the certificates of the authorities that the other side's certificate may come from (docs/tls.md).
+    """
     certificate: FilePath | None = None
+    """PEM file with the certificate that the node shows, where the other side asks for one."""
     key: FilePath | None = None
+    """PEM file with its private key; it stands together with `certificate`."""
     name: Annotated[str, PlainValidator(_host_name)] | None = None
+    """The host name or IP address that the other side's certificate must have as Subject Alternative Name.
+    Default: the host of its address.
+    """
 
     @model_validator(mode="after")
     def _possible(self) -> DestinationTLS:

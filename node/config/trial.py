@@ -51,14 +51,23 @@ class Trial(Section):
     """A clinical trial. `subject` says which attribute takes the pseudonym: Subject ID, or Subject Reading ID."""
 
     sponsor: Text
+    """The sponsor of the clinical trial."""
     protocol_id: Text
+    """The id of its protocol."""
     protocol_name: Text | None = None
+    """The name of its protocol."""
     site_id: Text | None = None
+    """The id of this site."""
     site_name: Text | None = None
+    """The name of this site."""
     coordinating_center: Text | None = None
+    """The name of the coordinating center; written where it is set."""
     ethics_committee: Text | None = None
+    """The name of the ethics committee; written where it is set."""
     ethics_approval: Text | None = None
+    """Its approval number; needs the committee."""
     subject: Literal["id", "reading_id"] = "id"
+    """Where the pseudonym stands: Clinical Trial Subject `id`, or Subject `reading_id`."""
 
     @model_validator(mode="after")
     def _possible(self) -> Trial:

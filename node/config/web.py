@@ -48,7 +48,9 @@ class WebSession(Section):
     """After how long a user has to sign in again, in seconds: without doing anything, and at all."""
 
     idle: Annotated[float, PlainValidator(parse_positive_duration)] = 1800.0
+    """After so long without doing anything a user has to sign in again."""
     longest: Annotated[float, PlainValidator(parse_positive_duration)] = 43_200.0
+    """And after so long in any case."""
 
 
 class Web(Section):
@@ -59,14 +61,25 @@ class Web(Section):
     """
 
     enabled: bool = False
+    """Whether there is a page, and the API."""
     listen: Annotated[Endpoint, PlainValidator(parse_endpoint)] = Endpoint("127.0.0.1", 8080)
+    """`host:port` of the page, the API, `/metrics` and `/health/…`; plain HTTP, so that beyond this machine only a
+    reverse proxy may reach it.
+    """
     users_file: FilePath | None = None
+    """Who may sign in; written by `deid-node web user`, mode 0600. Default: `<data>/web-users.json`."""
     hosts: tuple[Annotated[str, PlainValidator(_host)], ...] = ()
+    """The names under which browsers reach the page, beside `localhost` and addresses."""
     proxy_header: Annotated[str | None, PlainValidator(_header)] = None
+    """The header in which these say who the user is, such as `X-Remote-User`."""
     trusted_proxies: tuple[Network, ...] = ()
+    """Addresses and networks of reverse proxies, whose `X-Forwarded-For` counts."""
     session: WebSession = WebSession()
+    """After how long a user has to sign in again."""
     upload: Annotated[Size, PlainValidator(_upload)] = Field(default=Size(bytes=64 << 20))
+    """The largest file that is taken; it is held in memory."""
     metrics: Literal["open", "login"] = "open"
+    """`login`: `/metrics` asks for a token."""
 
     @model_validator(mode="after")
     def _header_and_proxy(self) -> Web:

@@ -62,7 +62,8 @@ def is_taken(abstract_syntax: str) -> bool:
     return uid.type == "SOP Class" and "Storage" in uid.name
 
 
-def _rank(transfer_syntax: str) -> int:
+def preference(transfer_syntax: str) -> int:
+    """Return how late a transfer syntax is chosen among those of one context; of equals the first that was proposed."""
     if transfer_syntax == EXPLICIT_LE.uid:
         return 0
     if transfer_syntax == IMPLICIT_LE.uid:
@@ -83,7 +84,7 @@ def choose(abstract_syntax: str, proposed: Sequence[str], *, commits: bool = Fal
     offered = [syntax for syntax in proposed if syntax]
     if not offered:
         return Choice(TRANSFER_SYNTAXES_REFUSED)
-    return Choice(ACCEPTED, min(offered, key=_rank))
+    return Choice(ACCEPTED, min(offered, key=preference))
 
 
 class Negotiated(NamedTuple):

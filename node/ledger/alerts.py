@@ -1,6 +1,6 @@
 """What somebody has to look at, found out whenever it is asked for: nothing of it is stored.
 
-An alert has a kind, a time since when it is so, and a sentence that says what to do. docs/operation.md names the kinds.
+An alert has a kind, a time since when it is so, and a sentence that says what to do. docs/failures.md names the kinds.
 No text holds a value of a data set.
 """
 

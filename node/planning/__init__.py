@@ -108,7 +108,8 @@ def _faults(database: Database, new: Config, recipes: Mapping[str, Recipe]) -> l
 
 def _changed_keys(old: Config, new: Config) -> list[str]:
     """Return the keys, routes apart, that have another value: never the values, some of which are keys themselves."""
-    one, other = (_flat(config.model_dump(exclude=set(_NO_KEYS))) for config in (old, new))
+    # pydantic warns of values that its serializers meet as they already came out of one: sizes, with their validators.
+    one, other = (_flat(config.model_dump(exclude=set(_NO_KEYS), warnings=False)) for config in (old, new))
     return [key for key in dict.fromkeys([*one, *other]) if one.get(key) != other.get(key)]
 
 

@@ -67,7 +67,9 @@ def work(node: Deadly, scp: StoreSCP, sender: Sender, files: list[Path], key: Pa
     node.wait_status(lambda s: s["routes"]["research"]["cleaned"] == 24, "they wait for the archive")
     known = replacements(node)
     assert sender.acknowledged == uids(files) <= known.keys()
-    plan = json.loads(node.cli("plan", "--json", check=True).stdout)
+    asked = node.cli("plan", "--json", check=True)
+    assert asked.stderr == ""
+    plan = json.loads(asked.stdout)
     assert (plan["against"], plan["changes"]) == ("running", False)
     assert node.stop() == 0
     return backup, known

@@ -11,7 +11,14 @@ import pytest
 from scripts.locks import differences, read_lock, read_sbom
 from tests.support import REPOSITORY
 
-LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-slow.lock", "requirements-sbom.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-test.lock",
+    "requirements-slow.lock",
+    "requirements-docs.lock",
+    "requirements-sbom.lock",
+)
+SCRIPTS = ("_env", "run", "test", "soak", "sbom", "bench", "fuzz", "docs")
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -53,7 +60,7 @@ def test_every_way_of_installing_checks_the_hashes() -> None:
     """`pip install` stands in the scripts for locks, with hashes, and for the package itself, without dependencies."""
     lines = [
         line
-        for path in [REPOSITORY / "scripts" / name for name in ("_env", "run", "test", "soak", "sbom", "bench", "fuzz")]
+        for path in [REPOSITORY / "scripts" / name for name in SCRIPTS]
         for line in path.read_text().splitlines()
         if "pip install" in line
     ]

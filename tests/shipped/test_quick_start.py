@@ -1,4 +1,4 @@
-"""What the README shows of the first image is what the default recipe does with it."""
+"""What the quick start shows of the first image is what the default recipe does with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from tests.deidset.cleaning import clean, settings
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/start.md"
 _ROW = re.compile(r"\| \((\w{4}),(\w{4})\) [^|]*\|([^|]*)\|([^|]*)\|")
 _MADE = {0x00080018, 0x00080020, 0x00100010, 0x00100020, 0x0020000D}  # by the secret
 
@@ -24,7 +24,7 @@ def test_each_row_of_the_table_is_what_research_does(tmp_path):
     source = Path(get_testdata_file("CT_small.dcm", download=False))
     clean(settings(("research",)), source_folder(tmp_path, source), tmp_path / "out")
     before, after = dcmread(source), dcmread(tmp_path / "out" / source.name)
-    rows = _ROW.findall(README.read_text(encoding="utf-8"))
+    rows = _ROW.findall(PAGE.read_text(encoding="utf-8"))
     assert len(rows) == 10
     for group, element, was, becomes in rows:
         tag = int(group + element, 16)
