@@ -110,7 +110,7 @@ def pack(recipe: Recipe, changes: Sequence[Mapping[str, Any]], regions: Collecti
         for one in islice(changes, MOST_CHANGES)
     ]
     more = len(changes) - len(told)
-    known = {line.box for section in recipe.filters for label in section.labels for line in label.regions}
+    known = {None} | {line.box for section in recipe.filters for label in section.labels for line in label.regions}
     pixels = list(dict.fromkeys(_region(one, one.box if one.box in known else ...) for one in regions))
     written = json.dumps({"changes": told, "lines": [*lines], "more": more, "pixels": pixels}, separators=(",", ":"))
     digest = hashlib.sha256(f"{recipe.hash} {written}".encode()).digest()

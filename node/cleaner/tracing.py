@@ -45,8 +45,9 @@ class Tracing:
         verdict, recipe = done.verdict, plan.recipe
         said = bool(verdict.accepted), verdict.stubbed, done.cleaned.regions, *done.texts
         key = claimed.route, recipe.hash, place, _elements(verdict.dataset), said
-        if key in self._known:
-            return self._known[key]
+        there = self._known.get(key)
+        if there is not None or key in self._known:
+            return there
         found = _found(claimed, lambda: noted(recipe, identities, plan.variables, done))
         effects = self._known[key] = None if found is None else Effects(found, claimed.seq)
         if len(self._known) > _MOST:
