@@ -14,6 +14,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from node.cleaner.cleaning import Cleaning
 from node.config import load_config
 from node.effects import MOST_CHANGES, Done, noted, pack, unpack
 from node.errors import DatasetError, HoldInstance
@@ -234,6 +235,22 @@ def test_what_an_earlier_version_cleaned_is_told_as_not_known(desk: Desk) -> Non
     assert found["changes"] is None
     assert "nothing was noted" in found["changes_unknown"]
     assert found["changes_from"] is None
+
+
+def test_what_a_new_ledger_finds_already_cleaned_is_told_as_not_known(desk: Desk) -> None:
+    cleaner = desk.cleaner
+    cleaner.cleaning = Cleaning(desk.spool, cleaner.ledger, cleaner.cleaning._plans, "DEIDNODE", derives=False)
+    name = desk.come(instance("1.2.9", said="ACC-PLANTED"))
+    desk.spool.finish_removals()  # of originals that nothing is sent from
+    assert told(desk, name, "trace")[0]
+    # As a rebuild leaves it: received again, though only the cleaned file is there.
+    desk.sql("DELETE FROM deliveries")
+    desk.sql("UPDATE instances SET state = 'received', outcome = 'in_flight', due_at = 0")
+    assert story(desk, name)["changes_unknown"] == "it was not cleaned"
+    desk.clean()
+    assert desk.row(name)[0] == "cleaned"
+    assert desk.sql("SELECT trace, trace_of FROM instances") == [(None, None)]
+    assert "the ledger was made anew" in story(desk, name)["changes_unknown"]
 
 
 def in_recipe(*lines: str) -> Recipe:
