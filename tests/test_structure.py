@@ -23,7 +23,7 @@ LAYERS = (
     ("standard", "vocabulary"),
     ("recipe",),
     ("pixels", "gate", "objects", "derived"),
-    ("instances", "statement"),
+    ("instances", "statement", "effects"),
     ("routing", "files", "admission"),
     ("ledger",),
     ("transcode",),

@@ -21,13 +21,16 @@ from typing import Any
 from node import __version__
 from node.cleaner import sorting
 from node.cleaner.plan import Plan
+from node.cleaner.tracing import Tracing
 from node.derived import Derived, derive
 from node.digest import file_sha256
+from node.effects import Done
 from node.errors import DatasetError, HoldInstance, HoldReason, SealError, SpoolError
 from node.gate import Finding, Passed, described, through
 from node.instances import (
     Content,
     InstanceIdentities,
+    Place,
     Source,
     followed,
     masked,
@@ -77,6 +80,7 @@ class Cleaning:
         self._drafts: dict[str, int] = {}
         self._withdrawn: list[str] = []
         self._memory = Memory()
+        self._tracing = Tracing()
 
     def clean(self, claimed: Claimed) -> Result:
         """Clean one instance; a Clean says what is true when `publish` has returned.
@@ -113,7 +117,7 @@ class Cleaning:
         try:
             with opened(original.mappable(), make, check_room, self._memory) as source:
                 identities = InstanceIdentities(plan.scope, self._ledger.maps, source.dataset, beside)
-                return self._apply(claimed, replace(plan, exclude=None), source, identities, sole=False)
+                return self._apply(claimed, replace(plan, exclude=None), source, identities, None, sole=False)
         except HoldInstance as hold:
             return Held(claimed, hold.reason, hold.detail, plan.recipe.hash)
 
@@ -181,7 +185,7 @@ class Cleaning:
                     return replace(held, recipe_hash=plan.recipe.hash, whose=whose, place=place)
                 course = sorting.course(claimed, plan, whose, identities.is_of)
                 identities.beside = course.beside
-                result = self._apply(claimed, plan, source, identities, sole=sole)
+                result = self._apply(claimed, plan, source, identities, place, sole=sole)
             except HoldInstance as hold:
                 return Held(claimed, hold.reason, hold.detail, plan.recipe.hash, whose, place=place)
             if isinstance(result, Excluded):
@@ -263,8 +267,16 @@ class Cleaning:
         return file
 
     def _apply(
-        self, claimed: Claimed, plan: Plan, source: Source, identities: InstanceIdentities, *, sole: bool
+        self,
+        claimed: Claimed,
+        plan: Plan,
+        source: Source,
+        identities: InstanceIdentities,
+        place: Place | None,
+        *,
+        sole: bool,
     ) -> Result:
+        """Clean an instance; where it has a `place`, what was done to it is noted."""
         original = source.dataset
         rule = plan.exclude.matches(original) if plan.exclude is not None else None
         if rule is not None:
@@ -276,8 +288,8 @@ class Cleaning:
         waits = identities.unmapped()
         if waits:
             return _awaiting(claimed, plan, identities, waits)
-        cleaned = plan.recipe.apply(original, identities, plan.variables, masks=verdict.judgement)
-        cleaned = verdict.finished(cleaned)
+        by_recipe = plan.recipe.apply(original, identities, plan.variables, masks=verdict.judgement)
+        cleaned = verdict.finished(by_recipe)
         if plan.recipe.keyed is not None:
             identities.bind_study()
         sop_class_uid, sop_instance_uid = required_uids(cleaned)
@@ -296,6 +308,9 @@ class Cleaning:
         else:
             size, offset = derived.size, 0
         digest = self._digest(claimed.id, derived, source, offset) if plan.receipts else None
+        handed = _handed(plan, identities, sole=sole)  # before the recipe is watched, which hands nothing out
+        done = Done(verdict, by_recipe, passed.texts)
+        effects = self._tracing.effects(claimed, plan, place, identities, done)
         return Clean(
             claimed,
             plan.destinations,
@@ -303,7 +318,7 @@ class Cleaning:
             *uids,
             size,
             offset,
-            _handed(plan, identities, sole=sole),
+            handed,
             both(leak, risk),
             derived,
             texts=tuple(passed.kept) if plan.review else (),
@@ -313,6 +328,7 @@ class Cleaning:
                 *original.once(_DEVICE, (SPECIFIC_CHARACTER_SET, *_DEVICE), lambda: _device(original)),
             ),
             followed=followed(cleaned, identities.uids, digest) if plan.follows else None,
+            effects=effects,
         )
 
     def _digest(self, name: str, derived: Derived | None, source: Source, offset: int) -> bytes:

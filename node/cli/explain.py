@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from node.ledger.finding import Found
 
 
+_SOURCE = {
+    "said": "What changed: ",
+    "instance": "The other instance: ",
+    "not_noted": "Not noted: what became ",
+    "because": "It was not found out anew: ",
+}
+
+
 @click.command()
 @click.argument("term")
 @click.option("--identity", is_flag=True, help="Also the original UIDs and the patient; this is recorded.")
@@ -144,6 +152,9 @@ def _print_changes(screen: Console, story: dict[str, Any]) -> None:
     screen.print(table)
     for region in story["pixels"]:
         screen.print(f"pixels {region}", markup=False)
+    for key, text in story["changes_from"].items():
+        if key != "source":
+            screen.print(f"{_SOURCE[key]}{text}.", soft_wrap=True, markup=False)
 
 
 def _told(story: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -12,9 +12,10 @@ from node.cli.common import WRONG, config_option, config_path, console, print_js
 from node.cli.settings import Asked, settings_options, settled
 
 if TYPE_CHECKING:
+    from node.effects import Row
     from node.files import Settings
     from node.sealing import Sealing
-    from node.story.views import Row, View
+    from node.story.views import View
 
 _STYLES = {"removed": "red", "changed": "yellow", "added": "green", "kept": "dim"}
 _EXAMPLE = "Without a secret: pseudonyms, UIDs and shifted dates are examples."

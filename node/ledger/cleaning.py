@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 
 from node import __version__
+from node.effects import Noted
 from node.errors import Collision, HoldReason, ProjectChanged, ProjectClosed, RecipeChanged, TwoPatients
 from node.instances import Place
 from node.ledger.commissioning import hold_for_release
@@ -34,10 +35,12 @@ from node.ledger.schema import deliveries, derivations, instances
 from node.ledger.sending import finish
 from node.ledger.sentseries import SentSeries, number_of_sent_series
 from node.ledger.series import number_of_series
+from node.ledger.traces import number_of_trace
 from node.ledger.transactions import Transaction
 from node.ledger.withdrawals import WITHDRAWN, Withdrawals
 
 MAX_STRIKES = 2
+_MOST_TRACES = 1000  # remembered with what they say: some thousand bytes each
 _COPY_WAITS = 0.25  # seconds; until it is known what became of the copy before
 _LOOKS = 8  # at the queue, where copies wait in front of it
 _LONGEST_WAIT = 60.0  # seconds; what lies further ahead was received by a clock that has been set back since
@@ -72,6 +75,7 @@ class CleaningLedger:
     series: Remembered[Place] = field(init=False, default_factory=lambda: Remembered(number_of_series))
     sent: Remembered[SentSeries] = field(init=False, default_factory=lambda: Remembered(number_of_sent_series))
     texts: Remembered[Text] = field(init=False, default_factory=lambda: Remembered(number_of_text))
+    traces: Remembered[Noted] = field(init=False, default_factory=lambda: Remembered(number_of_trace, _MOST_TRACES))
 
     def __post_init__(self) -> None:
         self.maps = LedgerMaps(self.database)
@@ -204,17 +208,20 @@ class CleaningLedger:
     @contextlib.contextmanager
     def _remembering(self) -> Iterator[None]:
         """Around a commit: the numbers of series that it writes are remembered."""
-        with self.series.committed(), self.sent.committed(), self.texts.committed():
+        with self.series.committed(), self.sent.committed(), self.texts.committed(), self.traces.committed():
             yield
 
     def _placed(self, connection: Transaction, result: Result) -> dict[str, object]:
-        """Return the numbers of an instance's series: by which it is found, and in which it went out."""
+        """Return the numbers of an instance's series, by which it is found and in which it went out; of its trace."""
         found: dict[str, object] = {}
         project = result.claimed.project
         if isinstance(result, Clean | Held | Excluded) and result.place is not None:
             found["series"] = self.series.number(connection, project, result.place)
         if isinstance(result, Clean) and result.sent_in is not None:
             found["sent_series"] = self.sent.number(connection, project, result.sent_in)
+        if isinstance(result, Clean) and result.effects is not None:
+            found["trace"] = self.traces.number(connection, project, result.effects.noted)
+            found["trace_of"] = None if result.effects.instance == result.claimed.seq else result.effects.instance
         return found
 
     def _settle(self, connection: Transaction, result: Result) -> Result | None:
@@ -305,6 +312,8 @@ def _written(result: Result) -> dict[str, object]:
                 "study": None if result.handed.study is None else result.handed.study[0],
                 "whose": result.whose,
                 "clean_digest": None if result.followed is None else result.followed.digest,
+                "trace": None,
+                "trace_of": None,
             }
     return values
 

@@ -19,9 +19,13 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 @dataclass(slots=True)
 class Remembered(Generic[_Key]):
-    """Numbers by project and key; `write` returns that of a row, which it writes where the ledger has none."""
+    """Numbers by project and key; `write` returns that of a row, which it writes where the ledger has none.
+
+    All are forgotten once there are more than `most`.
+    """
 
     write: Callable[[Transaction, str, _Key], int]
+    most: int = _MOST
     _known: dict[tuple[str, _Key], int] = field(default_factory=dict)
     _fresh: dict[tuple[str, _Key], int] = field(default_factory=dict)
 
@@ -38,6 +42,6 @@ class Remembered(Generic[_Key]):
         """Around a transaction: what was new in it is remembered where it was committed."""
         self._fresh.clear()
         yield
-        if len(self._known) > _MOST:
+        if len(self._known) > self.most:
             self._known.clear()
         self._known |= self._fresh

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from node.derived import Derived
+from node.effects import Noted
 from node.errors import HoldReason
 from node.instances import Followed, Place
 from node.ledger.aliases import PersonPlace
@@ -39,13 +40,21 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Effects:
+    """What was done to an instance of the number `instance`, and to those that are like it."""
+
+    noted: Noted
+    instance: int
+
+
+@dataclass(frozen=True, slots=True)
 class Clean:
     """The result of a cleaning, and what makes it sendable: a file in place, or what is derived from the original.
 
     `replaces` says that what was not delivered yet of other copies is not to be sent any more; `settle` then puts into
     `superseded` the ids of those whose files nothing needs any more. `viewing` says whether its study waits for a
     person's release. `texts` are those that are to be reviewed, with their paths. `followed` is kept for its study's
-    completeness.
+    completeness, `effects` for whoever asks what changed.
     """
 
     claimed: Claimed
@@ -67,6 +76,7 @@ class Clean:
     texts: tuple[tuple[str, str], ...] = ()
     sent_in: SentSeries | None = None
     followed: Followed | None = None
+    effects: Effects | None = None
 
 
 @dataclass(frozen=True, slots=True)

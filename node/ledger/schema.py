@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0017"  # the migration that makes these tables
+VERSION = "0018"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -81,6 +81,9 @@ instances = Table(
     Column("sent_series", Integer),
     # SHA-256 of the data set that goes out, where receipts are written.
     Column("clean_digest", LargeBinary),
+    # What was done to it (`traces.seq`), and the instance that this was found out with; null where it is its own.
+    Column("trace", Integer),
+    Column("trace_of", Integer),
     UniqueConstraint("id", name="instances_id"),
     CheckConstraint("state IN ('received', 'cleaned', 'held', 'excluded', 'discarded')", name="instances_state"),
     CheckConstraint("outcome IN ('in_flight', 'delivered', 'held', 'excluded', 'discarded')", name="instances_outcome"),
@@ -169,6 +172,17 @@ sent_series = Table(
     Column("series", Text, nullable=False),
     Column("device", Integer, ForeignKey("devices.seq")),
     UniqueConstraint("project", "study", "series", "device", name="sent_series_uids"),
+)
+
+# What recipes did to instances, without a value of them: compressed JSON (`node.effects`), each once.
+traces = Table(
+    "traces",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("recipe_hash", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    UniqueConstraint("digest", name="traces_digest"),
 )
 
 # Cleaned data sets that are no files (`node.derived`), as long as a delivery needs them: what stands before and after

@@ -69,12 +69,12 @@ class Engine:
 
     def collect(self) -> None:
         """Fill the instance's lists from the original data set. Raises HoldInstance and DatasetError."""
-        with _as_dataset_error():
+        with as_dataset_error():
             self.originals.collect(self.level)
 
     def run(self) -> Cleaned:
         """Return the cleaned data set. Raises HoldInstance and DatasetError."""
-        with _as_dataset_error():
+        with as_dataset_error():
             place, learnt = self._top(), self.dataset.learnt
             if learnt is None or self._watched or self.level.rules.guarded or place.transcodes:
                 self._present(place)
@@ -176,7 +176,8 @@ class Engine:
 
 
 @contextmanager
-def _as_dataset_error() -> Iterator[None]:
+def as_dataset_error() -> Iterator[None]:
+    """Around whatever reads a data set: what only a broken one can cause is a DatasetError."""
     try:
         yield
     except struct.error:

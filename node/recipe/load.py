@@ -85,6 +85,7 @@ class Recipe:
         self._in_node = scope.in_node
         self.profile = combined.profile
         self._lists = combined.used_lists
+        self._lines: dict[str, list[str]] = {}
         self._rules: dict[str | None, Rules] = {}
         self._roots: dict[tuple[str | None, bool], Level] = {}
 
@@ -159,8 +160,10 @@ class Recipe:
     def line(self, where: str) -> str:
         """Return the text of a line by its `where`, file and number, as rules and filters have it."""
         name, _, number = where.rpartition(":")
-        text = next((text.text for text in self.texts if text.name == name), "")
-        lines = text.removeprefix("\ufeff").splitlines()
+        lines = self._lines.get(name)
+        if lines is None:
+            text = next((text.text for text in self.texts if text.name == name), "")
+            lines = self._lines[name] = text.removeprefix("\ufeff").splitlines()
         return lines[int(number) - 1].strip() if number.isdecimal() and int(number) <= len(lines) else ""
 
     def judge(self, dataset: EncodedDataset) -> Judgement:

@@ -7,7 +7,7 @@ and is not told. Where the instance is held, the line that it was held at is tol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -18,6 +18,7 @@ from node.recipe.compiled import GROUP_LENGTH, Decision, Level, effective_vr
 from node.recipe.dictionary import entry, is_creator, is_private, show
 from node.recipe.elements import Elements, Inside, Place
 from node.recipe.encoded import UNDEFINED, Element, EncodedDataset
+from node.recipe.engine import as_dataset_error
 from node.recipe.filters import Judgement
 from node.recipe.functions import Identities
 from node.recipe.header import Action, Rule
@@ -90,8 +91,13 @@ def trace(
     identities: Identities,
     variables: Mapping[str, Any],
     masks: Judgement | bool = True,
+    only: Collection[str] | None = None,
 ) -> Trace:
-    """Clean a data set and tell what became of every element; `masks` as for `Recipe.apply`. Raises DatasetError."""
+    """Clean a data set and tell what became of every element; `masks` as for `Recipe.apply`. Raises DatasetError.
+
+    With `only`, of elements that stay those of these tag paths alone are told, and of those that are removed no values
+    but theirs: what nobody asks for is not even read.
+    """
     seen = _Watch()
     try:
         cleaned = recipe.apply(dataset, identities, variables, watch=seen, masks=masks)
@@ -103,8 +109,9 @@ def trace(
     if codes and path not in seen.effects:
         said = next(rule for rule in recipe.rules if rule.selector.tag == METHOD)
         seen.did(path, "SQ", said, _items(len(codes)))
-    walk = _Walk(recipe, seen, Originals(dataset, instance, Program(instance, dataset)), dataset)
-    return Trace(tuple(walk.all()), cleaned)
+    walk = _Walk(recipe, seen, Originals(dataset, instance, Program(instance, dataset)), dataset, only)
+    with as_dataset_error():
+        return Trace(tuple(walk.all()), cleaned)
 
 
 def held_by_filter(recipe: Recipe, dataset: EncodedDataset, hold: HoldInstance) -> str:
@@ -184,13 +191,22 @@ class _Elements(Elements):
 class _Walk:
     """Goes over the original and puts what happened beside it."""
 
-    def __init__(self, recipe: Recipe, watch: _Watch, originals: Originals, dataset: EncodedDataset) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        watch: _Watch,
+        originals: Originals,
+        dataset: EncodedDataset,
+        only: Collection[str] | None = None,
+    ) -> None:
         self._rules = recipe.rules
         self._root = recipe.root(dataset)
         self._effects = watch.effects
         self._originals = originals
         self._dataset = dataset
         self._creators: dict[tuple[str, int], str] = {}
+        self._only = only
+        self._inner = frozenset(_around((*self._effects, *(only or ()))))
 
     def all(self) -> Iterator[Traced]:
         added = sorted(path for path in self._effects if "__" not in path)
@@ -215,15 +231,19 @@ class _Walk:
         effect = self._effects.get(seen.path) or self._effects.get(seen.path.rpartition("(")[0])  # it, or its item
         codes = seen.decision.codes and effect is not None and isinstance(effect.outcome, str)
         vr = _vr(seen, creator)
-        before = self._text(seen, vr)
+        if effect is None and not self._is_told(seen.path):
+            if seen.path in self._inner:
+                yield from self._inside(seen, self._keeping(seen, creator) or keeping)
+            return
+        is_read = effect is None or effect.outcome is not REMOVED or self._is_told(seen.path)
+        before = self._text(seen, vr) if is_read else ""
         if effect is None or codes:
             keeping = self._keeping(seen, creator) or keeping
             if codes:
                 yield self._with_codes(seen, name, before)
             elif seen.decision.kind != GROUP_LENGTH:
                 yield Traced(seen.path, name, vr, What.KEPT, before, before, keeping)
-            for child in self._originals.children(seen):
-                yield from self._element(child, keeping)
+            yield from self._inside(seen, keeping)
             return
         rules, after = tuple(effect.rules), effect.outcome
         if after is REMOVED:
@@ -231,6 +251,14 @@ class _Walk:
         elif isinstance(after, str):
             what = What.KEPT if after == before else What.CHANGED
             yield Traced(seen.path, name, vr, what, before, after, rules)
+
+    def _is_told(self, path: str) -> bool:
+        """Tell whether an element is told of though it stays."""
+        return self._only is None or path in self._only
+
+    def _inside(self, seen: Seen, keeping: tuple[Rule, ...]) -> Iterator[Traced]:
+        for child in self._originals.children(seen):
+            yield from self._element(child, keeping)
 
     def _with_codes(self, seen: Seen, name: str, before: str) -> Traced:
         """Tell of the method's codes, which come behind the items that are there."""
@@ -272,6 +300,13 @@ class _Walk:
             text = text.rstrip("\0 ")
             return text if text.isprintable() else f"{size} bytes"
         return text
+
+
+def _around(paths: Iterable[str]) -> Iterator[str]:
+    """Give the paths of the sequences that elements stand in."""
+    for path in paths:
+        parts = path.split("__")
+        yield from ("__".join(parts[:end]) for end in range(1, len(parts) - 1, 2))
 
 
 def _items(number: int) -> str:

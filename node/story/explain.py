@@ -20,12 +20,11 @@ from node.errors import FaultsError, HoldInstance, NodeError
 from node.ledger.copies import as_entries, concerned
 from node.ledger.database import Database
 from node.ledger.names import ISSUER, ORIGINAL, PATIENT_ID, SOP_INSTANCE_UID
-from node.ledger.releases import PIXEL_RISK_RELEASED, answered_for
 from node.ledger.schema import audit, deliveries, events, instances, patient_map, series, study_map, uid_map
 from node.ledger.times import iso
 from node.ledger.transactions import Row, Transaction
+from node.story.changes import what_changed
 from node.story.past import Past
-from node.story.views import View, look
 
 _DECIDED = frozenset({"received", "discarded", "due"})  # events that a person's decision may have caused
 _WRITTEN_WITHIN = 120.0  # seconds between an event's time and that of its entry in the audit trail: one transaction
@@ -67,8 +66,8 @@ def explain(
         }
         if identity:
             story["identity"] = _identity(connection, row)
-    changed = _changes(past, row)
-    return story | {"recipe": _recipe(past, row), **changed}
+    changes = what_changed(database, past, row)
+    return story | {"recipe": _recipe(past, row), **changes}
 
 
 def pseudonyms_of(story: Mapping[str, Any]) -> list[str]:
@@ -223,56 +222,6 @@ def _recipe(past: Past, row: Row) -> dict[str, Any]:
     except (HoldInstance, FaultsError, NodeError):
         pass  # what is not known is told as that
     return told
-
-
-def _changes(past: Past, row: Row) -> dict[str, Any]:
-    """What changed by which rule: from the recipe of then and the original, where both are still there."""
-    note = _why_unknown(past, row)
-    if note is None:
-        try:
-            view = _view(past, row)
-            if view.held is not None:
-                note = f"with the configuration of now it would be held: {view.held['reason']}"
-            elif view.excluded is not None:
-                note = f"with the configuration of now it would be excluded: {view.excluded}"
-            else:
-                return {"changes": [*_told(view)], "pixels": view.pixels, "changes_unknown": None}
-        except HoldInstance as hold:
-            note = hold.detail
-        except FaultsError:
-            note = "the recipes of the configuration cannot be loaded (deid-node check)"
-        except NodeError as error:
-            note = str(error)
-    return {"changes": None, "pixels": None, "changes_unknown": note}
-
-
-def _why_unknown(past: Past, row: Row) -> str | None:
-    if row.state == "held":
-        return f"it is held; deid-node held preview {row.id} shows what a recipe does to it"
-    if row.state != "cleaned":
-        return "it was not cleaned"
-    if not row.recipe_hash or past.route(row.route) is None:
-        return "its route or its recipe is not known any more"
-    if past.original(row.id) is None:
-        return "its original is gone (retention.originals says how long it stays once it is delivered)"
-    return None
-
-
-def _view(past: Past, row: Row) -> View:
-    plan = past.plan_of_then(row.route, row.recipe_hash)
-    original = past.original(row.id)
-    if plan is None or original is None:
-        raise NodeError("its original is gone")  # a moment ago it was there
-    accepted = answered_for(row.detail, row.recipe_hash, row.recipe_hash).get(PIXEL_RISK_RELEASED)
-    return look(past.settings(plan), original, lambda: past.config.node.sealing, accepted)
-
-
-def _told(view: View) -> Iterator[dict[str, Any]]:
-    """What changed, without values; a private creator is one."""
-    for row in view.rows:
-        if row.what != "kept":
-            name = "" if row.name.startswith("(") else row.name
-            yield {"path": row.path, "name": name, "vr": row.vr, "what": row.what, "rules": row.lines}
 
 
 def lines_of(changes: Sequence[Mapping[str, Any]]) -> list[str]:

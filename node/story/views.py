@@ -9,41 +9,25 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from node.effects import Row, masks, rows_of
 from node.errors import DatasetError, HoldInstance, HoldReason, NodeError, SealError
 from node.files import Settings
 from node.files.one import identities
 from node.gate import described, through
 from node.instances import InstanceIdentities, Scratch, Source, opened
 from node.objects import Verdict
-from node.recipe import Recipe, Region
-from node.recipe.amend import Change
-from node.recipe.dictionary import entry, show
-from node.recipe.trace import Trace, Traced, held_by_filter, trace
+from node.recipe.trace import Trace, held_by_filter, trace
 from node.sealing import Original, Sealing, check_memory, is_sealed, new_memory, open_original
 
 MASKED = "***"
-_NODE = {"where": "the node", "text": "for the kind of object (docs/pixels.md)"}
 
 
 def _no_sealing() -> Sealing | None:
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One element as it is shown; `before` and `after` are None where it is absent."""
-
-    path: str
-    name: str
-    vr: str
-    what: str
-    before: str | None
-    after: str | None
-    lines: list[dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,59 +115,19 @@ def _view(traced: Trace, settings: Settings, verdict: Verdict) -> View:
         return View([], _held(traced.held, traced.where, recipe.line(traced.where)))
     assert traced.cleaned is not None
     cleaned = verdict.finished(traced.cleaned)
-    pixels = [_region(region) for region in cleaned.regions]
     passed = through(cleaned, recipe, settings.gate)
     found = passed.left or passed.reported
     changes, _ = verdict.changes(traced.cleaned)
-    rows = _with([_row(element, recipe) for element in traced.elements], changes)
     return View(
-        [_scrubbed(row, passed.texts[row.path]) if row.path in passed.texts else row for row in rows],
-        pixels=pixels,
+        rows_of(traced.elements, recipe, changes, passed.texts),
+        pixels=masks(cleaned.regions),
         leaks=list(map(str, found)),
         leak=described(found),
     )
 
 
-def _with(rows: list[Row], changes: Mapping[int, Change]) -> list[Row]:
-    """Return the rows with what the node itself says of the instance, or puts in its place."""
-    for tag, change in sorted(changes.items()):
-        path, known = show(tag), entry(tag)
-        there = next((row for row in rows if row.path == path), None)
-        before, after = there.before if there else None, _changed(change)
-        what = "removed" if after is None else "added" if before is None else "kept" if after == before else "changed"
-        if before is None and after is None:
-            continue
-        new = Row(path, known.keyword if known else "", known.vr if known else "", what, before, after, [dict(_NODE)])
-        rows = sorted([*(row for row in rows if row is not there), new], key=lambda row: row.path)
-    return rows
-
-
-def _changed(change: Change) -> str | None:
-    if change is None:
-        return None
-    vr, value = change
-    return (
-        f"{len(value)} bytes" if vr == "OB" else str(int.from_bytes(value, "little")) if vr == "UL" else value.decode()
-    )
-
-
-def _scrubbed(row: Row, after: str) -> Row:
-    line = {"where": "gate", "text": "scrub"}
-    return replace(row, what="changed", after=after, lines=[*row.lines, line])
-
-
-def _region(region: Region) -> str:
-    where = "all" if region.box is None else ",".join(map(str, region.box))
-    return f"{'kept' if region.keep else 'masked'}: {where}"
-
-
 def _held(hold: HoldInstance, where: str = "", text: str = "") -> dict[str, str]:
     return {"reason": str(hold.reason), "detail": hold.detail, "where": where, "text": text}
-
-
-def _row(element: Traced, recipe: Recipe) -> Row:
-    lines = [{"where": rule.where, "text": recipe.line(rule.where)} for rule in element.rules]
-    return Row(element.path, element.name, element.vr, str(element.what), element.before, element.after, lines)
 
 
 def masked(row: Row) -> Row:

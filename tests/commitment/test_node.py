@@ -188,8 +188,9 @@ def test_what_is_no_request_is_refused_and_says_why(place: Place) -> None:
         status, _ = association.send_n_event_report(good, 1, COMMITMENT, COMMITMENT + ".1")
         assert status.Status == 0x0124
         assert association.is_established
+    assert place.ct.ask([(CT, "1.2.4")], "1.2.44") == 0x0000
     before = len(place.requests())
-    assert place.ct.ask([(CT, "1.2.3")], "1.2.34") == 0x0115, "the Transaction UID of another request"
+    assert place.ct.ask([(CT, "1.2.3")], "1.2.44") == 0x0115, "the Transaction UID of another request"
     assert len(place.requests()) == before
 
 

@@ -50,5 +50,24 @@ def test_the_watched_engine_makes_the_same_bytes_or_holds_for_the_same_reason(re
         assert found.cleaned.tobytes() == recipe.apply(dataset, Keys(), {}).tobytes(), path.name
         assert all(one.rules for one in found.elements if one.what is not What.KEPT)
         assert len({one.path for one in found.elements}) == len(found.elements)
+        changed = trace(recipe, dataset, Keys(), {}, only=())
+        assert _in_short(changed) == _in_short(found), "what stays may be left out, and nothing else"
+        assert not any(one.what is What.KEPT and not one.rules for one in changed.elements)
         cleaned += 1
     assert cleaned > 40
+
+
+def _in_short(found):
+    """What changed, without values."""
+    return [(one.path, one.name, one.vr, one.what, one.rules) for one in found.elements if one.what is not What.KEPT]
+
+
+def test_of_what_stays_only_that_is_told_which_is_asked_for():
+    path = next(one for one in FILES if one.name == "CT_small.dcm")
+    recipe, dataset = load_recipe([shipped_recipe("research")]), scanned(path)
+    whole = {one.path: one for one in trace(recipe, dataset, Keys(), {}).elements}
+    kept = [path for path, one in whole.items() if one.what is What.KEPT]
+    found = {one.path: one for one in trace(recipe, dataset, Keys(), {}, only=kept[:2]).elements}
+    assert [found[path] for path in kept[:2]] == [whole[path] for path in kept[:2]]
+    assert all(one.rules for path, one in found.items() if one.what is What.KEPT and path not in kept[:2])
+    assert len(found) < len(whole)

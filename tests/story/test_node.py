@@ -255,6 +255,11 @@ def test_a_study_is_sent_again_with_the_same_bytes_and_what_cannot_is_named(site
     assert story["recipe"]["is_of_now"] is False
     assert story["changes"], "the recipe of then is kept"
 
+    told_before = {}
+    for path in site.retained():
+        (story,) = site.ask("explain", path.stem)["stories"]
+        assert story["changes_from"]["source"] == "original"
+        told_before[path.stem] = story["changes"], story["pixels"]
     gone = site.retained()[0]
     gone.rename(site.node.folder / gone.name)
     try:
@@ -263,7 +268,9 @@ def test_a_study_is_sent_again_with_the_same_bytes_and_what_cannot_is_named(site
         assert [(one["id"], one["reason"]) for one in result["missing"]] == [(gone.stem, "original-gone")]
         assert len(result["again"]) == 2
         wait_for(lambda: len(site.scp.files()) == 8, "the other two came")
-        assert "original is gone" in site.ask("explain", gone.stem)["stories"][0]["changes_unknown"]
+        (story,) = site.ask("explain", gone.stem)["stories"]
+        assert "original is gone" in story["changes_from"]["because"]
+        assert told_before[gone.stem] == (story["changes"], story["pixels"]), "as it was told with the original at hand"
     finally:
         (site.node.folder / gone.name).rename(gone)
         careful.write_text(CAREFUL)

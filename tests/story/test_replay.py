@@ -118,7 +118,8 @@ def test_a_recipe_that_is_not_kept_sends_nothing(desk: Desk, deliver: Callable[.
     assert missing["reason"] == "recipe-of-then"
     story = explain(desk.config, desk.database, name)
     assert story is not None
-    assert "not kept" in story["changes_unknown"]
+    assert "not kept" in story["changes_from"]["because"]
+    assert story["changes_from"]["source"] == "trace", "what was noted then needs no recipe"
 
 
 def test_what_went_out_beside_another_copy_goes_out_beside_it_again(desk: Desk) -> None:
