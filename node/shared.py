@@ -14,6 +14,7 @@ import select
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from enum import Enum
 
@@ -154,11 +155,18 @@ class Paces:
         return own[0] if own else min(rows, key=self._paid.__getitem__)
 
 
+def close_with(owner: object, *descriptors: int) -> None:
+    """Close descriptors when their owner is gone; at the end of a process the system does."""
+    for one in descriptors:
+        weakref.finalize(owner, os.close, one).atexit = False
+
+
 class Bell:
     """Rings from any process to those that wait: a hint that there is work, never the work itself."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        close_with(self, self._reader, self._writer)
 
     def ring(self) -> None:
         """Wake one who waits; a bell that still rings is not rung again."""
@@ -215,6 +223,7 @@ class Stop:
         self.patient = False
         self._set = False
         self._flag = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        close_with(self, self._flag)
 
     def is_set(self) -> bool:
         """Whether it is time to end."""

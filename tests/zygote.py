@@ -66,11 +66,16 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
     def _look(self, timeout: float | None) -> int | None:
-        if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
+        if self.returncode is None and self._said(timeout):
             text = os.read(self._status, 64)
             assert text, "the zygote ended"
             self.returncode = os.waitstatus_to_exitcode(int(text))
         return self.returncode
+
+    def _said(self, timeout: float | None) -> bool:
+        waiting = select.poll()  # select() knows only descriptors below 1024
+        waiting.register(self._status, select.POLLIN)
+        return bool(waiting.poll(None if timeout is None else timeout * 1000))
 
 
 class Zygote:

@@ -20,7 +20,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -55,6 +56,7 @@ class Database:
         self._readers: list[sqlite3.Connection] = []  # those that nobody uses
         self._writer: sqlite3.Connection | None = None
         self._turn: int | None = None
+        self._close_turn: Callable[[], object] = lambda: None
         self._full = True
 
     def exists(self) -> bool:
@@ -181,7 +183,7 @@ class Database:
         while self._readers:
             self._readers.pop().close()
         if self._turn is not None:
-            os.close(self._turn)
+            self._close_turn()
             self._turn = None
 
     def get(self, key: str) -> str | None:
@@ -265,6 +267,7 @@ class Database:
     def _take_turn(self) -> Iterator[None]:
         if self._turn is None:
             self._turn = os.open(f"{self.path}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._close_turn = weakref.finalize(self, os.close, self._turn)
         fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
             yield
