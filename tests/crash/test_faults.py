@@ -27,7 +27,7 @@ OPERATIONS = {
         *("create", "write", "copy_file_range", "unlink", "fdatasync", "rename", "fsync", "chmod", "mkdir", "replace"),
         *("BEGIN IMMEDIATE", "COMMIT"),
     },
-    "forwarder": {"BEGIN IMMEDIATE", "COMMIT", "unlink", "rename", "chmod", "fsync"},
+    "forwarder": {"BEGIN IMMEDIATE", "COMMIT", "unlink", "rename", "chmod"},
     "sink": {"create", "write", "fsync", "mkdir", "link", "unlink"},
 }
 
