@@ -5,6 +5,8 @@ Guarantees that nothing of a data set is in it. `deid-node status` prints it, th
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from node.errors import OUTCOMES
@@ -84,6 +86,18 @@ def with_upkeep(ledger: Ledger, config: Config) -> dict[str, Any]:
         | asked
         | ({} if config.canary is None else {"canary": summary(ledger.database)})
     )
+
+
+def with_age(entries: Iterable[Mapping[str, Any]], age: float | None) -> list[dict[str, Any]]:
+    """Say of each that is held whether it is for longer than `age` (seconds, `retention.held`); of none where None."""
+    now = datetime.now(UTC)
+    return [
+        {
+            **entry,
+            "overdue": age is not None and (now - datetime.fromisoformat(entry["since"])).total_seconds() > age,
+        }
+        for entry in entries
+    ]
 
 
 def with_configured(found: dict[str, Any], config: Config) -> dict[str, Any]:

@@ -168,8 +168,7 @@ class Supervisor:
         from node.identity import load_secret
         from node.ledger.cleaning import CleaningLedger
 
-        self._close_listeners()
-        need_key(self.config, self.spool)
+        self._begin()
         ledger = CleaningLedger(Database(self.config.node.ledger, columns_of(self.config)), role.owner)
         plans = make_plans(self.config, self.recipes, load_secret(self.config.node.secret_file))
         derives = self.config.node.originals == "until-delivered"
@@ -180,8 +179,7 @@ class Supervisor:
     def _forward(self, owner: str, stop: Stop) -> None:
         from node.forwarder.worker import forward
 
-        self._close_listeners()
-        need_key(self.config, self.spool)
+        self._begin()
         forward(self.config, self.spool, owner, self.cleaned, stop)
 
     def _sink(self, stop: Stop) -> None:
@@ -194,14 +192,12 @@ class Supervisor:
         serve_sink(self.trial, trial.ae_title, trial.folder, stop)
 
     def _keep(self, stop: Stop) -> None:
-        self._close_listeners()
-        need_key(self.config, self.spool)
+        self._begin()
         Keeper(self.config, self.spool, Database(self.config.node.ledger, columns_of(self.config)), stop).run()
 
     def _sing(self, stop: Stop) -> None:
         assert self.canary is not None
-        self._close_listeners(self.canary)
-        need_key(self.config, self.spool)
+        self._begin(self.canary)
         database = Database(self.config.node.ledger, columns_of(self.config))
         Canary(self.config, self.recipes, self.spool, database, self.canary, stop).run()
 
@@ -213,8 +209,7 @@ class Supervisor:
         from node.web.serving import serve_web
 
         assert self.web is not None
-        self._close_listeners(self.web)
-        need_key(self.config, self.spool)
+        self._begin(self.web)
         serve_web(self.config, self.web, stop)
 
     def _notify(self, stop: Stop) -> None:
@@ -226,16 +221,19 @@ class Supervisor:
     def _complete(self, stop: Stop) -> None:
         from node.completeness.worker import keep_complete
 
-        self._close_listeners()
-        need_key(self.config, self.spool)
+        self._begin()
         keep_complete(self.config, stop)
 
     def _commit(self, stop: Stop) -> None:
         from node.committer.worker import commit
 
-        self._close_listeners()
-        need_key(self.config, self.spool)
+        self._begin()
         commit(self.config, stop)
+
+    def _begin(self, own: socket.socket | None = None) -> None:
+        """In a child: let go of every listener but its own, and have the key. Raises StartError."""
+        self._close_listeners(own)
+        need_key(self.config, self.spool)
 
     def _close_own(self) -> None:
         for listener in self.listeners:

@@ -28,7 +28,7 @@ LAYERS = (
     ("ledger",),
     ("transcode",),
     ("dicomnet",),
-    ("query", "refused"),
+    ("query", "reaching", "refused"),
     ("commitment",),
     ("receiver", "cleaner", "forwarder", "committer", "sink", "auditor", "notifier", "completeness"),
     ("deid", "probe", "viewing"),

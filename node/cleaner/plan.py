@@ -55,6 +55,7 @@ def make_plans(config: Config, recipes: Mapping[str, Recipe], secret: bytes) -> 
 def make_plan(config: Config, route: Route, recipe: Recipe, secret: bytes) -> Plan:
     """Return the plan of a route; nothing is written. Raises StartError where the project's key cannot be read."""
     kept = kept_recipes(config, route.name, recipe)
+    followed = config.completeness if _is_followed(route) else None
     return Plan(
         route=route.name,
         recipe=recipe,
@@ -70,13 +71,13 @@ def make_plan(config: Config, route: Route, recipe: Recipe, secret: bytes) -> Pl
         header=config.duplicates.header,
         viewed=rule_of(route),
         review=config.project(route.project).review,
-        follows=_is_followed(config, route),
-        receipts=_is_followed(config, route) and config.completeness is not None and config.completeness.receipts,
+        follows=followed is not None,
+        receipts=followed is not None and followed.receipts,
     )
 
 
-def _is_followed(config: Config, route: Route) -> bool:
-    return config.completeness is not None and not route.name.startswith(CANARYS)
+def _is_followed(route: Route) -> bool:
+    return not route.name.startswith(CANARYS)
 
 
 def kept_recipes(config: Config, route: str, now: Recipe) -> KeptRecipes:

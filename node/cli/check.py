@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from node.cli.common import WRONG, config_option, config_path, print_json
-from node.errors import ConfigError, Fault, LedgerError, NetworkError, NotReachable, StartError
+from node.errors import ConfigError, Fault, LedgerError, NotReachable, StartError
 
 if TYPE_CHECKING:
     from node.config import Config
 
-ECHO_SECONDS = 10.0
 ECHOES_AT_ONCE = 8
 
 # https://sqlite.org/wal.html#walresetbug
@@ -235,16 +234,11 @@ def _destinations(config: Config) -> list[Finding]:
 
 
 def _echo(config: Config, name: str) -> Finding:
-    from node.config import destination_security
-    from node.dicomnet import echo
+    from node.reaching import unanswered
 
     destination = config.destinations[name]
-    tls = destination_security(name, destination)
     about = f"destination '{name}'"
-    try:
-        host, port = destination.address
-        seconds = min(ECHO_SECONDS, destination.timeout.associate)
-        echo(host, port, destination.calling_ae, destination.ae_title, seconds, tls)
-    except NetworkError as error:
-        return Finding("warning", about, f"{destination.address} does not answer C-ECHO: {error}")
+    problem = unanswered(name, destination)
+    if problem:
+        return Finding("warning", about, f"{destination.address} does not answer C-ECHO: {problem}")
     return Finding("note", about, f"{destination.address} answers.")

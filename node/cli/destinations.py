@@ -8,8 +8,6 @@ import click
 
 from node.cli.common import WRONG, add_row, ago, config_option, console, opened_ledger, print_json, quiet_config
 
-_SECONDS = 10.0
-
 
 @click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -56,22 +54,16 @@ def _print(found: dict[str, dict[str, Any]]) -> None:
 @config_option
 def echo(name: str) -> int:
     """Ask a destination whether it answers (C-ECHO), as the node would."""
-    from node.config import destination_security
-    from node.dicomnet import echo as send
-    from node.errors import NetworkError
+    from node.reaching import unanswered
 
     config = quiet_config()
     destination = config.destinations.get(name)
     if destination is None:
         click.echo(f"deid-node: there is no destination '{name}' in the configuration.", err=True)
         return WRONG
-    host, port = destination.address
-    seconds = min(_SECONDS, destination.timeout.associate)
-    try:
-        security = destination_security(name, destination)
-        send(host, port, destination.calling_ae, destination.ae_title, seconds, security)
-    except NetworkError as error:
-        click.echo(f"deid-node: {name} ({destination.address}) does not answer C-ECHO: {error}", err=True)
+    problem = unanswered(name, destination)
+    if problem:
+        click.echo(f"deid-node: {name} ({destination.address}) does not answer C-ECHO: {problem}", err=True)
         return WRONG
     click.echo(f"{name} ({destination.address}) answers.")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 
 from node.cli.common import WRONG, add_row, ago, config_option, console, opened_ledger, print_json, quiet_config
 from node.errors import HoldReason
+from node.overview import with_age
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -61,23 +61,13 @@ def list_held(as_json: bool, limit: int, reason: str | None) -> None:
     table = Table("id", "since", "route", "destination", "reason", "detail")
     for entry in entries:
         keys = ("route", "destination", "reason", "detail")
-        since = ago(entry["since"]) + " (too long)" * entry.get("overdue", False)
+        since = ago(entry["since"]) + " (too long)" * entry["overdue"]
         add_row(table, entry["id"], since, *(entry[key] for key in keys))
     screen = console()
     screen.print(table)
     if len(entries) >= limit:
         every = ", ".join(f"{count} {name}" for name, count in counts.items())
         screen.print(f"The oldest {limit} are shown (--limit, --reason). Held are: {every}", soft_wrap=True)
-
-
-def with_age(entries: list[dict[str, Any]], age: float | None) -> list[dict[str, Any]]:
-    """Say of each whether it has been held for longer than `retention.held` (seconds); nothing where there is none."""
-    if age is None:
-        return entries
-    now = datetime.now(UTC)
-    return [
-        entry | {"overdue": (now - datetime.fromisoformat(entry["since"])).total_seconds() > age} for entry in entries
-    ]
 
 
 @held.command()

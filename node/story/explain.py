@@ -224,11 +224,6 @@ def _recipe(past: Past, row: Row) -> dict[str, Any]:
     return told
 
 
-def lines_of(changes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the rules that had an effect, each once, in the order of the first element that they changed."""
-    return list(dict.fromkeys(rule["where"] for one in changes for rule in one["rules"]))
-
-
 _INSTANCE = (
     select(instances, series.c.study.label("keyed_study"), series.c.series.label("keyed_series"))
     .join(series, series.c.seq == instances.c.series, isouter=True)

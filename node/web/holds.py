@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from node.errors import HoldReason
 from node.ledger import Ledger
@@ -87,18 +85,6 @@ def ways(reason: str | None) -> tuple[Out, ...]:
         return (*_SPECIAL.get(HoldReason(reason), (RELEASE,)), _DISCARD)
     except ValueError:
         return (RELEASE, _DISCARD)
-
-
-def with_age(entries: Iterable[Mapping[str, Any]], age: float | None) -> list[dict[str, Any]]:
-    """Say of each whether it has been held for longer than `age` (seconds); of none where that is None."""
-    now = datetime.now(UTC)
-    return [
-        {
-            **entry,
-            "overdue": age is not None and (now - datetime.fromisoformat(entry["since"])).total_seconds() > age,
-        }
-        for entry in entries
-    ]
 
 
 def take(ledger: Ledger, spool: Spool, way: str, ids: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -6,7 +6,6 @@ All of them are processes of their own, on this machine and 127.0.0.1; DCMTK at 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import statistics
@@ -22,7 +21,8 @@ import pydicom
 import yaml
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from tests.support import RunningNode, free_port, wait_for
+from tests.orthanc import orthanc as run_orthanc
+from tests.support import RunningNode, wait_for
 
 TOKEN = "BENCHTOKEN"
 _CT = Path(pydicom.__file__).parent / "data/test_files/CT_small.dcm"
@@ -110,7 +110,7 @@ def send(files: Sequence[Path], to: Target, *, senders: int = 1, nagle: bool = F
         for group in [[path] for path in batch] if one_each else [batch]:
             done = subprocess.run([*command, *map(str, group)], capture_output=True, env=environment, check=False)
             if done.returncode:
-                raise RuntimeError(f"storescu ended with {done.returncode}")
+                raise RuntimeError(f"storescu ended with {done.returncode}: {done.stderr.decode()[-500:]}")
         return time.monotonic() - start
 
     start = time.monotonic()
@@ -291,34 +291,17 @@ end
 def orthanc(folder: Path, archive_port: int) -> Iterator[Target]:
     """Run Orthanc as an anonymizing proxy: a Lua rule modifies, sends and deletes what comes."""
     folder.mkdir()
-    port, web = free_port(), free_port()
-    (folder / "rule.lua").write_text(_LUA)
+    rule = folder / "rule.lua"
+    rule.write_text(_LUA)
     settings = {
-        "StorageDirectory": str(folder / "db"),
-        "IndexDirectory": str(folder / "db"),
-        "HttpPort": web,
-        "RemoteAccessAllowed": False,
-        "DicomPort": port,
-        "DicomAet": "ORTHANC",
         "DicomCheckCalledAet": False,
         "SaveJobs": False,
         "OverwriteInstances": True,
         "DicomModalities": {"archive": ["ARCHIVE", "127.0.0.1", archive_port]},
-        "LuaScripts": [str(folder / "rule.lua")],
+        "LuaScripts": [str(rule)],
     }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    process = subprocess.Popen(
-        ["Orthanc", str(folder / "orthanc.json")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"TCP_NODELAY": "1"},
-    )
-    try:
-        time.sleep(4)
+    with run_orthanc(folder / "home", **settings) as (port, _):
         yield Target("127.0.0.1", port, "ORTHANC")
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def median(values: Sequence[float]) -> float:

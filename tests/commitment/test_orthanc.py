@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.commitment.peers import Scanner, refs
-from tests.support import RunningNode, can_connect, free_port, make_ct, wait_for
+from tests.orthanc import orthanc
+from tests.support import RunningNode, free_port, make_ct
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("Orthanc") is None, reason="Orthanc is not installed"),
 ]
-
-
-@contextlib.contextmanager
-def orthanc(folder: Path, port: int, node: int) -> Iterator[None]:
-    folder.mkdir()
-    settings = {
-        "StorageDirectory": str(folder / "db"),
-        "IndexDirectory": str(folder / "db"),
-        "HttpPort": free_port(),
-        "RemoteAccessAllowed": False,
-        "DicomPort": port,
-        "DicomAet": "ORTHANC",
-        "DicomModalities": {"node": ["DEIDNODE", "127.0.0.1", node]},
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    process = subprocess.Popen(
-        ["Orthanc", str(folder / "orthanc.json")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "TCP_NODELAY": "1"},
-    )
-    try:
-        wait_for(lambda: can_connect(port), "Orthanc listens")
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.mark.parametrize("way", ["commitment", "find"])
@@ -60,7 +29,7 @@ def test_orthanc_commits_what_it_has(tmp_path: Path, way: str) -> None:
     }
     node.config["peers"] = {"CT1": f"127.0.0.1:{scanner.port}"}
     node.write_config()
-    with orthanc(tmp_path / "orthanc", port, node.port):
+    with orthanc(tmp_path / "orthanc", port, DicomModalities={"node": ["DEIDNODE", "127.0.0.1", node.port]}):
         try:
             node.start()
             scanner.listen()

@@ -3,47 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from node.ledger.completeness import listed
-from tests.support import RunningNode, can_connect, free_port, make_ct, storescu, wait_for
+from tests.orthanc import orthanc
+from tests.support import RunningNode, make_ct, storescu, wait_for
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def orthanc(tmp_path: Path) -> Iterator[tuple[int, int]]:
-    """Run Orthanc; give its ports for DICOM and HTTP."""
-    port, web = free_port(), free_port()
-    settings = {
-        "StorageDirectory": str(tmp_path / "orthanc"),
-        "IndexDirectory": str(tmp_path / "orthanc"),
-        "HttpPort": web,
-        "AuthenticationEnabled": False,
-        "RemoteAccessAllowed": False,
-        "DicomPort": port,
-        "DicomAet": "ORTHANC",
-        "DicomAlwaysAllowFind": True,
-    }
-    (tmp_path / "orthanc.json").write_text(json.dumps(settings))
-    process = subprocess.Popen(
-        ["Orthanc", str(tmp_path / "orthanc.json")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "TCP_NODELAY": "1"},
-    )
-    try:
-        wait_for(lambda: can_connect(port) and can_connect(web), "Orthanc listens")
-        yield port, web
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def ask(web: int, path: str, method: str = "GET") -> object:
@@ -58,8 +27,12 @@ def state(node: RunningNode) -> str:
     return found[0]["state"] if len(found) == 1 and not found[0]["changed_since"] else ""
 
 
-def test_orthanc_confirms_what_it_has_and_not_what_it_has_lost(orthanc: tuple[int, int], tmp_path: Path) -> None:
-    port, web = orthanc
+def test_orthanc_confirms_what_it_has_and_not_what_it_has_lost(tmp_path: Path) -> None:
+    with orthanc(tmp_path / "orthanc", DicomAlwaysAllowFind=True) as (port, web):
+        _confirms_and_misses(tmp_path, port, web)
+
+
+def _confirms_and_misses(tmp_path: Path, port: int, web: int) -> None:
     node = RunningNode(tmp_path, {"orthanc": port}, completeness={"quiet": "1s"})
     node.config["destinations"]["orthanc"]["query"] = {}
     node.write_config()

@@ -14,7 +14,6 @@ import pytest
 
 import node.disk as module
 from node.cli import run
-from node.cli.held import with_age
 from node.config import Config, load_config
 from node.disk import Watch, look, marks, seconds_to_full
 from node.errors import ConfigError, HoldReason
@@ -26,6 +25,7 @@ from node.ledger.operation import Ledger
 from node.ledger.results import Held
 from node.ledger.seen import damage, is_unchecked
 from node.opening import make_spool, open_node
+from node.overview import with_age
 from node.shared import Stop
 from tests.config.support import GOOD, write
 from tests.ledger.support import fill, receive, sql
@@ -125,7 +125,7 @@ def test_what_is_held_for_long_is_told_again_and_again_and_never_deleted(
     assert alert["kind"] == "held-long"
     assert alert["text"].startswith("1 held for longer than retention.held")
     assert [one["overdue"] for one in with_age(Ledger(database).held(), config.retention.held)] == [True, False]
-    assert not [one for one in with_age(Ledger(database).held(), None) if "overdue" in one]
+    assert not any(one["overdue"] for one in with_age(Ledger(database).held(), None))
     stop = Stop()
     keeper = Keeper(config, spool, Database(config.node.ledger), stop)
     with caplog.at_level(logging.INFO, "node.housekeeping"):

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import BaseModel
 
+from node.reaching import unanswered
 from node.web.api.models import problems, subject
-from node.web.echo import echo
 from node.web.pages.destinations import known, table
 from node.web.site import Acting, Looking
 
@@ -71,7 +71,7 @@ def _destination(name: str, one: dict[str, object]) -> Destination:
 @router.post("/destinations/{name}/echo", responses=problems(404))
 def asked(desk: Acting, name: Name) -> Answer:
     """Ask a destination whether it answers (C-ECHO)."""
-    problem = echo(desk.config, known(desk, name))
+    problem = unanswered(name, desk.config.destinations[known(desk, name)])
     return Answer(answers=not problem, problem=problem)
 
 

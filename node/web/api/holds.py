@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from node.errors import HoldReason
+from node.overview import with_age
 from node.web.acting import clean_again, take_way
 from node.web.api.models import Asked, problems, subject
-from node.web.holds import MOST, NAMES, ways, with_age
+from node.web.holds import MOST, NAMES, ways
 from node.web.pages.holds import reason_of
 from node.web.site import Acting, Desk, Looking
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from node.ledger.halt import stopped
 from node.ledger.targets import destinations_of
-from node.web.echo import echo
+from node.reaching import unanswered
 from node.web.rendering import go, is_live, page
 from node.web.site import Acting, Desk, Looking
 
@@ -61,7 +61,7 @@ def known(desk: Desk, name: str) -> str:
 @router.post("/destinations/{name}/echo")
 def asked(request: Request, desk: Acting, name: Name) -> Response:
     """Ask it whether it answers."""
-    answer = echo(desk.config, known(desk, name))
+    answer = unanswered(name, desk.config.destinations[known(desk, name)])
     values = table(desk) | {"answer": answer or "answers", "answered": name}
     return page(request, desk, "destinations_list.html" if is_live(request) else "destinations.html", **values)
 

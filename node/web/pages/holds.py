@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from node.audit import kinds
 from node.errors import CommandFailed
+from node.overview import with_age
 from node.web import samples
 from node.web.acting import clean_again, need_way, take_way
 from node.web.forms import Form, text, texts
-from node.web.holds import CLEAN, DISCARD, MOST, cleans, ways, with_age
+from node.web.holds import CLEAN, DISCARD, MOST, cleans, ways
 from node.web.rendering import go, is_live, page
 from node.web.samples import Beside
 from node.web.site import Acting, Desk, Identifying, Looking
