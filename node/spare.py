@@ -146,7 +146,12 @@ def _is_nobodys(path: str, size: int) -> bool:
     """Whether no other open file, mapping, name, or data on its way has to do with a file."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        return os.fstat(descriptor).st_nlink == 1 and _is_open_here_alone(descriptor) and _left_memory(descriptor, size)
+        if os.fstat(descriptor).st_nlink > 1 or not _is_open_here_alone(descriptor):
+            return False
+        if not _left_memory(descriptor, size):
+            return False
+        _fetch_end(descriptor, size)
+        return True
     finally:
         os.close(descriptor)
 
@@ -159,6 +164,12 @@ def _is_open_here_alone(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _fetch_end(descriptor: int, size: int) -> None:
+    """Have the last page in memory: who writes over it in part would have to wait for it, while a sender waits."""
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # nothing before it
+    os.pread(descriptor, 1, size - 1)
 
 
 def _left_memory(descriptor: int, size: int) -> bool:

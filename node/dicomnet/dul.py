@@ -208,6 +208,7 @@ class Connection:
             self._make_room(count)
         while self._end - self._start < count:
             if not self._receive():
+                self._acknowledge()
                 self._wait(select.POLLIN, deadline)
 
     def _make_room(self, count: int) -> None:
@@ -230,12 +231,18 @@ class Connection:
         if count == 0:
             raise PeerAborted("the peer closed the connection")
         self._end += count
+        return True
+
+    def _acknowledge(self) -> None:
+        """Let the kernel acknowledge at once what has come.
+
+        A sender with Nagle's algorithm holds back the end of a PDU until the rest is acknowledged, and the kernel goes
+        back to delayed acknowledgements by itself: without this each message can cost 40 ms. While there is more to be
+        read nobody waits for it.
+        """
         if _QUICKACK is not None:
-            # A sender with Nagle's algorithm holds back the end of a PDU until the rest is acknowledged, and the
-            # kernel goes back to delayed acknowledgements by itself: without this each message can cost 40 ms.
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-        return True
 
     def _heed_stop(self) -> None:
         if self._stop is not None and self._stop.given:

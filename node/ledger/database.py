@@ -35,6 +35,8 @@ from node.ledger.transactions import Transaction
 from node.sealing import PLAIN, Columns
 
 _BUSY_SECONDS = 60
+_LONG_LOG = 2000  # pages of the write-ahead log: at full load what comes within a second
+_LONGEST_RESTART = 20  # milliseconds for which writers wait until no reader needs the log
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 DAMAGED = (
     "The ledger is damaged: end the node, put a backup of the ledger back, or make it again from the spool with "
@@ -58,6 +60,7 @@ class Database:
         self._turn: int | None = None
         self._close_turn: Callable[[], object] = lambda: None
         self._full = True
+        self._log_pages = 0  # of the log, when it was last prepared to begin anew
 
     def exists(self) -> bool:
         """Whether a ledger file is there."""
@@ -148,9 +151,18 @@ class Database:
         return f"the ledger {what} ({kind}). {DAMAGED}"
 
     def checkpoint(self) -> None:
-        """Move what the write-ahead log holds into the database file; one process alone does so."""
+        """Move what the write-ahead log holds into the database file; one process alone does so.
+
+        SQLite begins the log anew only where all of it was moved and nobody reads it. Where there is always a writer
+        that never comes by itself: once the log is long, writers and readers wait some milliseconds for it.
+        """
         with contextlib.suppress(sqlite3.Error), contextlib.closing(self._connect(read_only=False)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if pages <= _LONG_LOG or pages == self._log_pages:
+                return
+            connection.execute(f"PRAGMA busy_timeout={_LONGEST_RESTART}")
+            with self._writing, self._take_turn():
+                _, self._log_pages, _ = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
     def compact(self) -> None:
         """Write the database anew and empty its log, so that nothing stays of what was deleted or changed.

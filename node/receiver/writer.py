@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import mmap
 import os
 import time
 from dataclasses import dataclass, field
 
 from node.dicomnet import StoreAnswer, StoreRequest
 from node.digest import new_digest
+from node.durable import begin_writing
 from node.errors import LedgerError, LedgerUncertain, SpoolError
 from node.ledger.meters import RECEPTION, REFUSED, UNAVAILABLE, Counts
 from node.ledger.reception import GroupCommit, Received, known_ids
@@ -29,7 +31,8 @@ LOGGER = logging.getLogger("node.receiver")
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
-_WRITE_BACK = 4 << 20  # bytes; with smaller steps, and for smaller instances, it costs more than it gains
+_PAGE = mmap.PAGESIZE
+_WRITE_BACK = 256 << 10  # bytes, with which the disk begins before the others have come
 _STORED = StoreAnswer(SUCCESS)
 
 
@@ -55,9 +58,11 @@ class SpoolWriter:
         "_origin",
         "_received_at",
         "_request",
+        "_rest",
         "_sealer",
         "_size",
         "_trouble",
+        "_written",
     )
 
     def __init__(self, intake: Intake, origin: Origin, request: StoreRequest) -> None:
@@ -67,8 +72,9 @@ class SpoolWriter:
         self._id = new_id()
         self._received_at = time.time()
         self._digest = new_digest()
-        self._size = self._on_its_way = 0
+        self._size = self._written = self._on_its_way = 0
         self._trouble: SpoolError | None = None
+        self._rest = bytearray()  # less than a page, not yet written
         envelope = origin.envelope(request, self._received_at)
         self._sealer = intake.spool.sealer(self._id)
         self._file = intake.spool.create_original(self._id)
@@ -82,22 +88,13 @@ class SpoolWriter:
             self._digest.update(fragment)
             self._size += len(fragment)
             self._write(fragment)
-            if self._size - self._on_its_way >= _WRITE_BACK:
-                self._start_writing_back()
+            if self._written - self._on_its_way >= _WRITE_BACK:
+                begin_writing(self._file, self._on_its_way, self._written - self._on_its_way)
+                self._on_its_way = self._written
 
     def finish(self) -> StoreAnswer:
         """Make file, name and row durable, and return what to answer."""
-        spool, trouble = self._intake.spool, self._trouble
-        if trouble is None and self._sealer is not None:
-            self._put(self._sealer.finish())
-            trouble = self._trouble
-        if trouble is None:
-            try:
-                # Room for its cleaned copy too: originals that fill the disk to its floor could never be cleaned.
-                spool.check_room(self._size)
-                spool.publish_original(self._file, self._id)
-            except SpoolError as error:
-                trouble = error
+        trouble = self._put_in_place()
         os.close(self._file)
         if trouble is not None:
             self._remove()
@@ -122,6 +119,22 @@ class SpoolWriter:
         self._intake.received.ring()
         self._intake.counts.took(RECEPTION, time.time() - self._received_at)
         return _STORED
+
+    def _put_in_place(self) -> SpoolError | None:
+        """Make file and name durable; return what went wrong, now or before."""
+        if self._sealer is not None and self._trouble is None:
+            self._put(self._sealer.finish())
+        if self._trouble is None:
+            self._put_out(self._rest)
+        if self._trouble is not None:
+            return self._trouble
+        try:
+            # Room for its cleaned copy too: originals that fill the disk to its floor could never be cleaned.
+            self._intake.spool.check_room(self._size)
+            self._intake.spool.publish_original(self._file, self._id)
+        except SpoolError as error:
+            return error
+        return None
 
     def abandon(self) -> None:
         """The association ended in the middle: leave no trace."""
@@ -154,24 +167,23 @@ class SpoolWriter:
             self._put(chunk)
 
     def _put(self, data: bytes | memoryview) -> None:
+        """Write whole pages: one filled in part, in a file that is written over, would be read from the disk first."""
+        whole = (len(self._rest) + len(data)) & -_PAGE
+        if not whole:
+            self._rest += data
+            return
+        end = whole - len(self._rest)
+        self._put_out(self._rest, data[:end])
+        self._rest = bytearray(data[end:])
+        self._written += whole
+
+    def _put_out(self, *pieces: bytes | bytearray | memoryview) -> None:
         try:
-            written = os.write(self._file, data)
-            while written < len(data):
-                data = data[written:]
-                written = os.write(self._file, data)
+            left = sum(map(len, pieces)) - os.writev(self._file, pieces)
+            while left:
+                left -= os.write(self._file, b"".join(pieces)[-left:])
         except OSError as error:
             self._trouble = as_spool_error(error, self._intake.spool.incoming)
-
-    def _start_writing_back(self) -> None:
-        """Let the kernel begin with what came since the last time, so that the final sync has less to wait for.
-
-        It drops pages only that are written already; each range is named once, when it is new, so that the cleaner
-        still finds the whole file in memory. Errors are the final sync's to tell.
-        """
-        with contextlib.suppress(OSError):
-            came = self._size - self._on_its_way
-            os.posix_fadvise(self._file, self._on_its_way, came, os.POSIX_FADV_DONTNEED)
-        self._on_its_way = self._size
 
     def _refuse(self, why: str) -> StoreAnswer:
         self._intake.counts.count(REFUSED, UNAVAILABLE)

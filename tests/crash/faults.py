@@ -142,6 +142,9 @@ class Faults:
             def half() -> None:
                 if name == "write":
                     real(arguments[0], memoryview(arguments[1])[: len(arguments[1]) // 2])
+                elif name == "writev":
+                    whole = b"".join(arguments[1])
+                    real(arguments[0], [whole[: len(whole) // 2]])
 
             return self.step(name, place, lambda: real(*arguments, **named), half)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import mmap
 import os
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from node.dicomnet import Peer, StoreAnswer, StoreRequest
+from node.durable import begin_writing
 from node.ledger import Database
 from node.ledger.reception import GroupCommit
 from node.part10 import FileMeta, encode_file_meta, read_file_meta
@@ -135,27 +137,56 @@ def test_a_folder_sync_that_fails_is_a700h_for_all_that_waited_for_it_and_leaves
     assert len(house.files()) == house.rows() == 2
 
 
-def test_the_first_bytes_of_a_large_instance_go_to_the_disk_before_its_last_came(
+def content_of(file: Path) -> bytes:
+    data = file.read_bytes()
+    return data[read_file_meta(data[:4096])[1] :]
+
+
+def test_the_disk_begins_with_the_first_bytes_before_the_last_came(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    advised: list[tuple[int, int]] = []
-    advise = os.posix_fadvise
+    begun: list[tuple[int, int]] = []
 
-    def note(file: int, offset: int, length: int, advice: int) -> None:
-        advised.append((offset, length))
-        advise(file, offset, length, advice)
+    def note(file: int, offset: int, count: int) -> None:
+        begun.append((offset, count))
+        begin_writing(file, offset, count)
 
-    monkeypatch.setattr(os, "posix_fadvise", note)
-    mib = 1 << 20
-    pieces = [bytes([n]) * mib for n in range(1, 11)]
+    monkeypatch.setattr("node.receiver.writer.begin_writing", note)
+    step = 256 << 10
+    pieces = [bytes([n]) * (step // 2) for n in range(1, 10)]
     writer = house.writer(data=pieces[0])
     for piece in pieces[1:]:
         writer.write(memoryview(piece))
-    assert advised == [(0, 4 * mib), (4 * mib, 4 * mib)], "each byte is named once"
+    assert begun == [(0, step), (step, step), (2 * step, step), (3 * step, step)], "each byte is named once"
     assert writer.finish().status == SUCCESS
     (file,) = house.files()
-    data = file.read_bytes()
-    assert data[read_file_meta(data[:4096])[1] :] == b"".join(pieces)
+    assert content_of(file) == b"".join(pieces)
+
+
+@pytest.mark.parametrize("size", [1, 3, mmap.PAGESIZE - 1, mmap.PAGESIZE, mmap.PAGESIZE + 1, 50_001])
+def test_a_file_is_written_in_whole_pages_however_it_comes(
+    house: House, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    lengths: list[int] = []
+    write = os.writev
+
+    def note(file: int, pieces: list[bytes]) -> int:
+        lengths.append(write(file, pieces))
+        return lengths[-1]
+
+    monkeypatch.setattr(os, "writev", note)
+    data = os.urandom(max(size * 7, 20_000))
+    writer = house.writer(data=data[:size])
+    for place in range(size, len(data), size):
+        writer.write(memoryview(data)[place : place + size])
+    assert writer.finish().status == SUCCESS
+    (file,) = house.files()
+    assert content_of(file) == data
+    *whole, last = lengths
+    assert whole
+    assert not [length for length in whole if length % mmap.PAGESIZE]
+    assert last < mmap.PAGESIZE
+    assert sum(lengths) == file.stat().st_size
 
 
 def test_the_envelope_is_what_the_file_meta_encoder_makes_of_it(house: House) -> None:
