@@ -224,7 +224,32 @@ class RunningNode:
                 self.kill()
 
 
-class StoreSCP:
+class Forking:
+    """A server of DCMTK's that forks a child for each association; all of them are of one session of their own."""
+
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def serve(self, *command: str | Path) -> None:
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "TCP_NODELAY": "1"},
+            start_new_session=True,
+        )
+        wait_for(lambda: can_connect(self.port), f"{command[0]} listens")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            # The children hold the port as well.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+            self.process = None
+
+
+class StoreSCP(Forking):
     """DCMTK storescp, each instance into a file of its own; `+B` keeps the bytes as they came."""
 
     def __init__(self, folder: Path, port: int | None = None, options: tuple[str, ...] = ("+B",), aet: str = "DEST"):
@@ -232,27 +257,12 @@ class StoreSCP:
         self.port = port or free_port()
         self.options = options
         self.aet = aet
-        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> StoreSCP:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.process = subprocess.Popen(
-            ["storescp", *self.options, "--fork", "+xa", "+uf", "-aet", self.aet, "-od", self.folder, str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "TCP_NODELAY": "1"},
-            start_new_session=True,
-        )
-        wait_for(lambda: can_connect(self.port), "storescp listens")
+        options = (*self.options, "--fork", "+xa", "+uf", "-aet", self.aet)
+        self.serve("storescp", *options, "-od", self.folder, str(self.port))
         return self
-
-    def stop(self) -> None:
-        if self.process is not None:
-            # Its forked children hold the port as well; they are of its own session.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
-            self.process = None
 
     def files(self) -> list[Path]:
         return sorted(path for path in self.folder.iterdir() if path.is_file())

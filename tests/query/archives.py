@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,7 +15,7 @@ from pynetdicom import AE, evt
 
 from node.dicomnet import Timeouts
 from node.query import QueryPeer
-from tests.support import can_connect, free_port, wait_for
+from tests.support import Forking, free_port
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
@@ -38,7 +36,7 @@ AETable END
 """
 
 
-class Archive:
+class Archive(Forking):
     """DCMTK's dcmqrscp: takes instances, and answers C-FIND from what lies in its folder."""
 
     def __init__(self, folder: Path, aet: str = "ARCHIVE", port: int | None = None) -> None:
@@ -46,28 +44,12 @@ class Archive:
         self.aet = aet
         self.port = port or free_port()
         self._config = folder / "dcmqrscp.cfg"
-        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Archive:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._config.write_text(_CONFIG.format(port=self.port, aet=self.aet, folder=self.folder))
-        self.process = subprocess.Popen(
-            ["dcmqrscp", "-c", str(self._config)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "TCP_NODELAY": "1"},
-            start_new_session=True,
-        )
-        wait_for(lambda: can_connect(self.port), "dcmqrscp listens")
+        self.serve("dcmqrscp", "-c", self._config)
         return self
-
-    def stop(self) -> None:
-        if self.process is not None:
-            # It forks a child for each association; they are of its own session.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
-            self.process = None
 
     def files(self) -> dict[str, Path]:
         """What lies in the archive, by SOP Instance UID."""
