@@ -180,7 +180,9 @@ def test_an_instance_held_at_cleaning_is_cleaned_again_after_the_cause_is_mended
     done = node.cli("held", "list", "--json")
     assert done.returncode == 0
     held = json.loads(done.stdout)
-    assert [set(entry) for entry in held] == [{"id", "since", "route", "destination", "reason", "detail"}] * 2
+    assert [set(entry) for entry in held] == [
+        {"id", "since", "route", "destination", "reason", "detail", "overdue"}
+    ] * 2
     assert {(entry["reason"], entry["destination"], entry["route"]) for entry in held} == {
         ("action-failed", None, "research")
     }

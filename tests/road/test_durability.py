@@ -11,7 +11,7 @@ import pytest
 from tests.road.support import SUCCESS, associated
 from tests.support import make_ct
 
-CALLS = "fdatasync,fsync,rename,renameat,renameat2,sendto,write,pwrite64"
+CALLS = "fdatasync,fsync,rename,renameat,renameat2,sendto,write,writev,pwrite64"
 LINE = re.compile(r"(?P<tid>\d+) +(?P<rest>.*)")
 RESULT = re.compile(r"\)\s+= ")
 RESUMED = re.compile(r"<\.\.\. (?P<name>\w+) resumed>(?P<rest>.*)")
@@ -108,7 +108,11 @@ def in_order(calls: list[Call], spool: str, data: str) -> str:
     assert row, "the row is written"
     assert file[0] < name[0] < folder[0] < row[0]
     assert row[-1] < ledger[-1], "all of it, before it is synced"
-    written = [i for i, call in enumerate(calls) if call.name == "write" and f"<{spool}/incoming/" in call.arguments]
+    written = [
+        i
+        for i, call in enumerate(calls)
+        if call.name in {"write", "writev"} and f"<{spool}/incoming/" in call.arguments
+    ]
     assert written, "the instance is written"
     assert max(written) < file[0], "all of it, before it is synced"
     source, target = re.findall(r'"([^"]*)"', calls[name[0]].arguments)
