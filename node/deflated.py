@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from node.durable import write_all
 from node.errors import DatasetError
 from node.spool import as_spool_error
 
@@ -52,10 +53,3 @@ def inflate(source: int, offset: int, target: int, check_room: Callable[[int], N
     except OSError as error:
         raise as_spool_error(error, Path("incoming")) from None
     return total
-
-
-def write_all(target: int, data: bytes) -> None:
-    """Write every byte; a full disk raises the OSError of it."""
-    done = 0
-    while done < len(data):
-        done += os.write(target, data[done:] if done else data)

@@ -1,4 +1,4 @@
-"""What has to survive a power cut."""
+"""Writing to the disk: every byte, and so that it survives a power cut."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ _RANGE_WRITE = 2  # SYNC_FILE_RANGE_WRITE, sync_file_range(2)
 
 _libc = ctypes.CDLL(None)
 _libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+
+def write_all(target: int, data: bytes | memoryview) -> None:
+    """Write every byte; a full disk raises the OSError of it."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(target, rest) :]
 
 
 def sync_folder(folder: Path | str) -> None:

@@ -33,7 +33,7 @@ from node.dicomnet import (
     StoreRequest,
 )
 from node.dicomnet.dimse import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
-from node.durable import sync_folder
+from node.durable import sync_folder, write_all
 from node.errors import DatasetError, StartError
 from node.instances import is_uid
 from node.log import event
@@ -212,8 +212,7 @@ class _Writer:
         if self._failed:
             return
         try:
-            while fragment:
-                fragment = fragment[os.write(self._file, fragment) :]
+            write_all(self._file, fragment)
         except OSError as error:
             self._fail(error)
 

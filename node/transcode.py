@@ -18,7 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.deflated import inflate, write_all
+from node.deflated import inflate
+from node.durable import write_all
 from node.errors import DatasetError
 from node.recipe.coding import FRAGMENTS, IMPLICIT_CODING, Coding, coding_of
 from node.recipe.compiled import effective_vr

@@ -18,10 +18,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
-from node.deflated import write_all
 from node.deid.identifiers import DicomFile
 from node.deid.saving import HEAD
 from node.deid.source import Source, opened
+from node.durable import write_all
 from node.instances import write_deflated, write_segments
 from node.pixels import mask
 from node.recipe import RecipeText, Region, load_recipe

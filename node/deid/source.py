@@ -23,7 +23,8 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
-from node.deflated import inflate, write_all
+from node.deflated import inflate
+from node.durable import write_all
 from node.errors import DatasetError, FileError, HoldInstance, HoldReason
 from node.instances import pieces
 from node.part10 import FileMeta, encode_file_meta, file_meta_end

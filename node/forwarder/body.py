@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.deflated import write_all
+from node.durable import write_all
 from node.instances import pieces
 from node.ledger.sending import Due
 from node.recipe import Segment

@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from node.deflated import RAW_DEFLATE, write_all
+from node.deflated import RAW_DEFLATE
+from node.durable import write_all
 from node.instances.content import Content
 from node.instances.source import Source
 from node.recipe import Segment

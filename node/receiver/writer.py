@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from node.dicomnet import StoreAnswer, StoreRequest
 from node.digest import new_digest
-from node.durable import begin_writing
+from node.durable import begin_writing, write_all
 from node.errors import LedgerError, LedgerUncertain, SpoolError
 from node.ledger.meters import RECEPTION, REFUSED, UNAVAILABLE, Counts
 from node.ledger.reception import GroupCommit, Received, known_ids
@@ -179,9 +179,9 @@ class SpoolWriter:
 
     def _put_out(self, *pieces: bytes | bytearray | memoryview) -> None:
         try:
-            left = sum(map(len, pieces)) - os.writev(self._file, pieces)
-            while left:
-                left -= os.write(self._file, b"".join(pieces)[-left:])
+            written = os.writev(self._file, pieces)
+            if written < sum(map(len, pieces)):
+                write_all(self._file, b"".join(pieces)[written:])
         except OSError as error:
             self._trouble = as_spool_error(error, self._intake.spool.incoming)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from node.durable import write_all
 from node.errors import SealError
 from node.sealing.key import Key, Sealing
 from node.sealing.memory import check_memory, new_memory
@@ -110,7 +111,7 @@ class SealedOriginal(Original):
                 check_memory(self.size)
             self._memory = new_memory()
             for number in range(self._layout.count):
-                _write_all(self._memory, self._open(number))
+                write_all(self._memory, self._open(number))
         return self._memory
 
     def close(self) -> None:
@@ -150,9 +151,3 @@ def open_original(path: Path | str, instance: str, sealing: Sealing | None) -> O
     except BaseException:
         os.close(descriptor)
         raise
-
-
-def _write_all(target: int, data: bytes) -> None:
-    done = 0
-    while done < len(data):
-        done += os.write(target, data[done:] if done else data)
