@@ -23,10 +23,10 @@ _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 Work = Callable[[Stop], None]
 
 
-def fork(label: str, logs: LogSettings, work: Work) -> int:
+def fork(label: str, logs: LogSettings, work: Work, niceness: int = 0) -> int:
     """Start a child that does `work` and ends; return its process id.
 
-    SIGTERM sets the child's Stop, SIGUSR1 sets it for when everything open has ended.
+    Where the processors are short, others are preferred to it by `niceness` (nice(2)). SIGTERM sets the child's Stop, SIGUSR1 sets it for when everything open has ended.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def fork(label: str, logs: LogSettings, work: Work) -> int:
     me = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _be_a_child(me, label, logs, work)
+        _be_a_child(me, label, logs, work, niceness)
     return pid
 
 
@@ -78,11 +78,12 @@ def send_signal(pid: int, number: int) -> None:
         return
 
 
-def _be_a_child(parent: int, label: str, logs: LogSettings, work: Work) -> NoReturn:
+def _be_a_child(parent: int, label: str, logs: LogSettings, work: Work, niceness: int) -> NoReturn:
     code = 1
     try:
         _die_with(parent)
         _be_called(label)
+        os.nice(niceness)
         stop = Stop()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         signal.signal(signal.SIGUSR1, lambda *_: stop.when_done())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# How far a role stands behind the receivers, on whose answers senders wait (nice(2)).
+_NICENESS = {"cleaner": 10, "forwarder": 5}
+
 
 @dataclass(slots=True)
 class Role:
@@ -23,3 +26,8 @@ class Role:
     def label(self) -> str:
         """How logs name it."""
         return f"{self.name}{self.index}"
+
+    @property
+    def niceness(self) -> int:
+        """By how much the system prefers others to it where the processors are short (nice(2))."""
+        return _NICENESS.get(self.name, 0)

@@ -128,7 +128,7 @@ class Supervisor:
     def _start(self, role: Role) -> None:
         role.owner = f"{role.label}-{secrets.token_hex(4)}"
         try:
-            pid = fork(role.label, self.config.node.log, self._work(role))
+            pid = fork(role.label, self.config.node.log, self._work(role), role.niceness)
         except OSError as error:
             # No room for a process now: the others go on, and it is tried again.
             event(LOGGER, "not-started", level=logging.ERROR, role=role.label, error=os.strerror(error.errno or 0))

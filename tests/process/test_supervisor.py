@@ -127,6 +127,13 @@ def test_a_child_that_dies_again_and_again_is_started_ever_later(loud: Deadly, t
     assert waits[-1] <= 30
 
 
+def test_where_the_processors_are_short_a_sender_who_waits_comes_first(loud: Deadly) -> None:
+    loud.start()
+    nice = {name: {one.nice() for one in ones} for name, ones in all_up(loud).items()}
+    assert max(nice["receiver"]) < min(nice["forwarder"] | nice["cleaner"])
+
+
+
 def test_one_of_two_receivers_is_killed_and_the_other_takes_every_association(
     loud: Deadly, scp: StoreSCP, tmp_path: Path
 ) -> None:
