@@ -26,7 +26,8 @@ Work = Callable[[Stop], None]
 def fork(label: str, logs: LogSettings, work: Work, niceness: int = 0) -> int:
     """Start a child that does `work` and ends; return its process id.
 
-    Where the processors are short, others are preferred to it by `niceness` (nice(2)). SIGTERM sets the child's Stop, SIGUSR1 sets it for when everything open has ended.
+    Where the processors are short, others are preferred to it by `niceness` (nice(2)). SIGTERM sets the child's Stop,
+    SIGUSR1 sets it for when everything open has ended.
 
     Raises
     ------

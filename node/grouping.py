@@ -62,12 +62,15 @@ class Group(Generic[Item]):
             raise type(mine.error)(*mine.error.args)
 
     def _run(self, batch: list[_Waiting[Item]]) -> None:
-        error: NodeError | None = self._interrupted()
+        error: NodeError | None = None
+        done = False
         try:
             self._work([waiting.item for waiting in batch])
-            error = None
+            done = True
         except NodeError as caught:
             error = caught
         finally:
+            if not done and error is None:
+                error = self._interrupted()
             for waiting in batch:
                 waiting.done, waiting.error = True, error

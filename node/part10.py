@@ -21,6 +21,7 @@ IMPLEMENTATION_VERSION_NAME = ("DEIDNODE_" + __version__.replace(".", ""))[:16]
 _PREFIX = b"\0" * 128 + b"DICM"
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _GROUP_LENGTH = struct.Struct("<HH2sHL")
+_ELEMENT, _LENGTH = struct.Struct("<HH2sH"), struct.Struct("<L")
 _VERSION_ELEMENT = struct.pack("<HH2sxxL", 2, 1, b"OB", 2) + b"\x00\x01"
 
 
@@ -187,6 +188,7 @@ def _elements(head: bytes | memoryview) -> tuple[dict[int, bytes], int]:
     """Return the values of group 0002 by element number, and the offset behind it."""
     values: dict[int, bytes] = {}
     position, end = 132, _group_end(head)
+    head = bytes(head[:end] if end >= 0 else head)
     while position != end:
         if end < 0 and _group_is_over(head, position):
             break
@@ -194,7 +196,7 @@ def _elements(head: bytes | memoryview) -> tuple[dict[int, bytes], int]:
         position = start + length
         if position > (end if end >= 0 else len(head)):
             raise DatasetError("a length goes beyond the file meta information", f"(0002,{element:04X})")
-        values[element] = bytes(head[start:position])
+        values[element] = head[start:position]
     return values, position
 
 
@@ -209,19 +211,19 @@ def _group_end(head: bytes | memoryview) -> int:
     return end
 
 
-def _group_is_over(head: bytes | memoryview, position: int) -> bool:
-    return position == len(head) or (position > 132 and bytes(head[position : position + 2]) != b"\x02\0")
+def _group_is_over(head: bytes, position: int) -> bool:
+    return position == len(head) or (position > 132 and head[position : position + 2] != b"\x02\0")
 
 
 def _header(head: bytes | memoryview, position: int) -> tuple[int, int, int]:
     """Return element number, and offset and length of the value, of an element of group 0002."""
     if position + 8 > len(head):
         raise DatasetError("file meta information is truncated")
-    group, element, vr, length = struct.unpack_from("<HH2sH", head, position)
+    group, element, vr, length = _ELEMENT.unpack_from(head, position)
     if group != 2 or not vr.isupper():
         raise DatasetError("file meta information is malformed")
     if vr not in _LONG_VRS:
         return element, position + 8, length
     if position + 12 > len(head):
         raise DatasetError("file meta information is truncated")
-    return element, position + 12, struct.unpack_from("<L", head, position + 8)[0]
+    return element, position + 12, _LENGTH.unpack_from(head, position + 8)[0]

@@ -9,13 +9,13 @@ to go. What a death leaves behind is the sweeper's.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from node.spare import LARGEST, Spares
 
@@ -27,7 +27,7 @@ _LARGE = 128 << 10  # bytes, from which on it pays to write over a file at once
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    path: Path
+    path: str
     size: int
     reusable: bool = False
     until: float = field(default_factory=lambda: time.monotonic() + _LONGEST_SECONDS)
@@ -39,13 +39,13 @@ class Remover:
     def __init__(self, is_tight: Callable[[], bool], spares: Spares) -> None:
         self._is_tight = is_tight
         self._spares = spares
-        self._given: queue.Queue[Path | None] = queue.Queue()
+        self._given: queue.Queue[str | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
 
-    def remove_soon(self, path: Path) -> None:
+    def remove_soon(self, path: str) -> None:
         """Remove a file that nothing needs any more."""
         with self._starting:
             if self._thread is None:
@@ -82,15 +82,15 @@ class Remover:
     def _is_time(self) -> bool:
         return self._bytes > _MOST_BYTES or time.monotonic() > self._waiting[0].until
 
-    def _take(self, path: Path, *, tight: bool) -> None:
+    def _take(self, path: str, *, tight: bool) -> None:
         with contextlib.suppress(OSError):
-            size = path.stat().st_size
+            size = os.stat(path).st_size
             reusable = not tight and size <= LARGEST
             if reusable and size >= _LARGE:
                 path, reusable = self._keep(path, size), False
             self._wait(_Waiting(path, size, reusable))
 
-    def _keep(self, path: Path, size: int) -> Path:
+    def _keep(self, path: str, size: int) -> str:
         try:
             return self._spares.keep(path, size)
         except OSError:
@@ -109,4 +109,4 @@ class Remover:
             return
         # A disk that refuses now is the sweeper's to try again.
         with contextlib.suppress(OSError):
-            one.path.unlink(missing_ok=True)
+            os.unlink(one.path)

@@ -50,22 +50,23 @@ class Spares:
         self._class = ""
         self._look_at = 0.0
 
-    def keep(self, path: Path, size: int) -> Path:
+    def keep(self, path: str, size: int) -> str:
         """Take a file of `size` bytes out of its place; return where it lies from the next `release` on.
 
         From then on it can be taken, if it may be written over; it is there to be removed in either case. Raises
         OSError.
         """
-        aside = f"{self._folder}/{path.stem}{_ASIDE}"
-        path.rename(aside)
+        name = os.path.basename(path).partition(".")[0]
+        aside = f"{self._folder}/{name}{_ASIDE}"
+        os.rename(path, aside)
         # Those who read a mode see a new file, and those who sweep what was forgotten a young one.
         os.chmod(aside, _MODE)
         os.utime(aside)
         if not _is_nobodys(aside, size):
-            return Path(aside)
-        ready = f"{self._folder}/{_class_of(size)}-{path.stem}{_READY}"
+            return aside
+        ready = f"{self._folder}/{_class_of(size)}-{name}{_READY}"
         self._pending.append((aside, ready))
-        return Path(ready)
+        return ready
 
     def is_full(self) -> bool:
         """Whether so many files were kept since the last `release` that it is time for one."""

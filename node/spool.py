@@ -77,7 +77,10 @@ class Spool:
         self._room_until = 0.0
         self._spare = 0
         self._incoming_folder = str(self.incoming)
+        # As texts: on the way of each instance, making a Path takes longer than what is done with it.
         self._originals_folder = str(self.originals)
+        self._cleaned_folder = str(self.cleaned)
+        self._retained_folder = str(self.retained)
         self._entries: Group[str] = Group(_sync_folders, lambda: SpoolError("a folder's sync was interrupted"))
         self._spares = Spares(root / "spare")
         self._remover = Remover(self._is_tight, self._spares)
@@ -163,7 +166,7 @@ class Spool:
 
     def original(self, name: str) -> Path:
         """Path of an original."""
-        return self._placed(self.originals, name)
+        return Path(_place(self._originals_folder, name))
 
     def sealer(self, name: str) -> Sealer | None:
         """Return what seals a new original; None where it stays as it is. Raises StartError without a key."""
@@ -179,7 +182,7 @@ class Spool:
         OSError
             It is not there (FileNotFoundError), or cannot be read.
         """
-        return open_original(self.original(name), name, self.sealing)
+        return open_original(_place(self._originals_folder, name), name, self.sealing)
 
     def has_sealed(self) -> bool:
         """Whether any original is sealed."""
@@ -194,7 +197,7 @@ class Spool:
 
     def cleaned_file(self, name: str) -> Path:
         """Path of a cleaned file."""
-        return self._placed(self.cleaned, name)
+        return Path(_place(self._cleaned_folder, name))
 
     def mark_cleaned(self, name: str) -> None:
         """Note at an original that it was cleaned and may have been sent: should the ledger be lost, that is asked.
@@ -202,7 +205,7 @@ class Spool:
         The mark is not synced, and may be missing; then the original is taken for one that was never cleaned.
         """
         with contextlib.suppress(OSError):
-            os.chmod(self.original(name), _CLEANED_MODE)
+            os.chmod(_place(self._originals_folder, name), _CLEANED_MODE)
 
     def was_cleaned(self, name: str) -> bool:
         """Whether an original bears the mark of `mark_cleaned`. Raises OSError where it is not there."""
@@ -225,7 +228,7 @@ class Spool:
 
     def retained_file(self, name: str) -> Path:
         """Path of an original that is delivered."""
-        return self._placed(self.retained, name)
+        return Path(_place(self._retained_folder, name))
 
     def list_retained(self) -> Iterator[tuple[str, float]]:
         """Every id in `retained/` with the time of its last delivery (seconds, UTC)."""
@@ -277,9 +280,13 @@ class Spool:
             raise as_spool_error(error, self.root) from None
         return count
 
-    def remove_soon(self, path: Path) -> None:
-        """Remove a file that nothing needs any more, when it is calm; until then its row says that it is not needed."""
-        self._remover.remove_soon(path)
+    def remove_original_soon(self, name: str) -> None:
+        """Remove an original that nothing needs any more, when it is calm; until then its row says so."""
+        self._remover.remove_soon(_place(self._originals_folder, name))
+
+    def remove_cleaned_soon(self, name: str) -> None:
+        """Remove a cleaned file likewise."""
+        self._remover.remove_soon(_place(self._cleaned_folder, name))
 
     def finish_removals(self) -> None:
         """Return when everything handed to `remove_soon` is gone."""
@@ -332,9 +339,6 @@ class Spool:
             raise SpoolError("not an id of this node")
         return f"{self._incoming_folder}/{name}.{suffix}"
 
-    def _placed(self, folder: Path, name: str) -> Path:
-        return Path(f"{folder}/{_fan(name)}/{name}.dcm")  # a third of what it takes piece by piece
-
     @staticmethod
     def _list(folder: Path) -> Iterator[tuple[str, float]]:
         for fan in _FAN_OUT:
@@ -359,6 +363,11 @@ def _fan(name: str) -> str:
     if not is_id(name):
         raise SpoolError("not an id of this node")
     return name[7:9]
+
+
+def _place(folder: str, name: str) -> str:
+    """Return the path of an instance's file."""
+    return f"{folder}/{_fan(name)}/{name}.dcm"
 
 
 def _sync_folders(folders: Sequence[str]) -> None:

@@ -42,6 +42,8 @@ LINGER = 1.0  # seconds in which the peer may read our last PDU and close
 _HEADER = struct.Struct(">BxL")
 _FOUR_BYTES = frozenset({ASSOCIATE_RJ, RELEASE_RQ, RELEASE_RP, ABORT})  # PS3.8 9.3.4, 9.3.6 to 9.3.8
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
+# As plain numbers: a call with members of an enumeration takes longer to put them together than to send.
+_NO_SIGNAL, _MORE = int(socket.MSG_NOSIGNAL), int(socket.MSG_MORE)
 _BROKEN = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
 
@@ -271,7 +273,7 @@ class Connection:
         """
         self._torn = True
         rest = memoryview(data)
-        flags = socket.MSG_NOSIGNAL | (socket.MSG_MORE if more else 0)
+        flags = _NO_SIGNAL | (_MORE if more else 0)
         while rest:
             try:
                 rest = rest[self._socket.send(rest, flags) :]
@@ -368,7 +370,7 @@ class Connection:
             return
         with contextlib.suppress(NetworkError, OSError):
             # A peer that takes nothing gets nothing: the PDU is small, there is room for it, or the wait is hopeless.
-            self._socket.send(last, socket.MSG_NOSIGNAL)
+            self._socket.send(last, _NO_SIGNAL)
             self._linger()
         self.close()
 

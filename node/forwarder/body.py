@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from node.durable import write_all
 from node.instances import pieces
@@ -38,9 +37,12 @@ class Body:
             self.file.close()
 
 
-def place_of(spool: Spool, due: Due) -> Path:
-    """Return the file that an instance is sent from: its cleaned one, or the original that it takes a range of."""
-    return spool.cleaned_file(due.id) if due.derived is None else spool.original(due.id)
+def remove_soon(spool: Spool, due: Due) -> None:
+    """Remove the file that an instance was sent from: its cleaned one, or the original that it took a range of."""
+    if due.derived is None:
+        spool.remove_cleaned_soon(due.id)
+    else:
+        spool.remove_original_soon(due.id)
 
 
 def opened(spool: Spool, due: Due) -> Body:

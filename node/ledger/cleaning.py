@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -24,7 +24,7 @@ from node.ledger.copies import AGAIN, ONLY_AGAIN, Replacement, Sent, has_copies,
 from node.ledger.database import Database
 from node.ledger.following import note_followed
 from node.ledger.leases import LEASE_SECONDS, is_due, is_free
-from node.ledger.maps import LedgerMaps, is_imported
+from node.ledger.maps import LedgerMaps, is_imported, refuse_closed
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.recalls import recalled_among, send_again
 from node.ledger.releases import REBUILT_DELIVERED, REBUILT_WAITS
@@ -155,6 +155,9 @@ class CleaningLedger:
         texts since they were claimed, nothing is ours to act on: what was found out may not hold, so they are cleaned
         again.
         """
+        # What can be made ready is, before others have to wait.
+        rows = [_written(result) for result in results]
+        projects = {result.claimed.project for result in results if isinstance(result, Clean)}
         try:
             with self._remembering(), self.database.write(durable=True) as connection:
                 if self.maps.is_stale(connection):
@@ -163,7 +166,10 @@ class CleaningLedger:
                     return []
                 # Once more, in the transaction that makes them sendable: consent may have been withdrawn meanwhile.
                 self.withdrawals.refresh(connection)
-                settled = [done for result in results if (done := self._settle(connection, result)) is not None]
+                for project in projects:
+                    refuse_closed(connection, project)
+                both = zip(results, rows, strict=True)
+                settled = [done for one in both if (done := self._settle(connection, *one)) is not None]
                 self._note_texts(connection, settled)
         except Collision as error:
             if len(results) > 1:
@@ -173,7 +179,7 @@ class CleaningLedger:
             place = first.place if first and not isinstance(error, ProjectClosed) else None
             held = Held(results[0].claimed, *_collided(error), whose=whose, place=place)
             with self._remembering(), self.database.write(durable=True) as connection:
-                return [held] if self._settle(connection, held) is not None else []
+                return [held] if self._settle(connection, held, _written(held)) is not None else []
         for result in settled:
             if isinstance(result, Clean):
                 self.maps.remember(result.claimed.project, result.handed)
@@ -224,8 +230,8 @@ class CleaningLedger:
             found["trace_of"] = None if result.effects.instance == result.claimed.seq else result.effects.instance
         return found
 
-    def _settle(self, connection: Transaction, result: Result) -> Result | None:
-        """Write one result; None where it is not ours to write, or not yet."""
+    def _settle(self, connection: Transaction, result: Result, row: dict[str, object]) -> Result | None:
+        """Write one result, and what its row says of it; None where it is not ours to write, or not yet."""
         if _has_to_wait(connection, result):
             connection.execute(_MINE, self._again(result.claimed, _COPY_WAITS))
             return None
@@ -233,8 +239,7 @@ class CleaningLedger:
             connection.execute(_MINE, self._again(result.claimed, 0.0))
             return None
         mine = {"the_seq": result.claimed.seq, "the_owner": self.owner, "lease_owner": None}
-        values = _written(result) | self._placed(connection, result)
-        if connection.execute(_MINE, {**mine, **values}).rowcount != 1:
+        if connection.execute(_MINE, {**mine, **row, **self._placed(connection, result)}).rowcount != 1:
             return None
         if isinstance(result, Held):
             note(connection, result.claimed.seq, result.about)
@@ -247,7 +252,9 @@ class CleaningLedger:
             result = replace(result, superseded=tuple(name for seq, name in place if seq in done))
         self.maps.write(connection, result.claimed.project, result.handed)
         if result.derived is not None and result.claimed.detail != REBUILT_DELIVERED:
-            connection.execute(_DERIVED, {"instance": result.claimed.seq, **asdict(result.derived)})
+            one = result.derived
+            values = {"before": one.before, "start": one.start, "length": one.length, "after": one.after}
+            connection.execute(_DERIVED, {"instance": result.claimed.seq, **values})
         # What replaces another goes behind it: it is due since now.
         due_at = None if result.replaces else result.claimed.received_at
         if result.claimed.recalled is not None:

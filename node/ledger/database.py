@@ -67,16 +67,22 @@ class Database:
         return self.path.exists() and self.path.stat().st_size > 0
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[Transaction]:
-        """A transaction that sees one consistent state of the ledger and cannot change it."""
+    def read(self, *, once: bool = False) -> Iterator[Transaction]:
+        """A transaction that sees one consistent state of the ledger and cannot change it.
+
+        `once` is for one statement of which one row is taken: it needs no transaction around it.
+        """
         try:
             connection = self._reader()
         except sqlite3.Error as error:
             raise LedgerError(self._told("cannot be read", error)) from None
         try:
-            connection.execute("BEGIN")
-            yield Transaction(connection, self.columns)
-            connection.execute("ROLLBACK")
+            if once:
+                yield Transaction(connection, self.columns)
+            else:
+                connection.execute("BEGIN")
+                yield Transaction(connection, self.columns)
+                connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             _close(connection)
             raise LedgerError(self._told("cannot be read", error)) from None

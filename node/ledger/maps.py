@@ -154,21 +154,20 @@ class LedgerMaps:
     ) -> _Value | None:
         known = cache.get(key)
         if known is None:
-            with self.database.read() as connection:
+            with self.database.read(once=True) as connection:
                 known = find(connection, key)
             if known is not None:
                 _cache(cache, key, known)
         return known
 
     def write(self, connection: Transaction, project: str, handed: Handed) -> None:
-        """Write what was handed out and is not known yet.
+        """Write what was handed out and is not known yet, in the name of a project that is not closed.
 
         Raises
         ------
         Collision
-            Another process has written something else meanwhile, an import has, or the project is closed.
+            Another process has written something else meanwhile, or an import has.
         """
-        refuse_closed(connection, project)
         if self._day != today():
             self._uids_today.clear()
             self._patients_today.clear()
@@ -235,12 +234,12 @@ class LedgerMaps:
             for original, replacement in handed.uids
             if self._uids_today.get((project, handed.epoch, original)) != replacement
         ]
-        if not fresh:
-            return
-        connection.execute(_NEW_UID, [_uid_row(connection, *pair, "computed", self._day) for pair in fresh])
         for key, replacement in fresh:
+            row = _uid_row(connection, key, replacement, "computed", self._day)
+            # Nothing is returned of what is known and was used today.
+            found = connection.execute(_GIVEN_UID, row).scalar() or known_uid(connection, key)
             # Another process may have written the same pair, which is well, or an import another one, which is not.
-            if known_uid(connection, key) != replacement:
+            if found != replacement:
                 raise Collision("a UID got another replacement meanwhile")
 
     def _write_patients(self, connection: Transaction, project: str, handed: Handed) -> None:
@@ -426,6 +425,7 @@ def _used(table: Table) -> Insert:
 
 
 _NEW_UID = _used(uid_map)
+_GIVEN_UID = _NEW_UID.returning(uid_map.c.replacement)
 _NEW_PATIENT = _used(patient_map)
 _NEW_STUDY = upsert(study_map).on_conflict_do_nothing(index_elements=[study_map.c.project, study_map.c.study])
 _FIRST_RECIPE = update(study_map).where(

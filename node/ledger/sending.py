@@ -154,7 +154,7 @@ class SendingLedger:
 
     def way(self, owner: str, due: Due) -> Way:
         """Whether `owner` may send what it has claimed: asked in front of each instance, of the ledger as it is."""
-        with self.database.read() as connection:
+        with self.database.read(once=True) as connection:
             row = connection.execute(_WAY, {"the_seq": due.seq, "the_owner": owner}).first()
         if row is None:
             return Way.TAKEN

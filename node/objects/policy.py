@@ -122,13 +122,13 @@ class Policy:
         rule = judgement.excluded or self._excluded(dataset)
         if rule:
             return Verdict(dataset, header, judgement, rule)
-        found = "; ".join((*judgement.risks, *self._risks(recipe, judgement, header)))
+        found = "; ".join((*judgement.risks, *self._risks(recipe, judgement, dataset)))
         if found and found != accepted:
             raise HoldInstance(HoldReason.PIXEL_RISK, found)
         return Verdict(
             dataset,
             header,
-            replace(judgement, risks=()),
+            replace(judgement, risks=()) if judgement.risks else judgement,
             accepted=found,
             stubbed=self._stubbed(dataset),
             says=recipe.profile is not None and recipe.profile.basic,
@@ -151,11 +151,11 @@ class Policy:
         sop_class_uid = dataset.text(_SOP_CLASS_UID) or ""
         return sop_class_uid if self.documents == "stub" and _kind(sop_class_uid, dataset) else ""
 
-    def _risks(self, recipe: Recipe, judgement: Judgement, header: Header | None) -> tuple[str, ...]:
+    def _risks(self, recipe: Recipe, judgement: Judgement, dataset: EncodedDataset) -> tuple[str, ...]:
         """Return the risks that no filter masks."""
         if judgement.regions or self.pixel_risk == "pass":
             return ()
-        return risks(header, declared_only=self.pixel_risk is None and recipe.profile is None)
+        return risks(dataset, declared_only=self.pixel_risk is None and recipe.profile is None)
 
 
 def _kind(sop_class_uid: str, dataset: EncodedDataset) -> str:

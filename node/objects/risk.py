@@ -145,8 +145,12 @@ RISKS: Mapping[str, Callable[[Header], bool]] = {
 """Each risk in words, and how it is seen."""
 
 
-def risks(header: Header | None, *, declared_only: bool = False) -> tuple[str, ...]:
+def risks(dataset: EncodedDataset, *, declared_only: bool = False) -> tuple[str, ...]:
     """Return the risks of an image; `declared_only` asks for no more than what it says itself."""
+    return dataset.once((risks, declared_only), _READ, lambda: _risks(read_header(dataset), declared_only))
+
+
+def _risks(header: Header | None, declared_only: bool) -> tuple[str, ...]:
     if header is None:
         return ()
     names = (DECLARED,) if declared_only else RISKS

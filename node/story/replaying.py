@@ -32,6 +32,7 @@ from node.instances import name_beside
 from node.ledger import Ledger
 from node.ledger.cleaning import CleaningLedger, add_deliveries
 from node.ledger.copies import SUPERSEDED
+from node.ledger.maps import refuse_closed
 from node.ledger.names import SOP_INSTANCE_UID
 from node.ledger.results import Claimed, Clean, Held
 from node.ledger.schema import deliveries, derivations, instances, series
@@ -270,6 +271,7 @@ class _Work:
         if ready.made is not None:
             place = {"clean_size": ready.made.size, "clean_offset": ready.made.offset}
             connection.execute(_MADE, {"the_seq": row.seq, **place})
+            refuse_closed(connection, row.project)
             self._maps.write(connection, row.project, ready.made.handed)
         return True
 

@@ -133,7 +133,6 @@ def test_where_the_processors_are_short_a_sender_who_waits_comes_first(loud: Dea
     assert max(nice["receiver"]) < min(nice["forwarder"] | nice["cleaner"])
 
 
-
 def test_one_of_two_receivers_is_killed_and_the_other_takes_every_association(
     loud: Deadly, scp: StoreSCP, tmp_path: Path
 ) -> None:
