@@ -150,12 +150,7 @@ def read_file_meta(head: bytes | memoryview) -> tuple[FileMeta, int]:
     DatasetError
         No DICM prefix, a malformed or truncated group 0002, or no transfer syntax.
     """
-    if bytes(head[128:132]) != b"DICM":
-        raise DatasetError("no DICM prefix")
-    values, offset = _elements(head)
-    syntax = _text(values.get(0x10, b""))
-    if not syntax:
-        raise DatasetError("no transfer syntax", "(0002,0010)")
+    values, syntax, offset = _group(head)
     own = _text(values.get(0x100, b"")) == IMPLEMENTATION_CLASS_UID
     meta = FileMeta(
         sop_class_uid=_text(values.get(0x02, b"")),
@@ -172,6 +167,15 @@ def read_file_meta(head: bytes | memoryview) -> tuple[FileMeta, int]:
     return meta, offset
 
 
+def outline(head: bytes | memoryview) -> tuple[str, str, int]:
+    """Return Media Storage SOP Class UID and transfer syntax, and the offset in bytes at which the data set starts.
+
+    Raises DatasetError, as `read_file_meta` does.
+    """
+    values, syntax, offset = _group(head)
+    return _text(values.get(0x02, b"")), syntax, offset
+
+
 def file_meta_end(head: bytes | memoryview) -> int:
     """Return the offset behind group 0002, which starts at offset 132 of a file's first bytes.
 
@@ -182,6 +186,17 @@ def file_meta_end(head: bytes | memoryview) -> int:
 
 def _text(value: bytes) -> str:
     return value.decode("latin-1").strip("\0 ")
+
+
+def _group(head: bytes | memoryview) -> tuple[dict[int, bytes], str, int]:
+    """Return the values of group 0002 by element number, the transfer syntax among them, and the offset behind it."""
+    if bytes(head[128:132]) != b"DICM":
+        raise DatasetError("no DICM prefix")
+    values, offset = _elements(head)
+    syntax = _text(values.get(0x10, b""))
+    if not syntax:
+        raise DatasetError("no transfer syntax", "(0002,0010)")
+    return values, syntax, offset
 
 
 def _elements(head: bytes | memoryview) -> tuple[dict[int, bytes], int]:

@@ -22,7 +22,7 @@ from node.spare import LARGEST, Spares
 _CALM_SECONDS = 0.5  # without anything new
 _LONGEST_SECONDS = 10.0  # that a file waits
 _MOST_BYTES = 256 << 20  # that wait together
-_LARGE = 128 << 10  # bytes, from which on it pays to write over a file at once
+_LARGE = 8 << 10  # bytes, from which on it pays to write over a file at once
 
 
 @dataclass(frozen=True, slots=True)

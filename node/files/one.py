@@ -155,7 +155,7 @@ class FileCleaner:
             return Outcome(Kind.FAILED if found.named else Kind.SKIPPED, "no DICOM file: it has no DICM prefix")
         scratch = self._out.scratch
         with opened(file, scratch.create, scratch.check_room) as source:
-            if source.meta.sop_class_uid == DICOMDIR:
+            if source.media_class == DICOMDIR:
                 return Outcome(Kind.SKIPPED, "a DICOMDIR")
             exclude = self._settings.exclude
             rule = exclude.matches(source.dataset) if exclude is not None else None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from node.deflated import inflate
 from node.errors import DatasetError, HoldInstance, HoldReason
-from node.part10 import FileMeta, read_file_meta
+from node.part10 import outline
 from node.recipe import Cleaned, EncodedDataset, Memory
 from node.syntaxes import Syntax, lookup
 
@@ -35,8 +35,8 @@ class Source:
 
     Parameters
     ----------
-    meta, syntax
-        Its file meta information, and how its data set is encoded.
+    media_class, syntax
+        Media Storage SOP Class UID (0002,0002), and how its data set is encoded.
     dataset
         Its elements, whose offsets refer to `file` and `whole`.
     file, whole
@@ -45,7 +45,7 @@ class Source:
         Descriptor of the file that the deflated stream stands in, and its offset; else None.
     """
 
-    meta: FileMeta
+    media_class: str
     syntax: Syntax
     dataset: EncodedDataset
     file: int
@@ -71,20 +71,20 @@ def opened(
     """
     scan = EncodedDataset.scan if memory is None else memory.scan
     with _mapped(file) as whole:
-        meta, start = read_file_meta(memoryview(whole)[:_HEAD])
-        syntax = lookup(meta.transfer_syntax_uid)
+        media_class, transfer_syntax, start = outline(memoryview(whole)[:_HEAD])
+        syntax = lookup(transfer_syntax)
         if syntax is None:
             raise HoldInstance(HoldReason.UNKNOWN_SYNTAX, "the encoding of its transfer syntax is not known")
         if start == len(whole):
             raise HoldInstance(HoldReason.EMPTY, "the data set has no element")
         if not syntax.deflated:
-            yield Source(meta, syntax, scan(whole, start, syntax), file, whole)
+            yield Source(media_class, syntax, scan(whole, start, syntax), file, whole)
             return
     inflated = make()
     try:
         inflate(file, start, inflated, check_room)
         with _mapped(inflated) as whole:
-            yield Source(meta, syntax, scan(whole, 0, syntax), inflated, whole, (file, start))
+            yield Source(media_class, syntax, scan(whole, 0, syntax), inflated, whole, (file, start))
     finally:
         os.close(inflated)
 
