@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable
@@ -24,9 +25,10 @@ from node.ledger.maps import DATE_MODE, Handed, LedgerMaps
 from node.ledger.migrate import MIGRATIONS
 from node.ledger.operation import Ledger
 from node.ledger.projects import refuse_changed
+from node.ledger.reception import GroupCommit
 from node.ledger.results import Clean, Held
 from tests.config.support import GOOD, write
-from tests.ledger.support import clean, new_database, receive, sql
+from tests.ledger.support import clean, new_database, receive, received, sql
 
 FORMS = {"dates.shift_max": 730, "uid_root": "2.25"}
 
@@ -138,6 +140,41 @@ def test_other_forms_than_those_handed_out_are_held(database: Database) -> None:
     ]  # fmt: skip
     assert settle(database, replace(other, epoch=2)) == [None]
     assert settle(database, other) == [HoldReason.PROJECT_CHANGED]
+
+
+def test_a_uid_that_another_process_has_written_meanwhile_stays_what_it_is(database: Database) -> None:
+    """On the day of its writing, when the same statement changes nothing, and on a later one, when it notes the use."""
+    mine, theirs = (Handed(1, FORMS, (("1.2", replacement),)) for replacement in ("2.25.1", "2.25.2"))
+    assert settle(database, mine, owner="one") == [None]
+    for days_ago in (0, 3):
+        sql(database, "UPDATE uid_map SET used_day = used_day - ?", days_ago)
+        assert settle(database, mine, owner="another") == [None]
+        sql(database, "UPDATE uid_map SET used_day = used_day - ?", days_ago)
+        assert settle(database, theirs, mine, owner="a third") == [HoldReason.COLLISION, None]
+    assert sql(database, "SELECT original, replacement FROM uid_map") == [("1.2", "2.25.1")]
+
+
+def test_what_is_cleaned_for_a_closed_project_is_held_and_the_others_of_its_batch_go_on(database: Database) -> None:
+    for number, project in enumerate("pqp"):
+        GroupCommit(database).add(received(uid=f"1.2.3.{number}")._replace(project=project))
+    cleaning = CleaningLedger(database, "c")
+    claimed = cleaning.claim(3)
+    sql(database, "INSERT INTO closed_projects (project, begun_at, record) VALUES ('p', 1, '{}')")
+    cleaning.settle([clean(one, ("d",)) for one in claimed])
+    assert sql(database, "SELECT project, state, reason FROM instances ORDER BY seq") == [
+        ("p", "held", "project-closed"),
+        ("q", "cleaned", None),
+        ("p", "held", "project-closed"),
+    ]
+    assert sql(database, "SELECT count(*) FROM deliveries") == [(1,)]
+
+
+def test_what_is_asked_of_the_maps_leaves_nothing_open_that_the_log_would_wait_for(database: Database) -> None:
+    assert settle(database, Handed(1, FORMS, (("1.2", "2.25.1"),))) == [None]
+    maps = LedgerMaps(database)
+    assert [maps.stored_uid("p", 1, uid) for uid in ("1.2", "1.3")] == ["2.25.1", None]
+    with contextlib.closing(sqlite3.connect(database.path, timeout=0, isolation_level=None)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, "somebody still reads"
 
 
 def test_each_epoch_has_replacements_of_its_own(database: Database) -> None:
