@@ -99,7 +99,7 @@ def test_the_running_node_is_asked_for_a_round(node: RunningNode, flown: dict[st
     assert "'godo'" in nothing.stderr
 
 
-def test_a_study_waits_and_goes_byte_for_byte_as_it_was_looked_at(
+def test_a_study_waits_and_goes_byte_for_byte_as_it_was_looked_at_and_a_text_that_identifies_leaves_no_more(
     node: RunningNode, scp: StoreSCP, tmp_path: Path, flown: dict[str, Any]
 ) -> None:
     first, second = make_ct(tmp_path / "one", 2), make_ct(tmp_path / "two", 1, patient="MRN-0002")
@@ -124,11 +124,12 @@ def test_a_study_waits_and_goes_byte_for_byte_as_it_was_looked_at(
     audited = node.cli("audit", "list", "--json", check=True).stdout
     assert "released after commissioning" in audited
     assert study["study"] in audited
+    one = next(text for text in texts if text["tag"] == "(0018,1160)")
+    is_said_to_identify(node, scp, tmp_path, one)
 
 
-def test_a_text_that_a_person_says_identifies_leaves_no_more(node: RunningNode, scp: StoreSCP, tmp_path: Path) -> None:
-    listed = json.loads(node.cli("review", "list", "--project", "good", "--json", check=True).stdout)
-    one = next(text for text in listed if text["tag"] == "(0018,1160)")
+def is_said_to_identify(node: RunningNode, scp: StoreSCP, tmp_path: Path, one: dict[str, Any]) -> None:
+    """Say so of a text that has left, and send another instance with it."""
     before = {path.name for path in scp.files()}
     assert all(one["text"].encode() in path.read_bytes() for path in scp.files())
     done = node.cli("review", "decide", str(one["id"]), "--project", "good", "--identifying", "--json", check=True)
