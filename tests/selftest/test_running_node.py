@@ -99,7 +99,7 @@ def test_the_running_node_is_asked_for_a_round(node: RunningNode, flown: dict[st
     assert "'godo'" in nothing.stderr
 
 
-def test_a_study_waits_and_goes_byte_for_byte_as_it_was_looked_at_and_a_text_that_identifies_leaves_no_more(
+def test_a_study_waits_and_goes_byte_for_byte_as_it_was_looked_at(
     node: RunningNode, scp: StoreSCP, tmp_path: Path, flown: dict[str, Any]
 ) -> None:
     first, second = make_ct(tmp_path / "one", 2), make_ct(tmp_path / "two", 1, patient="MRN-0002")
