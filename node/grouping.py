@@ -63,14 +63,13 @@ class Group(Generic[Item]):
 
     def _run(self, batch: list[_Waiting[Item]]) -> None:
         error: NodeError | None = None
-        done = False
         try:
             self._work([waiting.item for waiting in batch])
-            done = True
         except NodeError as caught:
             error = caught
+        except BaseException:
+            error = self._interrupted()
+            raise
         finally:
-            if not done and error is None:
-                error = self._interrupted()
             for waiting in batch:
                 waiting.done, waiting.error = True, error

@@ -2,8 +2,8 @@
 
 Giving back a file's blocks can take longer than writing them, and syncs wait for it (a disk mounted with `discard`). So
 files go when it is calm, and soon in any case: at once where the disk is short of room. Until then what comes may be
-written over them (`node.spare`): large ones at once, and where it does not get calm all others before they would have
-to go. What a death leaves behind is the sweeper's.
+written over them (`node.spare`): all but tiny ones at once, and where it does not get calm these too, before they would
+have to go. What a death leaves behind is the sweeper's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from node.spare import LARGEST, Spares
 _CALM_SECONDS = 0.5  # without anything new
 _LONGEST_SECONDS = 10.0  # that a file waits
 _MOST_BYTES = 256 << 20  # that wait together
-_LARGE = 8 << 10  # bytes, from which on it pays to write over a file at once
+_WORTH_IT = 8 << 10  # bytes, from which on it pays to write over a file at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Remover:
         with contextlib.suppress(OSError):
             size = os.stat(path).st_size
             reusable = not tight and size <= LARGEST
-            if reusable and size >= _LARGE:
+            if reusable and size >= _WORTH_IT:
                 path, reusable = self._keep(path, size), False
             self._wait(_Waiting(path, size, reusable))
 

@@ -280,13 +280,9 @@ class Spool:
             raise as_spool_error(error, self.root) from None
         return count
 
-    def remove_original_soon(self, name: str) -> None:
-        """Remove an original that nothing needs any more, when it is calm; until then its row says so."""
-        self._remover.remove_soon(_place(self._originals_folder, name))
-
-    def remove_cleaned_soon(self, name: str) -> None:
-        """Remove a cleaned file likewise."""
-        self._remover.remove_soon(_place(self._cleaned_folder, name))
+    def remove_soon(self, name: str, *, cleaned: bool = False) -> None:
+        """Remove an original, or a cleaned file, when it is calm; until then its row says that it is not needed."""
+        self._remover.remove_soon(_place(self._cleaned_folder if cleaned else self._originals_folder, name))
 
     def finish_removals(self) -> None:
         """Return when everything handed to `remove_soon` is gone."""

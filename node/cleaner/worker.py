@@ -174,14 +174,14 @@ class Cleaner:
                 event(LOGGER, "consent-withdrawn", instance=claimed.id, route=claimed.route)
                 return
         # Its row says, durably, that the original is no longer needed.
-        self.spool.remove_original_soon(claimed.id)
+        self.spool.remove_soon(claimed.id)
 
     def _let_go_of(self, superseded: tuple[str, ...], by: str) -> None:
         """Remove the files of copies whose place another one has taken; nobody is sending them."""
         for name in superseded:
             event(LOGGER, "superseded", instance=name, by=by)
-            self.spool.remove_original_soon(name)
-            self.spool.remove_cleaned_soon(name)
+            self.spool.remove_soon(name)
+            self.spool.remove_soon(name, cleaned=True)
 
 
 def _later() -> float:

@@ -37,14 +37,6 @@ class Body:
             self.file.close()
 
 
-def remove_soon(spool: Spool, due: Due) -> None:
-    """Remove the file that an instance was sent from: its cleaned one, or the original that it took a range of."""
-    if due.derived is None:
-        spool.remove_cleaned_soon(due.id)
-    else:
-        spool.remove_original_soon(due.id)
-
-
 def opened(spool: Spool, due: Due) -> Body:
     """Open what an instance is sent from. Raises FileNotFoundError, SealError."""
     if due.derived is None:

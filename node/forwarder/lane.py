@@ -30,7 +30,7 @@ from node.errors import (
     SealError,
     SpoolError,
 )
-from node.forwarder.body import Body, converted, opened, remove_soon
+from node.forwarder.body import Body, converted, opened
 from node.forwarder.contexts import Pair, choose, fits, propose
 from node.forwarder.gate import Gate
 from node.forwarder.outcome import DUPLICATE_SOP_INSTANCE, judge
@@ -304,7 +304,7 @@ class Lane:
         self._hardened_at = time.monotonic()
         for due in self._done:
             if due.derived is None or not self.spool.retains:
-                remove_soon(self.spool, due)
+                self.spool.remove_soon(due.id, cleaned=due.derived is None)
             if self.spool.retains:
                 with contextlib.suppress(OSError):  # the sweeper does it later
                     self.spool.retain(due.id)

@@ -41,7 +41,7 @@ def put(spool: Spool, content: bytes) -> Path:
 
 def let_go(spool: Spool, path: Path) -> None:
     """Have a file removed, and wait until it was looked at."""
-    spool.remove_original_soon(path.stem)
+    spool.remove_soon(path.stem)
     wait_for(lambda: not path.exists(), "removed or kept")
     time.sleep(0.02)  # for which an empty folder is not looked at again
 
@@ -167,7 +167,7 @@ def test_where_it_is_calm_they_go(spool: Spool, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(removal, "_CALM_SECONDS", 0.05)
     paths = [put(spool, old(size)) for size in (1000, SIZE, SIZE)]
     for path in paths:
-        spool.remove_original_soon(path.stem)
+        spool.remove_soon(path.stem)
     wait_for(lambda: not kept(spool) and not any(path.exists() for path in paths), "removed or kept")
 
 
@@ -176,10 +176,10 @@ def test_small_ones_are_written_over_where_it_does_not_get_calm(spool: Spool, mo
     monkeypatch.setattr(removal, "_LONGEST_SECONDS", 0.3)
     first, second = put(spool, old(1000)), put(spool, old(1000))
     inode = first.stat().st_ino
-    spool.remove_original_soon(first.stem)
+    spool.remove_soon(first.stem)
     time.sleep(0.4)
     assert first.exists()
-    spool.remove_original_soon(second.stem)
+    spool.remove_soon(second.stem)
     wait_for(lambda: not first.exists(), "it is not needed")
     wait_for(lambda: kept(spool) == [".spare"], "it is kept")
     assert put(spool, old(1000)).stat().st_ino == inode
@@ -189,7 +189,7 @@ def test_small_ones_are_written_over_where_it_does_not_get_calm(spool: Spool, mo
 def test_where_room_is_short_nothing_is_kept(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     spool.min_free = 1 << 60
     first = put(spool, old())
-    spool.remove_original_soon(first.stem)
+    spool.remove_soon(first.stem)
     wait_for(lambda: not first.exists(), "removed or kept")
     assert not kept(spool)
 
