@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -29,6 +30,7 @@ class Faults:
         self._every = every
         self.made: Counter[str] = Counter()
         self.errors: list[BaseException] = []
+        self._held: socket.socket | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Make faults; in the end node and sink run, and the disk has room."""
@@ -42,7 +44,7 @@ class Faults:
             self.errors.append(error)
         finally:
             if self._sink.process is None:
-                self._sink.start()
+                self._start_sink()
 
     def _kill_a_process(self) -> None:
         assert self._node.process is not None
@@ -65,9 +67,19 @@ class Faults:
 
     def _sink_up_or_down(self) -> None:
         if self._sink.process is None:
-            self._sink.start()
-        else:
-            self._sink.stop()
+            self._start_sink()
+            return
+        self._sink.stop()
+        # Nobody answers there, and nobody else takes it meanwhile: the tests that run beside the soak look for free
+        # ports too, and would be given what is meant for this sink.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", self._sink.port))
+
+    def _start_sink(self) -> None:
+        if self._held is not None:
+            self._held.close()
+        self._sink.start()
 
     def _fill_the_disk(self) -> None:
         assert self._disk is not None
