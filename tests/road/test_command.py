@@ -12,6 +12,7 @@ from tests.road.support import CT, EXPLICIT, prefer_shipped, shipped_file
 from tests.support import RunningNode, free_port
 
 SENDER, MOVER, SENDERS_ID = "SECRETSENDER", "SECRETMOVER", 4711
+SENDERS_CLASS = "1.2.826.0.1.3680043.2.4711.1"
 
 
 class Peer:
@@ -50,7 +51,7 @@ def test_the_command_that_leaves_carries_nothing_of_the_sender(tmp_path, peer):
         ds = pydicom.dcmread(shipped_file("CT_small.dcm"))
         sender = AE(SENDER)
         sender.implementation_version_name = "SECRETVERSION"
-        sender.implementation_class_uid = "1.2.826.0.1.3680043.2.4711.1"
+        sender.implementation_class_uid = SENDERS_CLASS
         sender.add_requested_context(CT, EXPLICIT)
         association = sender.associate("127.0.0.1", node.port, ae_title="DEIDNODE")
         assert association.is_established
@@ -66,4 +67,4 @@ def test_the_command_that_leaves_carries_nothing_of_the_sender(tmp_path, peer):
     assert (command.AffectedSOPClassUID, command.Priority) == (CT, 0)
     assert command.AffectedSOPInstanceUID.startswith("2.25.")
     said = " ".join(peer.stated)
-    assert not any(value in said for value in (SENDER, MOVER, "SECRETVERSION", "4711", ds.SOPInstanceUID))
+    assert not any(value in said for value in (SENDER, MOVER, "SECRETVERSION", SENDERS_CLASS, ds.SOPInstanceUID))
