@@ -280,9 +280,25 @@ class Spool:
             raise as_spool_error(error, self.root) from None
         return count
 
+    def leave_memory(self, name: str, *, cleaned: bool = False) -> None:
+        """Have the system keep nothing of an original, or of a cleaned file, in memory: it will hardly be read again.
+
+        What comes in next is then written into memory that was used a moment ago. Left to itself the system takes what
+        was never used or is long out of use, and writing there can take several times as long.
+        """
+        with contextlib.suppress(OSError):  # the file stays as it is
+            descriptor = os.open(self._held(name, cleaned), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+
     def remove_soon(self, name: str, *, cleaned: bool = False) -> None:
         """Remove an original, or a cleaned file, when it is calm; until then its row says that it is not needed."""
-        self._remover.remove_soon(_place(self._cleaned_folder if cleaned else self._originals_folder, name))
+        self._remover.remove_soon(self._held(name, cleaned))
+
+    def _held(self, name: str, cleaned: bool) -> str:
+        return _place(self._cleaned_folder if cleaned else self._originals_folder, name)
 
     def finish_removals(self) -> None:
         """Return when everything handed to `remove_soon` is gone."""

@@ -283,7 +283,10 @@ class Lane:
         while settlements:
             durable = time.monotonic() - self._hardened_at > _HARDEN_SECONDS
             try:
-                self._done += self.ledger.settle(self.owner, settlements, durable=durable)
+                done = self.ledger.settle(self.owner, settlements, durable=durable)
+                for due in done:
+                    self.spool.leave_memory(due.id, cleaned=due.derived is None)
+                self._done += done
                 if durable:
                     self._remove_done()
                 break
