@@ -17,12 +17,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hypothesis import settings
 from pynetdicom.association import Association
 
 _OWN = str(Path(sys.executable).parent)
 _PATH = os.environ.get("PATH", os.defpath).split(os.pathsep)
 if _OWN in _PATH:
     os.environ["PATH"] = os.pathsep.join([*(one for one in _PATH if one != _OWN), _OWN])
+
+
+# How long an example takes is the machine's affair.
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 
 def _pausing(real: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -28,17 +29,30 @@ SECONDS = 60.0
 QUICK_RETRY = {"first": "200ms", "factor": 1.5, "cap": "1s"}
 
 
+def _own_ports() -> Iterator[int]:
+    """The ports that this worker of the tests alone gives away, each once before any comes again.
+
+    The soak, which runs beside the tests, and whatever else has no worker share the first of all parts.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw-1")
+    first = 12_000 + (int(worker.removeprefix("gw")) + 1) % 20 * 1000
+    return itertools.cycle(random.sample(range(first, first + 1000), 1000))
+
+
+_PORTS = _own_ports()
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on.
 
-    None of those that the system gives to outgoing connections: one of them could take it before it is used, or while
-    the node is restarted.
+    None of those that the system gives to outgoing connections, and none that another worker of the tests is given: one
+    of them could take it before it is used, while the node is restarted, or while a destination is meant to be down.
     """
-    while True:
-        port = random.randrange(12_000, 32_000)
+    for port in _PORTS:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("a cycle has no end")
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:

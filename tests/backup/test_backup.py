@@ -82,7 +82,8 @@ def test_a_backup_of_many_pieces_opens_by_the_specification_of_age_alone(tmp_pat
         age.decrypt(file, age.load_identities(key), got.append)
     assert b"".join(got) == b"".join(pieces)
     whole = target.read_bytes()
-    for bad in (whole[:-1], whole[: len(whole) // 2], whole[:-9] + b"x" + whole[-8:], b"no" + whole):
+    changed = whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]
+    for bad in (whole[:-1], whole[: len(whole) // 2], changed, b"no" + whole):
         (tmp_path / "bad.age").write_bytes(bad)
         with (tmp_path / "bad.age").open("rb") as file, pytest.raises(FileError, match="cannot be decrypted"):
             age.decrypt(file, age.load_identities(key), lambda _: None)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support import free_port
 from tests.zygote import run
 
 ROOT = Path(__file__).parents[2]
@@ -52,9 +53,7 @@ def configure(folder: Path, port: int = 1, name: str = "config.yaml") -> Path:
 @contextmanager
 def dcmtk_storescp(folder: Path) -> Iterator[int]:
     """Run DCMTK's storescp and yield its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     command = ["storescp", "--aetitle", "ARCHIVE", "--output-directory", str(folder), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -29,6 +29,7 @@ from node.dicomnet import (
 )
 from node.dicomnet.pdus import AssociateRequest, ProposedContext, encode_request
 from node.part10 import read_file_meta
+from tests.support import free_port
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -135,11 +136,6 @@ def listen() -> socket.socket:
     listener.bind((LOCALHOST, 0))
     listener.listen(128)
     return listener
-
-
-def free_port() -> int:
-    with listen() as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from node.errors import (
     ProtocolError,
     SpoolError,
 )
+from tests.support import free_port
 
 from .peers import (
     ABORT,
@@ -42,7 +43,6 @@ from .peers import (
     VERIFICATION,
     RawPeer,
     accepting,
-    free_port,
     listen,
     p_data,
     pdv,

@@ -157,13 +157,14 @@ def test_both_receivers_take_associations(road):
     archive = road.archive()
     node = road.node(archive).start()
     files = make_ct(road.folder / "sent", 1)
-    for _ in range(20):
+    took = set[str]()
+    for _ in range(200):  # which of them is quicker is chance
         assert send(node.port, *files) == [SUCCESS]
-    lines = [line for line in node.log().splitlines() if '"event": "received"' in line]
-    assert {name for name in ("receiver0", "receiver1") if any(name in line for line in lines)} == {
-        "receiver0",
-        "receiver1",
-    }
+        lines = [line for line in node.log().splitlines() if '"event": "received"' in line]
+        took = {name for name in ("receiver0", "receiver1") if any(name in line for line in lines)}
+        if len(took) == 2:
+            break
+    assert took == {"receiver0", "receiver1"}
 
 
 def test_two_called_titles_are_two_projects_that_share_nothing(road):

@@ -17,7 +17,7 @@ from node.recipe import EncodedDataset, RecipeText, load_recipe
 from node.syntaxes import EXPLICIT_LE
 from tests.recipe.support import Keys
 from tests.road.support import CT, DEFLATED, EXPLICIT, IMPLICIT, SUCCESS, RawSender, send, use_recipe
-from tests.support import make_ct, wait_for
+from tests.support import free_port, make_ct, wait_for
 
 MIB = 1 << 20
 MOST = 200 * MIB  # bytes of memory that a worker may have of its own
@@ -142,7 +142,7 @@ def node(module_road):
     """A node whose destination is its own archive, which makes paths of UIDs."""
     made = module_road.node(None)
     made.config["node"]["workers"] = 1
-    port = made.port + 1
+    port = free_port()
     made.config["destinations"] = {
         "archive": {
             "ae_title": "ARCHIVE",

@@ -30,7 +30,6 @@ from tests.dicomnet.peers import (
     RawPeer,
     can_connect,
     data_set_of,
-    free_port,
     listen,
     make_file,
     p_data,
@@ -38,6 +37,7 @@ from tests.dicomnet.peers import (
     until,
 )
 from tests.dicomnet.peers import run as run_program
+from tests.support import free_port
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 PLACE = Path("1.2.3.1", "1.2.3.2")
