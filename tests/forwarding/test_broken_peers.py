@@ -17,12 +17,12 @@ from tests.forwarding.support import (
 )
 from tests.support import wait_for
 
-SHORT = {"connect": "1s", "associate": "500ms", "response": "500ms"}
+PATIENT = {"connect": "5s", "associate": "30s", "response": "30s"}
 QUICK = {"first": "100ms", "factor": 1, "cap": "200ms"}
 
 
 def forwarding(folder: Path, port: int, **changes: object) -> Forwarding:
-    return Forwarding(folder, {"dest": destination(port, **{"timeout": SHORT, "retry": QUICK} | changes)})
+    return Forwarding(folder, {"dest": destination(port, **{"timeout": PATIENT, "retry": QUICK} | changes)})
 
 
 def serve_well(connection: RawConnection, confirmed: list[str]) -> None:
@@ -58,7 +58,8 @@ def test_a_late_response_settles_nothing_while_another_is_in_flight_under_the_sa
             serve_well(connection, [])
 
     scp = RawSCP(behave)
-    node = forwarding(tmp_path, scp.port, retry={"first": "2s", "factor": 1, "cap": "2s"})
+    short = PATIENT | {"response": "2s"}  # for the second answer, too, which is to come
+    node = forwarding(tmp_path, scp.port, retry={"first": "2s", "factor": 1, "cap": "2s"}, timeout=short)
     names = [node.add(first), node.add(second)]
     with running(scp, node):
         assert late_sent.wait(10)
@@ -125,7 +126,7 @@ def test_a_destination_that_hangs_before_it_accepts_is_paused_and_tried_again(tm
         serve_well(connection, confirmed)
 
     scp = RawSCP(behave)
-    node = forwarding(tmp_path, scp.port)
+    node = forwarding(tmp_path, scp.port, timeout=PATIENT | {"associate": "500ms"})
     name = node.add(small_instance())
     with running(scp, node):
         wait_for(lambda: len(scp.connections) >= 3, "it is tried again")

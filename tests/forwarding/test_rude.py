@@ -13,7 +13,8 @@ from tests.forwarding.raw import RawConnection, RawSCP
 from tests.forwarding.support import Forwarding, ScriptedSCP, destination, running, small_instance
 from tests.support import wait_for
 
-SHORT = {"connect": "1s", "associate": "500ms", "response": "500ms"}
+SHORT = {"connect": "5s", "associate": "30s", "response": "2s"}  # for answers that are to come, too
+PATIENT = SHORT | {"response": "30s"}
 QUICK = {"first": "100ms", "factor": 1, "cap": "200ms", "refused_tries": 2}
 LARGE = 300_000  # bytes: several fragments
 
@@ -36,15 +37,15 @@ MIXED = {
 }
 
 
-def forwarding(folder: Path, port: int) -> Forwarding:
-    return Forwarding(folder, {"dest": destination(port, timeout=SHORT, retry=QUICK)})
+def forwarding(folder: Path, port: int, timeout: dict[str, str] = SHORT) -> Forwarding:
+    return Forwarding(folder, {"dest": destination(port, timeout=timeout, retry=QUICK)})
 
 
 def test_answers_that_are_mixed_on_one_association_give_each_instance_its_own_class(tmp_path: Path) -> None:
     instances = {name: small_instance() for name in MIXED}
     answers = {str(ds.SOPInstanceUID): MIXED[name][0] for name, ds in instances.items()}
     scp = ScriptedSCP(lambda uid, nth: answers[uid][nth - 1])
-    node = forwarding(tmp_path, scp.port)
+    node = forwarding(tmp_path, scp.port, PATIENT)  # what is answered late is offered again
     ids = {name: node.add(ds) for name, ds in instances.items()}
     held = [name for name, (_, outcome) in MIXED.items() if outcome != "delivered"]
     with running(scp, node):
