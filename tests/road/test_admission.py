@@ -9,10 +9,12 @@ import pydicom
 import pytest
 
 from node.dicomnet.pdus import AssociateRequest, ProposedContext, encode_request
+from tests.dicomnet.peers import RELEASE_RP_TYPE, RELEASE_RQ
 from tests.road.support import CT, EXPLICIT, IMPLICIT, SUCCESS, RawSender, data_set_of, prefer_shipped, send
 from tests.support import make_ct, wait_for
 
 ACCEPT, REJECT = 2, 3
+PLACES = 3
 VERIFICATION = "1.2.840.10008.1.1"
 
 
@@ -23,9 +25,9 @@ def rejection(peer: RawSender) -> tuple[int, int, int]:
 
 
 @pytest.fixture(scope="module")
-def node(module_road):
+def running(module_road):
     node = module_road.node(module_road.archive())
-    node.config["node"]["max_associations"] = 3
+    node.config["node"]["max_associations"] = PLACES
     node.config["limits"] = [{"address": ["127.0.0.2"], "associations": 1}]
     sender = {"called_ae": ["DEIDNODE"], "calling_ae": ["CT*", "MR1"], "address": ["127.0.0.1", "127.0.0.2"]}
     elsewhere = {"called_ae": ["FARAWAY"], "address": ["192.0.2.0/24"]}
@@ -33,6 +35,24 @@ def node(module_road):
     node.config["routes"] = [here | {"from": sender}, here | {"name": "far", "from": elsewhere}]
     node.write_config()
     return node.start()
+
+
+@pytest.fixture
+def node(running):
+    """The node with all its places free: those of the test before may be taken longer than their connections."""
+    wait_for(lambda: all_get_in(running.port), "every place is free")
+    return running
+
+
+def all_get_in(port):
+    """Whether there is a place for as many as there are; each is given back when its release is answered."""
+    with contextlib.ExitStack() as all_:
+        peers = [all_.enter_context(RawSender(port)) for _ in range(PLACES)]
+        accepted = [peer for peer in peers if peer.open(calling="CT1") == ACCEPT]
+        for peer in accepted:
+            peer.send(RELEASE_RQ)
+            assert peer.receive()[0] == RELEASE_RP_TYPE
+    return len(accepted) == PLACES
 
 
 @pytest.mark.parametrize(
@@ -106,8 +126,8 @@ def test_the_limit_is_exact_over_all_processes_and_a_released_place_is_free_at_o
             echo.open((VERIFICATION, (IMPLICIT,)), calling="CT1")
             assert rejection(echo) == (2, 3, 2)
         # Released, aborted, cut: each gives its place back.
-        peers[0].send(bytes.fromhex("05000000000400000000"))
-        assert peers[0].receive()[0] == 6
+        peers[0].send(RELEASE_RQ)
+        assert peers[0].receive()[0] == RELEASE_RP_TYPE
         assert peers[6].open(calling="CT1") == ACCEPT, "free as soon as the release is answered"
         assert peers[7].open(calling="CT1") == REJECT
         peers[1].send(bytes.fromhex("07000000000400000000"))
