@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import pytest
 from node.ledger import halt
 from node.ledger.alerts import alerts
 from tests.drills.support import Site
-from tests.forwarding.support import Forwarding, ScriptedSCP, destination, small_instance
+from tests.forwarding.support import Forwarding, ScriptedSCP, destination, running, small_instance
 from tests.support import wait_for
 
 LANES, COUNT = 2, 14
+PATIENT = {"connect": "5s", "associate": "30s", "response": "30s"}
 
 
 def test_who_stopped_and_let_go_stands_in_the_audit_trail_without_the_reason(
@@ -43,23 +46,31 @@ def test_root_writes_nothing_that_the_nodes_user_could_not_read(site: Site, caps
     assert not (site.config.node.data / "withdrawn.json").exists()
 
 
-def slowly(_uid: str, _nth: int) -> int:
-    time.sleep(0.1)
-    return 0
+class Slow:
+    """Answers the first at once, and what comes after them when all is stopped."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self._numbers = itertools.count(1)
+
+    def answer(self, _uid: str, _nth: int) -> int:
+        assert next(self._numbers) <= LANES or self.stopped.wait(20)
+        return 0
 
 
 def test_after_a_stop_no_more_arrives_at_a_slow_destination_than_was_in_hand_also_after_a_restart(
     tmp_path: Path,
 ) -> None:
-    scp, later = ScriptedSCP(slowly).start(), ScriptedSCP().start()
-    node = Forwarding(tmp_path, {"dest": destination(scp.port, associations=LANES)})
+    slow = Slow()
+    scp, later = ScriptedSCP(slow.answer), ScriptedSCP()
+    node = Forwarding(tmp_path, {"dest": destination(scp.port, associations=LANES, timeout=PATIENT)})
     for _ in range(COUNT):
         node.add(small_instance(), to=("dest",))
-    try:
-        node.start()
+    with running(scp, later, node):
         wait_for(lambda: len(scp.got) >= LANES, "the first arrive")
         assert halt.stop(node.database, None, "a wrong recipe")
         arrived = len(scp.got)
+        slow.stopped.set()
         leased = "SELECT count(*) FROM deliveries WHERE lease_owner IS NOT NULL"
 
         def is_settled() -> bool:
@@ -92,7 +103,3 @@ def test_after_a_stop_no_more_arrives_at_a_slow_destination_than_was_in_hand_als
         assert node.status()["stopped"] is None
         assert alerts(node.database, node.config) == []
         assert not halt.go(node.database, None)
-    finally:
-        node.close()
-        scp.stop()
-        later.stop()
