@@ -171,7 +171,7 @@ def test_one_of_two_receivers_is_drained_and_the_other_still_accepts(
 def test_sigterm_lets_an_open_association_go_on_until_drain_then_aborts_it(
     loud: Deadly, scp: StoreSCP, tmp_path: Path, peer: Callable[..., Peer]
 ) -> None:
-    loud.config["node"]["drain"] = "2s"
+    loud.config["node"]["drain"] = "5s"
     loud.write_config()
     loud.start()
     files = tiny_cts(tmp_path / "in", 3)
