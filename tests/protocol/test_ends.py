@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 
@@ -90,22 +91,29 @@ def test_what_was_answered_stays_when_the_next_instance_is_aborted(receiver: Rec
 
 def test_silence_anywhere_ends_in_an_abort(tmp_path, transport) -> None:
     """No time is measured: whoever is silent hears an A-ABORT of the provider, for no reason of the standard's list."""
-    receiving = Receiving(tmp_path, transport, timeouts={"acse": "200ms", "idle": "200ms", "transfer": "200ms"})
-    try:
-        for begun in (b"", OPENING[:1], OPENING[:30]):
-            with receiving.peer() as peer:
-                peer.send(begun)
-                assert peer.receive() == (7, b"\0\0\2\0")
-                assert peer.at_end()
-        for count in (0, 3, 6, 9, 40, 60, len(MESSAGE) - 30, len(MESSAGE) - 1):
-            with receiving.peer() as peer:
-                peer.open()
-                peer.send(MESSAGE[:count])
-                assert peer.receive() == (7, b"\0\0\2\0")
-                assert peer.at_end()
+    for number, (timeouts, opens, silent) in enumerate(
+        (
+            ({"acse": "1s"}, False, (b"", OPENING[:1], OPENING[:30])),
+            (
+                {"idle": "1s", "transfer": "1s"},
+                True,
+                [MESSAGE[:count] for count in (0, 3, 6, 9, 40, 60, len(MESSAGE) - 30, len(MESSAGE) - 1)],
+            ),
+        )
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with contextlib.closing(Receiving(folder, transport, timeouts=timeouts)) as receiving:
+            with contextlib.ExitStack() as all_:
+                peers = [all_.enter_context(receiving.peer()) for _ in silent]
+                for peer, begun in zip(peers, silent, strict=True):
+                    if opens:
+                        peer.open()
+                    peer.send(begun)
+                for peer in peers:
+                    assert peer.receive() == (7, b"\0\0\2\0")
+                    assert peer.at_end()
             receiving.over()
-        assert receiving.kept() == []
-        receiving.serves()
-        receiving.settled()
-    finally:
-        receiving.close()
+            assert receiving.kept() == []
+            receiving.serves()
+            receiving.settled()
