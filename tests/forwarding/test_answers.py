@@ -10,9 +10,12 @@ from tests.forwarding.support import CT, Forwarding, ScriptedSCP, destination, r
 from tests.support import wait_for
 from tests.thorough import slow
 
+PATIENT = {"connect": "5s", "associate": "30s", "response": "30s"}
+"""What is answered late is offered again, and the offers are counted."""
+
 
 def forwarding(folder: Path, port: int, **changes: object) -> Forwarding:
-    return Forwarding(folder, {"dest": destination(port, **changes)})
+    return Forwarding(folder, {"dest": destination(port, **{"timeout": PATIENT} | changes)})
 
 
 def test_out_of_resources_twice_is_tried_again_and_delivered(tmp_path: Path) -> None:
