@@ -110,13 +110,10 @@ def test_a_destination_that_is_down_keeps_nobody_waiting_and_gets_all_of_it_late
 )
 def test_a_rude_destination_loses_nothing(tmp_path: Path, made: Make, options: tuple[str, ...]) -> None:
     rude = made(StoreSCP(tmp_path / "rude", options=("+B", *options)).start())
-    node = node_for(
-        made,
-        tmp_path / "node",
-        {"dest": rude.port},
-        timeout={"connect": "1s", "associate": "1s", "response": "1s"},
-        **ONE_LANE,
-    ).start()
+    # Less than one sleeps, but enough for the good one after it, whose answers are not to be late.
+    response = "2s" if "5" in options else "30s"
+    timeout = {"connect": "5s", "associate": "30s", "response": response}
+    node = node_for(made, tmp_path / "node", {"dest": rude.port}, timeout=timeout, **ONE_LANE).start()
     send(node, make_ct(tmp_path / "ct", 4))
     found = node.wait_status(lambda status: at(status, "dest")["last_error"], "the trouble is shown")
     assert found["in_flight"] > 0, "one that sleeps after its answer has confirmed what it answered"
