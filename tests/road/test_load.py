@@ -21,23 +21,23 @@ def test_what_eight_senders_at_once_had_acknowledged_is_delivered(road):
     node = road.node(archive).start()
     series = [make_ct(road.folder / f"sent{n}", EACH, patient=f"MRN-{n}") for n in range(SENDERS)]
     answered: list[list[int]] = [[] for _ in range(SENDERS)]
-    seen_by_the_first: list[list[int]] = []
-    start = threading.Barrier(SENDERS)
+    start, each_has_one = threading.Barrier(SENDERS), threading.Barrier(SENDERS)
 
     def run(number: int) -> None:
         with associated(node.port, series[number][0], calling=f"SENDER{number}") as association:
             start.wait(30)
             for path in series[number]:
                 answered[number].append(int(association.send_c_store(path).Status))
-            seen_by_the_first.append([len(one) for one in answered])
+                if len(answered[number]) == 1:
+                    each_has_one.wait(30)  # broken where anybody waits until another has ended
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(SENDERS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
+    assert not each_has_one.broken, "nobody waited until another had ended"
     assert answered == [[SUCCESS] * EACH] * SENDERS
-    assert min(seen_by_the_first[0]) > 0, "nobody waited until another had ended"
     status = node.wait_delivered(SENDERS * EACH)
     assert status["received"] == SENDERS * EACH
     uids = archive.uids()
