@@ -315,14 +315,14 @@ def test_another_version_or_application_context_is_rejected(
 
 
 def test_time_is_bounded_before_between_and_within_messages() -> None:
-    limits = AcceptorLimits(associate=0.3, idle=0.3, transfer=0.3)
-    with accepting(limits=limits) as acceptor:
+    with accepting(limits=AcceptorLimits(associate=0.3)) as acceptor:
         with RawPeer(acceptor.port) as silent:
             assert silent.receive()[0] == ABORT_TYPE
         with RawPeer(acceptor.port) as slow:
             slow.send(b"\1\0\0")
             assert slow.receive()[0] == ABORT_TYPE
         assert acceptor.policy.ends == []
+    with accepting(limits=AcceptorLimits(idle=0.3, transfer=0.3)) as acceptor:
         with RawPeer(acceptor.port) as idle:
             idle.associate()
             assert idle.receive()[0] == ABORT_TYPE

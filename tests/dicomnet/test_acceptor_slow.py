@@ -78,7 +78,7 @@ def on_and_on(peer: RawPeer, piece: bytes, pause: float) -> None:
     ],
 )
 def test_a_trickle_ends_by_time_out_and_leaves_nothing(before: bytes, piece: bytes) -> None:
-    limits = AcceptorLimits(associate=SHORT, idle=SHORT, transfer=SHORT)
+    limits = AcceptorLimits(associate=PATIENCE, idle=SHORT, transfer=SHORT)
     with accepting(limits=limits) as acceptor, RawPeer(acceptor.port) as slow:
         slow.associate()
         slow.send(before)
@@ -99,18 +99,18 @@ def test_a_flood_of_nothing_ends_though_nobody_ever_waits_for_it(piece: bytes) -
 
 
 def test_the_bytes_of_one_pdu_may_not_come_one_by_one_for_ever() -> None:
-    limits = AcceptorLimits(associate=SHORT, idle=PATIENCE, transfer=SHORT)
-    with accepting(limits=limits) as acceptor:
-        with RawPeer(acceptor.port) as slow:
-            slow.associate()
-            slow.send(COMMAND + p_data(pdv(bytes(16000), command=False, last=True))[:100])
-            on_and_on(slow, b"\0", 0.02)
-            assert slow.receive()[0] == ABORT_TYPE
-        with RawPeer(acceptor.port) as slow:
-            slow.send(b"\1\0\0\0\x10\0")
-            on_and_on(slow, b"\0", 0.02)
-            assert slow.receive()[0] == ABORT_TYPE
+    limits = AcceptorLimits(associate=PATIENCE, idle=PATIENCE, transfer=SHORT)
+    with accepting(limits=limits) as acceptor, RawPeer(acceptor.port) as slow:
+        slow.associate()
+        slow.send(COMMAND + p_data(pdv(bytes(16000), command=False, last=True))[:100])
+        on_and_on(slow, b"\0", 0.02)
+        assert slow.receive()[0] == ABORT_TYPE
         assert acceptor.ended() == ["timeout"]
+    with accepting(limits=AcceptorLimits(associate=SHORT)) as acceptor, RawPeer(acceptor.port) as slow:
+        slow.send(b"\1\0\0\0\x10\0")
+        on_and_on(slow, b"\0", 0.02)
+        assert slow.receive()[0] == ABORT_TYPE
+        assert acceptor.policy.ends == []
 
 
 def test_who_sends_enough_in_each_span_has_as_many_of_them_as_it_needs() -> None:

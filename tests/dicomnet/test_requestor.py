@@ -50,7 +50,8 @@ from .peers import (
 )
 
 PATIENT = Timeouts(PATIENCE, PATIENCE, PATIENCE)
-HASTY = Timeouts(1, 0.3, 0.3)
+HASTY_TO_ASSOCIATE = Timeouts(PATIENCE, 0.3, PATIENCE)
+HASTY_AFTERWARDS = Timeouts(PATIENCE, PATIENCE, 0.3)
 
 
 class Scp(RawPeer):
@@ -250,7 +251,7 @@ def aborted_by_us(peer: Scp) -> None:
 )
 def test_a_failed_negotiation_has_its_error(script: Callable[[Scp], object], error: type[NetworkError]) -> None:
     with scp(script) as port, pytest.raises(error):
-        connect(port, HASTY if error is PeerTimeout else PATIENT)
+        connect(port, HASTY_TO_ASSOCIATE if error is PeerTimeout else PATIENT)
 
 
 def wrong_message_id(peer: Scp, command: dimse.Command) -> None:
@@ -460,7 +461,7 @@ def test_a_release_that_is_not_confirmed_ends_in_time() -> None:
         aborted_by_us(peer)
 
     with scp(script) as port:
-        connect(port, HASTY).release()
+        connect(port, HASTY_AFTERWARDS).release()
 
 
 def test_message_ids_start_again_at_one() -> None:

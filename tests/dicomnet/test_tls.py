@@ -242,7 +242,7 @@ def test_the_time_for_the_handshake_and_for_the_request_is_one(
     authority: Authority, node_pair: Pair, scanner: Pair
 ) -> None:
     with (
-        accepting(limits=AcceptorLimits(associate=0.5), tls=server_side(authority, node_pair)) as acceptor,
+        accepting(limits=AcceptorLimits(associate=2), tls=server_side(authority, node_pair)) as acceptor,
         RawPeer(acceptor.port) as raw,
     ):
         speak_tls(raw, authority, scanner)
