@@ -176,7 +176,7 @@ def test_a_missing_file_is_held_and_the_rest_goes(tmp_path: Path) -> None:
 
 def test_a_trickle_uses_few_associations_and_an_idle_one_is_released(tmp_path: Path) -> None:
     scp = ScriptedSCP(contexts=((CT, (EXPLICIT,)), (MR, (EXPLICIT,))))
-    node = forwarding(tmp_path, scp.port, linger="1s")
+    node = forwarding(tmp_path, scp.port, linger="3s")
     with running(scp, node):
         for number in range(30):
             node.add(small_instance(CT if number % 2 else MR))
