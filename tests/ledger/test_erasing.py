@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from node.errors import HoldReason
 from node.ledger import Database
 from node.ledger.cleaning import CleaningLedger
@@ -15,7 +17,15 @@ from node.ledger.sending import SendingLedger, Settlement, Verdict
 from tests.ledger.support import clean, receive, sql
 
 DAY = 86400.0
+TODAY = today()
 FORMS = {"uid_root": "2.25"}
+
+
+@pytest.fixture(autouse=True)
+def one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test see midnight, UTC."""
+    for module in ("maps", "erasing", "many"):
+        monkeypatch.setattr(f"node.ledger.{module}.today", lambda: TODAY)
 
 
 def never() -> bool:
@@ -96,7 +106,7 @@ def test_the_way_back_goes_by_age_and_the_forward_map_gives_the_same_again(datab
     assert not maps_are_due(database), "they are dated by the day"
     (detail,) = sql(database, "SELECT detail FROM erasures")[0]
     assert json.loads(str(detail)) == {
-        "before_day": today() - 30, "imported_kept": 1, "instances_without_original_uid": 1,
+        "before_day": TODAY - 30, "imported_kept": 1, "instances_without_original_uid": 1,
     }  # fmt: skip
     database.shrink()
     database.close()
@@ -140,7 +150,7 @@ def test_an_entry_that_is_used_again_is_young_again(database: Database) -> None:
     cleaned(database, "1.2.3.2", "regular")
     settle(database, Verdict.DELIVERED)
     assert erase_maps(database, 30, never) == 1, "the UID alone"
-    assert sql(database, "SELECT patient_id, used_day FROM patient_map") == [("regular", today())]
+    assert sql(database, "SELECT patient_id, used_day FROM patient_map") == [("regular", TODAY)]
 
 
 def test_entries_from_before_they_were_dated_count_from_the_migration_on(database: Database) -> None:
@@ -148,7 +158,7 @@ def test_entries_from_before_they_were_dated_count_from_the_migration_on(databas
     settle(database, Verdict.DELIVERED)
     sql(database, "UPDATE uid_map SET used_day = NULL")
     assert erase_maps(database, 30, never) == 0
-    sql(database, "UPDATE meta SET value = ? WHERE key = 'maps_dated_since'", str(today() - 31))
+    sql(database, "UPDATE meta SET value = ? WHERE key = 'maps_dated_since'", str(TODAY - 31))
     assert erase_maps(database, 30, never) == 1
 
 
