@@ -199,9 +199,9 @@ def test_searching_takes_time_in_proportion_to_what_is_searched():
     def seconds(size: int) -> float:
         source = dataset(PatientName="(x+x+)+y", PatientComments="x" * 1000)
         source.add_new(0x00091001, "UT", "x" * size)
-        started = time.perf_counter()
+        started = time.process_time()  # what else the machine does is none of it
         done(source, "%values n", "FIELD PatientName", "FIELD PatientComments", "%header", "REMOVE values:n")
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert seconds(800_000) < 40 * max(seconds(80_000), 0.01)
 
