@@ -49,7 +49,7 @@ def test_an_unknown_patient_waits_and_goes_by_itself_once_the_pair_is_imported(
     assert refused.returncode == 1
     lines = [line.split(": ")[0] for line in refused.stderr.splitlines()]
     assert lines == [f"{pairs}:2", f"{pairs}:4"], "what lost its zeros, and one pseudonym for two"
-    assert "4711" not in refused.stderr
+    assert "4711" not in refused.stderr.replace(str(tmp_path), "")
     assert archive.files() == []
 
     pairs.write_text("Patient ID;Pseudonym;Date Shift Days\n0004711;T-1;-40\n")

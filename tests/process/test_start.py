@@ -201,7 +201,7 @@ def test_another_secret_than_the_ledger_was_made_with_is_refused(used: Deadly) -
     said = one_sentence(refused(used))
     assert "not the one" in said
     assert "backup" in said
-    assert "0000" not in said
+    assert "0000" not in said.replace(str(used.folder), "")
 
 
 @pytest.mark.parametrize("mode", [0o640, *(pytest.param(one, marks=pytest.mark.slow) for one in (0o604, 0o620, 0o666))])

@@ -166,7 +166,7 @@ def test_without_its_key_or_with_another_a_sealed_node_does_not_start(busy: tupl
     key.write_text("0" * 64 + "\n")
     said = one_sentence(refused(node))
     assert "not the one" in said
-    assert "0000" not in said
+    assert "0000" not in said.replace(str(node.folder), "")
     key.write_text("0" * 63)
     assert "encryption key" in one_sentence(refused(node))
     key.write_text(right)
@@ -307,4 +307,4 @@ def test_a_key_beside_what_it_protects_is_a_fault_of_the_configuration(node: Dea
 def test_what_is_no_key_is_a_fault_of_the_configuration_and_not_shown(node: Deadly, section: dict[str, str]) -> None:
     (fault,) = faults(node, section)
     assert fault.key.startswith("node.encryption")
-    assert "000" not in str(fault)
+    assert "000" not in str(fault).replace(str(node.folder), "")
