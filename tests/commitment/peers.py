@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ssl
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu import P_DATA_TF
 
 from tests.support import free_port, wait_for
 
@@ -157,6 +157,7 @@ class Vault:
     lost: set[str] = field(default_factory=set)
     asked: list[Dataset] = field(default_factory=list)
     told: list[int] = field(default_factory=list)
+    _due: dict[Association, Dataset] = field(default_factory=dict)
     _server: Any = None
 
     def start(self) -> Vault:
@@ -165,6 +166,7 @@ class Vault:
         if self.offers:
             ae.add_supported_context(COMMITMENT)
         handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._commit)]
+        handlers.append((evt.EVT_PDU_SENT, self._answered))
         self._server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         return self
 
@@ -179,9 +181,17 @@ class Vault:
         ds = event.action_information
         self.asked.append(ds)
         if not self.holds_back:
-            association = event.assoc if self.same else None
-            threading.Thread(target=self.tells, args=(ds, association), daemon=True).start()
+            if self.same:
+                self._due[event.assoc] = ds
+            else:
+                threading.Thread(target=self.tells, args=(ds,), daemon=True).start()
         return 0x0000, None
+
+    def _answered(self, event: Any) -> None:
+        """Report on the association of a request once its answer, which is the next message on it, is out."""
+        if isinstance(event.pdu, P_DATA_TF) and event.assoc in self._due:
+            ds = self._due.pop(event.assoc)
+            threading.Thread(target=self.tells, args=(ds, event.assoc), daemon=True).start()
 
     def tells(self, ds: Dataset, association: Association | None = None) -> int:
         """Report on an association, or on a new one to the node; return the status that this was answered."""
@@ -192,7 +202,6 @@ class Vault:
             report.FailedSOPSequence = [item(*one, 0x0112) for one in uids if one not in good]
         event_type = 1 if len(good) == len(uids) else 2
         if association is not None:
-            time.sleep(0.2)  # until the answer to N-ACTION is out
             return self._send(association, report, event_type)
         ae = AE(self.aet)
         association = ae.associate(

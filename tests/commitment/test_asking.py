@@ -84,7 +84,7 @@ def test_a_destination_that_commits_is_believed_and_one_that_does_not_is_not_pas
         archive.stored[waiting.uid] = CT
         assert waiting.said() == 0
         assert len({str(one.TransactionUID) for one in archive.asked}) == 3
-        assert archive.told == [0, 0, 0]
+        wait_for(lambda: archive.told == [0, 0, 0], "each of its reports was answered")
 
 
 def test_a_report_that_comes_later_is_known_by_the_question_and_by_who_was_asked(site: Site) -> None:

@@ -159,7 +159,7 @@ def test_an_archive_that_commits_is_asked_and_reports_on_either_association(plac
     assert place.mr.ask(named, "1.2.35") == 0x0000
     told = place.mr.report()
     assert (told.event, told.committed, told.failed) == (1, {uid for _, uid in named}, {})
-    assert place.vault.told == [0x0000]
+    wait_for(lambda: place.vault.told == [0x0000], "its report was answered")
     (asked,) = place.vault.asked
     new = {place.new("mr", uid) for _, uid in named}
     assert {str(one.ReferencedSOPInstanceUID) for one in asked.ReferencedSOPSequence} == new
@@ -171,7 +171,7 @@ def test_an_archive_that_commits_is_asked_and_reports_on_either_association(plac
     assert place.mr.ask(named, "1.2.36") == 0x0000
     told = place.mr.report(2)
     assert (told.event, told.committed, told.failed) == (2, {named[0][1]}, {lost: FAILURE})
-    assert place.vault.told == [0x0000, 0x0000], "on an association that the archive has opened"
+    wait_for(lambda: place.vault.told == [0x0000] * 2, "on an association that the archive has opened")
     made_up = request([(CT, uid) for uid in new], "2.25.77")
     assert place.vault.tells(made_up) == 0x0115, "nobody has asked for that"
     assert Vault(place.node.port, aet="STRANGER").tells(made_up) == -1, "and from nobody else it is let in"
