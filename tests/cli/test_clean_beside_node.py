@@ -50,6 +50,7 @@ def beside(tmp_path_factory):
             dataset.save_as(path)
         assert send(node.port, *sent) == [0] * len(sent)
         node.wait_delivered(len(sent))
+        node.cli("audit", "list", check=True)  # the trail has all of it, and the node adds nothing later
         yield node, sent, {str(pydicom.dcmread(path).SOPInstanceUID): path for path in archive.files()}
     finally:
         node.close()
