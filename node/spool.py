@@ -287,7 +287,7 @@ class Spool:
         was never used or is long out of use, and writing there can take several times as long.
         """
         with contextlib.suppress(OSError):  # the file stays as it is
-            descriptor = os.open(self._held(name, cleaned), os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self._file(name, cleaned), os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             finally:
@@ -295,10 +295,7 @@ class Spool:
 
     def remove_soon(self, name: str, *, cleaned: bool = False) -> None:
         """Remove an original, or a cleaned file, when it is calm; until then its row says that it is not needed."""
-        self._remover.remove_soon(self._held(name, cleaned))
-
-    def _held(self, name: str, cleaned: bool) -> str:
-        return _place(self._cleaned_folder if cleaned else self._originals_folder, name)
+        self._remover.remove_soon(self._file(name, cleaned))
 
     def finish_removals(self) -> None:
         """Return when everything handed to `remove_soon` is gone."""
@@ -350,6 +347,9 @@ class Spool:
         if not is_id(name):
             raise SpoolError("not an id of this node")
         return f"{self._incoming_folder}/{name}.{suffix}"
+
+    def _file(self, name: str, cleaned: bool) -> str:
+        return _place(self._cleaned_folder if cleaned else self._originals_folder, name)
 
     @staticmethod
     def _list(folder: Path) -> Iterator[tuple[str, float]]:
