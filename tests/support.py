@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import mmap
 import os
 import random
 import signal
@@ -64,6 +65,18 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = SECONDS) 
             return value
         time.sleep(0.05)
     raise AssertionError(f"did not happen within {seconds:g} s: {what}")
+
+
+def pages_in_memory(path: Path) -> list[int]:
+    """Which pages of a file (from 0) can be read without its disk."""
+    found = []
+    with path.open("rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # the look shall not fetch what comes next
+        for page in range(-(-path.stat().st_size // mmap.PAGESIZE)):
+            with contextlib.suppress(BlockingIOError):
+                os.preadv(file.fileno(), [bytearray(1)], page * mmap.PAGESIZE, os.RWF_NOWAIT)
+                found.append(page)
+    return found
 
 
 def can_connect(port: int) -> bool:

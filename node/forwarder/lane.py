@@ -284,9 +284,9 @@ class Lane:
             durable = time.monotonic() - self._hardened_at > _HARDEN_SECONDS
             try:
                 done = self.ledger.settle(self.owner, settlements, durable=durable)
+                self._done += done
                 for due in done:
                     self.spool.leave_memory(due.id, cleaned=due.derived is None)
-                self._done += done
                 if durable:
                     self._remove_done()
                 break

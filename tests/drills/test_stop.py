@@ -13,11 +13,10 @@ import pytest
 from node.ledger import halt
 from node.ledger.alerts import alerts
 from tests.drills.support import Site
-from tests.forwarding.support import Forwarding, ScriptedSCP, destination, running, small_instance
+from tests.forwarding.support import PATIENT, Forwarding, ScriptedSCP, destination, running, small_instance
 from tests.support import wait_for
 
 LANES, COUNT = 2, 14
-PATIENT = {"connect": "5s", "associate": "30s", "response": "30s"}
 
 
 def test_who_stopped_and_let_go_stands_in_the_audit_trail_without_the_reason(

@@ -30,6 +30,8 @@ from tests.support import QUICK_RETRY, free_port, wait_for
 
 CT = str(CTImageStorage)
 EXPLICIT, IMPLICIT, BIG = str(ExplicitVRLittleEndian), "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+PATIENT = {"connect": "5s", "associate": "30s", "response": "30s"}
+"""Timeouts for a destination whose answers are to come: what is answered late is offered again."""
 
 
 def small_instance(sop_class: str = CT, *, pad: int = 0) -> pydicom.Dataset:

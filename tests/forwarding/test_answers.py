@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.forwarding.support import CT, Forwarding, ScriptedSCP, destination, running, small_instance
+from tests.forwarding.support import CT, PATIENT, Forwarding, ScriptedSCP, destination, running, small_instance
 from tests.support import wait_for
 from tests.thorough import slow
-
-PATIENT = {"connect": "5s", "associate": "30s", "response": "30s"}
-"""What is answered late is offered again, and the offers are counted."""
 
 
 def forwarding(folder: Path, port: int, **changes: object) -> Forwarding:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.forwarding.raw import RawConnection, RawSCP
 from tests.forwarding.support import (
+    PATIENT,
     Forwarding,
     ScriptedSCP,
     destination,
@@ -17,7 +18,6 @@ from tests.forwarding.support import (
 )
 from tests.support import wait_for
 
-PATIENT = {"connect": "5s", "associate": "30s", "response": "30s"}
 QUICK = {"first": "100ms", "factor": 1, "cap": "200ms"}
 
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from node.ledger.schema import instances
-from tests.forwarding.support import ScriptedSCP
+from tests.forwarding.support import PATIENT, ScriptedSCP
 from tests.support import RunningNode, StoreSCP, make_ct, storescu, wait_for
 from tests.thorough import slow
 
@@ -112,7 +112,7 @@ def test_a_rude_destination_loses_nothing(tmp_path: Path, made: Make, options: t
     rude = made(StoreSCP(tmp_path / "rude", options=("+B", *options)).start())
     # Less than one sleeps, but enough for the good one after it, whose answers are not to be late.
     response = "2s" if "5" in options else "30s"
-    timeout = {"connect": "5s", "associate": "30s", "response": response}
+    timeout = PATIENT | {"response": response}
     node = node_for(made, tmp_path / "node", {"dest": rude.port}, timeout=timeout, **ONE_LANE).start()
     send(node, make_ct(tmp_path / "ct", 4))
     found = node.wait_status(lambda status: at(status, "dest")["last_error"], "the trouble is shown")

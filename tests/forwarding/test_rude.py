@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.forwarding.raw import RawConnection, RawSCP
-from tests.forwarding.support import Forwarding, ScriptedSCP, destination, running, small_instance
+from tests.forwarding.support import PATIENT, Forwarding, ScriptedSCP, destination, running, small_instance
 from tests.support import wait_for
 
-SHORT = {"connect": "5s", "associate": "30s", "response": "2s"}  # for answers that are to come, too
-PATIENT = SHORT | {"response": "30s"}
+SHORT = PATIENT | {"response": "2s"}  # for answers that are to come, too
 QUICK = {"first": "100ms", "factor": 1, "cap": "200ms", "refused_tries": 2}
 LARGE = 300_000  # bytes: several fragments
 
